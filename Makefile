@@ -1,0 +1,46 @@
+# On a fresh machine with Python 3.11 or newer and make: `make serve`.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test check bundled bench-startup
+
+help: ## List these targets.
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+serve: $(VENV)/.serving ## Serve the bundled model on http://localhost:8000 (PORT=...).
+	$(BIN)/caveat serve --port $(PORT)
+
+test: $(VENV)/.dev ## Run every test, and report coverage.
+	$(BIN)/pytest --cov
+
+check: $(VENV)/.dev ## Check format, lint, types and the arrows between the packages.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bundled: $(VENV)/.dev ## Train the bundled digits model anew.
+	rm -rf models/bundled/digits
+	$(BIN)/caveat train digits --out models/bundled
+
+bench-startup: $(VENV)/.serving ## Measure the time to readiness and the memory of the service.
+	$(BIN)/python benchmarks/startup.py
+
+# A stamp records which dependencies of pyproject.toml are installed, so that a second call installs nothing.
+$(VENV)/.serving: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+# Only pip 25.1 and newer know dependency groups.
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install 'pip>=25.1'
+	$(BIN)/python -m pip install --editable '.[training]' --group dev
+	touch $(VENV)/.serving $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

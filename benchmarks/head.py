@@ -1,0 +1,147 @@
+"""What 100 passes cost beside one deterministic pass, for networks whose only dropout is in their head.
+
+All that comes before the dropout runs once, so the passes should cost little: the bar is 1.3 times the
+deterministic pass of the same rows. Needs the ``training`` extra.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.predictor import Predictor
+from training.export import export
+
+BAR = 1.3
+SIZE = 224
+
+
+class Block(nn.Module):
+    """A residual block of two convolutions with batch norms, as in ResNet-18."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the block."""
+        y = torch.relu(self.first_norm(self.first(x)))
+        return torch.relu(self.shortcut(x) + self.second_norm(self.second(y)))
+
+
+def resnet() -> nn.Module:
+    """Make a ResNet-18 with one dropout before its last layer."""
+    widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    blocks = [Block(a, b, 2 if b > a else 1) for a, b in pairwise(widths)]
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(512, 1000),
+    )
+
+
+def vgg() -> nn.Module:
+    """Make a VGG-11, whose head of three wide layers with two dropouts is most of its weights."""
+    layers: list[nn.Module] = []
+    width = 3
+    for step in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
+        if isinstance(step, int):
+            layers += [nn.Conv2d(width, step, 3, padding=1), nn.ReLU()]
+            width = step
+        else:
+            layers.append(nn.MaxPool2d(2))
+    head = [nn.Linear(512 * 49, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), *head, nn.Dropout(), nn.Linear(4096, 1000))
+
+
+def settle(network: nn.Module, example: Tensor) -> None:
+    """Let batch norms see some rows, so that the network's features neither vanish nor explode."""
+    with torch.no_grad():
+        for _ in range(10):
+            network.train()(example)
+
+
+def measure(predictor: Predictor, rows: int, rounds: int, samples: int = 100) -> dict[str, float]:
+    """Time a deterministic pass and ``samples`` passes of the same rows, in turn; give medians."""
+    random = np.random.default_rng(0)
+    inputs = {"x": random.random((rows, 3, SIZE, SIZE), np.float32)}
+
+    def passes() -> None:
+        for _ in predictor.passes(inputs, samples, seed=0):
+            pass
+
+    once, many = [], []
+    for _ in range(rounds):
+        once.append(seconds(lambda: predictor.predict(inputs)))
+        many.append(seconds(passes))
+    times = {"deterministic": statistics.median(once[1:]), "passes": statistics.median(many[1:])}
+    return {**times, "ratio": times["passes"] / times["deterministic"]}
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Time one run."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    """Measure each network at 1 and 8 rows and print what the passes cost."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=12, help="times to measure; the first warms up")
+    parser.add_argument("--threads", type=int, default=0, help="threads of a run (default: one a core)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    figures: list[dict[str, Any]] = []
+    for name, make in (("resnet18", resnet), ("vgg11", vgg)):
+        network, example = make(), torch.rand(2, 3, SIZE, SIZE)
+        settle(network, example)
+        bundle = export(network, example, task="classification", outputs="logits", name=name)
+        predictor = Predictor(bundle, options.threads)
+        figures += [
+            {"network": name, "rows": rows, **measure(predictor, rows, options.rounds)} for rows in (1, 8)
+        ]
+    print(json.dumps(figures) if options.json else table(figures))
+    return 0
+
+
+def table(figures: list[dict[str, Any]]) -> str:
+    """Lay the figures out for a person."""
+    lines = [
+        f"100 passes beside one deterministic pass, {SIZE}x{SIZE} images, dropout in the head only, medians",
+        f"{'network':12}{'rows':>6}{'one pass, ms':>14}{'100 passes, ms':>16}{'ratio':>8}{'bar':>6}",
+    ]
+    lines += [
+        f"{row['network']:12}{row['rows']:>6}{1e3 * row['deterministic']:>14.1f}{1e3 * row['passes']:>16.1f}"
+        f"{row['ratio']:>8.2f}{BAR:>6}"
+        for row in figures
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

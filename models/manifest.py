@@ -1,0 +1,143 @@
+"""The manifest of a bundle: everything about a model that is not a weight."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.signature import Dimension, Input
+
+SCHEMA_VERSION: Final = 1
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""A model's name: also a folder's name and a part of a URL, and held to what is safe in both."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+PASSES = "passes"
+"""The symbolic dimension that every mask starts with."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Size = Annotated[int, Field(ge=0)] | str
+"""A number, or arithmetic on the sizes that a request chooses (see `models.dimension`)."""
+
+Law = Literal["keep", "bernoulli", "uniform", "normal"]
+
+
+class Site(_Part):
+    """One place where the network draws at random, and the input of ``passes.onnx`` that decides it.
+
+    Parameters
+    ----------
+    name, kind
+        The module that draws, and the operator that it draws with.
+    law
+        What is drawn. ``keep``: 0 where a unit is dropped and ``1 / (1 - rate)`` where it is kept.
+        ``bernoulli``: 0 and 1 likewise. ``uniform``: from [0, 1). ``normal``: of mean 0 and variance 1.
+    rate
+        Probability of 0.
+    shape
+        Of the draws: passes first, and 1 where the network has its rows.
+    trained
+        Whether the network was trained with this site at this rate, as far as its own code tells.
+    """
+
+    name: str
+    kind: str
+    law: Law = "keep"
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    shape: Annotated[tuple[Size, ...], Field(min_length=1)]
+    trained: bool = True
+
+    @model_validator(mode="after")
+    def _has_rate(self) -> Self:
+        if (self.rate is None) == (self.law in ("keep", "bernoulli")):
+            raise ValueError(f"site {self.name}: a rate goes with the laws keep and bernoulli")
+        return self
+
+
+class Cost(_Part):
+    """What running the graphs takes, in float32 values held at once.
+
+    Parameters
+    ----------
+    row
+        Held for each row, once, however many passes.
+    row_pass
+        Held for each row in each pass.
+    mask
+        Held for each pass, by its draws.
+    """
+
+    row: Size
+    row_pass: Size
+    mask: Size
+
+
+class Provenance(_Part):
+    """Where a model comes from."""
+
+    seed: int | None = None
+    hyperparameters: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    libraries: dict[str, str] = {}
+
+
+class File(_Part):
+    """A file beside the manifest."""
+
+    sha256: Digest
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Manifest(_Part):
+    """All that is known of a model: what it takes, what it answers, how it came to be.
+
+    ``classes`` names the classes of a classification in the order of its outputs. ``noise_variance``
+    is the variance of a regression's target around its mean, in the target's units squared; a network
+    with the outputs ``mean_variance`` predicts it row by row instead.
+    ``least_rows`` is how many rows a run must hold for a row's bits to be the same however many there
+    are: ONNX Runtime multiplies a lone row by another kernel in some operators. ``example`` is the
+    ``inputs`` of a request, as a client writes them.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: Annotated[int, Field(ge=1)]
+    task: Literal["classification", "regression"]
+    description: str = ""
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
+    output: Annotated[tuple[Dimension, ...], Field(min_length=1)]
+    outputs: Literal["probabilities", "mean", "mean_variance"]
+    target: str | None = None
+    classes: tuple[str, ...] | None = None
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+    cost: Cost
+    least_rows: Annotated[int, Field(ge=1)] = 1
+    noise_variance: Annotated[float, Field(ge=0)] | None = None
+    provenance: Provenance = Provenance()
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    example: list[Any] | dict[str, Any] | None = None
+    files: dict[str, File] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.task == "classification") != (self.outputs == "probabilities"):
+            raise ValueError(f"a {self.task} does not answer with {self.outputs}")
+        if self.task == "classification":
+            if self.classes is None or self.output[1:] != (len(self.classes),):
+                raise ValueError(f"a classification names one class per output; outputs are {self.output}")
+        elif (self.noise_variance is None) == (self.outputs == "mean"):
+            raise ValueError("a regression states its noise_variance, or predicts it")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all that this model computes and states, whatever its name and version."""
+        content = self.model_dump(mode="json", exclude={"name", "version"}, exclude_none=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

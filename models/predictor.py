@@ -1,0 +1,178 @@
+"""Runs a bundle with ONNX Runtime."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from models.bundle import PASSES, PREDICT, Bundle, BundleError
+from models.dimension import evaluate
+from models.manifest import Manifest, Site
+from models.masks import draw
+from models.signature import InputError, Inputs, sizes
+
+WORKING_SET: Final = 2**23
+"""Float32 values (32 MiB) that a run may hold; what needs more runs in several chunks."""
+
+_TYPES: Final = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
+"""What ONNX Runtime calls the types of inputs."""
+
+
+class Predictor:
+    """The two graphs of a bundle, ready to run from any thread.
+
+    Parameters
+    ----------
+    bundle
+        A verified bundle.
+    threads
+        Threads that one run may use; 0 takes one per core.
+
+    Raises
+    ------
+    BundleError
+        If a graph can't be run, or does not take and give what the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+        self.manifest: Manifest = bundle.manifest
+        self._predict = _session(bundle, PREDICT, threads)
+        self._passes = _session(bundle, PASSES, threads)
+        _check_inputs(self._predict, PREDICT, self.manifest, sites=())
+        _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
+
+    def predict(self, inputs: Inputs) -> NDArray[np.floating]:
+        """Answer without dropout.
+
+        Returns
+        -------
+        NDArray
+            Shape (B, C) probabilities, or (B,) values in the target's units; as the graph gives them, the
+            one in float32 and the other in float64.
+        """
+        blocks = row_blocks(inputs, self.rows_at_once(inputs, samples=1))
+        outputs = np.concatenate([self._predict_block(block) for block in blocks])
+        return outputs[:, 0] if self.manifest.outputs == "mean_variance" else outputs
+
+    def _predict_block(self, inputs: Inputs) -> NDArray[np.floating]:
+        return self._run(self._predict, self._filled(inputs))[: _rows(inputs)]
+
+    def _filled(self, inputs: Inputs) -> Inputs:
+        """Repeat the last row where a run must hold more rows; see `Manifest.least_rows`."""
+        missing = self.manifest.least_rows - _rows(inputs)
+        if missing <= 0:
+            return inputs
+        return {name: np.concatenate([array, *[array[-1:]] * missing]) for name, array in inputs.items()}
+
+    def rows_at_once(self, inputs: Inputs, samples: int) -> int:
+        """Say how many rows fit a run of ``samples`` passes, at least one."""
+        row, row_pass, _ = self._cost(sizes(self.manifest.inputs, inputs))
+        return max(1, WORKING_SET // (row + samples * row_pass))
+
+    def _cost(self, chosen: Mapping[str, int]) -> tuple[int, int, int]:
+        cost = self.manifest.cost
+        row, row_pass, mask = (
+            max(1, evaluate(size, chosen)) for size in (cost.row, cost.row_pass, cost.mask)
+        )
+        return row, row_pass, mask
+
+    def passes(self, inputs: Inputs, samples: int, seed: int) -> Iterator[NDArray[np.floating]]:
+        """Run the network ``samples`` times, each time with the draws of one pass.
+
+        Parameters
+        ----------
+        inputs
+            B rows.
+        samples
+            Passes to make.
+        seed
+            With the site and the number of the pass, decides every draw.
+
+        Yields
+        ------
+        NDArray
+            Shape (n, B, ...): the outputs of the next n passes. How passes fall into chunks changes
+            nothing in their bits.
+        """
+        chosen = sizes(self.manifest.inputs, inputs)
+        row, row_pass, mask = self._cost(chosen)
+        rows = _rows(inputs)
+        filled = self._filled(inputs)
+        chunk = max(1, (WORKING_SET - rows * row) // (rows * row_pass + mask))
+        for start in range(0, samples, chunk):
+            stop = min(start + chunk, samples)
+            draws = {site.name: draw(site, seed, start, stop, chosen) for site in self.manifest.sites}
+            yield self.run_passes({**filled, **draws})[:, :rows]
+
+    def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
+        """Run passes with draws of the caller's own; give (N, B, ...)."""
+        return self._run(self._passes, inputs_and_draws)
+
+    def _run(self, session: ort.InferenceSession, feed: Inputs) -> NDArray[np.floating]:
+        try:
+            output: NDArray[np.floating] = session.run(None, dict(feed))[0]
+        except Exception as error:  # ONNX Runtime's own kinds have no base but this
+            chosen = sizes(self.manifest.inputs, feed)
+            if not chosen and all(spec.dtype != "int64" for spec in self.manifest.inputs):
+                raise
+            got = " and ".join(f"a {name} of {size}" for name, size in chosen.items()) or "other integers"
+            raise InputError("inputs", "sizes and indices that the network can run on", got) from error
+        return output
+
+
+def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+    """Cut inputs into blocks of at most ``rows`` rows."""
+    for start in range(0, _rows(inputs), rows):
+        yield {name: array[start : start + rows] for name, array in inputs.items()}
+
+
+def _rows(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values())))
+
+
+def _session(bundle: Bundle, file: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Weights that stand apart are handed over as the bytes that were verified; no path is followed.
+    apart = {name: content for name, content in bundle.files.items() if name not in (PREDICT, PASSES)}
+    if apart:
+        lengths = [len(content) for content in apart.values()]
+        options.add_external_initializers_from_files_in_memory(list(apart), list(apart.values()), lengths)
+    try:
+        return ort.InferenceSession(bundle.files[file], options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own kinds have no base but this
+        reason = str(error).partition("\n")[0]
+        raise BundleError(f"{_place(bundle.manifest, file)}: ONNX Runtime can't load it: {reason}") from None
+
+
+def _check_inputs(
+    session: ort.InferenceSession, file: str, manifest: Manifest, sites: tuple[Site, ...]
+) -> None:
+    """Refuse a graph that would fail on every request."""
+    place = _place(manifest, file)
+    stated = {spec.name: (_TYPES[spec.dtype], len(spec.shape)) for spec in manifest.inputs}
+    stated |= {site.name: (_TYPES["float32"], len(site.shape)) for site in sites}
+    found = {value.name: (value.type, len(value.shape)) for value in session.get_inputs()}
+    for name in sorted(stated.keys() | found.keys()):
+        if stated.get(name) != found.get(name):
+            raise BundleError(
+                f"{place}: input {name!r} is {_words(found.get(name))}, the manifest says "
+                f"{_words(stated.get(name))}"
+            )
+    (shape, *others) = [value.shape for value in session.get_outputs()]
+    if others:
+        raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
+    classes = manifest.classes
+    if classes is not None and isinstance(shape[-1], int) and shape[-1] != len(classes):
+        raise BundleError(f"{place}: gives {shape[-1]} classes, the manifest names {len(classes)}")
+
+
+def _place(manifest: Manifest, file: str) -> str:
+    return f"{manifest.name}/{manifest.version}/{file}"
+
+
+def _words(value: tuple[str, int] | None) -> str:
+    return "not there" if value is None else f"a {value[0]} with {value[1]} axes"

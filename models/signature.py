@@ -1,0 +1,341 @@
+"""What a model takes: the inputs of its graphs, and rows of JSON turned into arrays that fit them."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.errors import CaveatError
+
+Inputs = Mapping[str, NDArray[Any]]
+"""One array per input of the graphs, by name; the first axis of each is the row."""
+
+SizeName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+"""The name of a size that each request chooses."""
+
+Dimension = Annotated[int, Field(ge=1)] | SizeName
+"""A fixed size, or the name of a size that each request chooses."""
+
+ROWS = "rows"
+"""The symbolic dimension that every input starts with."""
+
+
+class InputError(CaveatError):
+    """Rows that do not fit a signature.
+
+    Parameters
+    ----------
+    where
+        Path of the first offence as a client writes it, such as ``inputs[3].age``.
+    expected, got
+        What the signature asks for there, and what stood there.
+    """
+
+    def __init__(self, where: str, expected: str, got: str) -> None:
+        super().__init__(f"{where}: expected {expected}, got {got}")
+        self.where = where
+        self.expected = expected
+        self.got = got
+
+
+class Feature(BaseModel):
+    """One named column of a tabular input.
+
+    A feature with ``categories`` is categorical: the graph takes the index of its category.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    categories: tuple[str, ...] | None = None
+
+
+class Input(BaseModel):
+    """One input of the graphs.
+
+    ``shape`` starts with ``"rows"``; any other string is a size that each request chooses, from its
+    entry in ``sizes``: the least and the most, where there is a most. Integers are indices from 0 up
+    to, and without, ``below``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    dtype: Literal["float32", "float64", "int64"]
+    shape: Annotated[tuple[Dimension, ...], Field(min_length=1)]
+    features: tuple[Feature, ...] | None = None
+    sizes: dict[SizeName, tuple[int, int | None]] = {}
+    below: int | None = None
+
+    def encode(self, rows: object, where: str = "inputs") -> NDArray[Any]:
+        """Turn rows of JSON into the array that the graphs take.
+
+        Parameters
+        ----------
+        rows
+            A list of rows: nested lists of numbers in the signature's shape or, for an input with
+            features, a list of objects with one value per feature.
+        where
+            What to call ``rows`` in an error.
+
+        Returns
+        -------
+        NDArray
+            Shape ``self.shape`` with the symbolic sizes filled in, dtype ``self.dtype``, all finite.
+
+        Raises
+        ------
+        InputError
+            Naming the first row and field that does not fit.
+
+        Examples
+        --------
+        >>> Input(name="x", dtype="float32", shape=("rows", 2)).encode([[1, 2], [3, 4.5]])
+        array([[1. , 2. ],
+               [3. , 4.5]], dtype=float32)
+        """
+        if not isinstance(rows, list) or not rows:
+            raise InputError(where, "a list of at least one row", _describe(rows))
+        if self.features is not None:
+            return _encode_features(rows, self.features, self.dtype, where)
+        return self._fit(_array(rows), rows, where)
+
+    def _fit(self, array: NDArray[Any] | None, rows: list[Any], where: str) -> NDArray[Any]:
+        allowed = "iu" if self.dtype == "int64" else "iuf"
+        if array is None or array.dtype.kind not in allowed or not self._fits(array.shape):
+            raise self._first_misfit(rows, where)
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, dtype=self.dtype)
+        if not np.isfinite(array).all():
+            raise _not_finite(array, rows, where, self.dtype)
+        self._check_sizes(array, where)
+        if self.below is not None and (array.min() < 0 or array.max() >= self.below):
+            first = np.argwhere((array < 0) | (array >= self.below))[0]
+            place = where + "".join(f"[{i}]" for i in first)
+            raise InputError(place, f"an integer from 0 to {self.below - 1}", str(array[tuple(first)]))
+        return array
+
+    def _check_sizes(self, array: NDArray[Any], where: str) -> None:
+        for name, size in self.chosen(array).items():
+            least, most = self.sizes.get(name, (1, None))
+            if size < least or (most is not None and size > most):
+                allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+                raise InputError(where, f"rows with a {name} {allowed}", str(size))
+
+    def chosen(self, array: NDArray[Any]) -> dict[str, int]:
+        """Tell which sizes an array that fits the signature chose."""
+        pairs = zip(self.shape[1:], array.shape[1:], strict=True)
+        return {asked: size for asked, size in pairs if isinstance(asked, str)}
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            size == asked or (isinstance(asked, str) and size > 0)
+            for size, asked in zip(shape, self.shape, strict=True)
+        )
+
+    def _first_misfit(self, rows: list[Any], where: str) -> InputError:
+        number = "an integer" if self.dtype == "int64" else "a number"
+        return _misfit(rows, (len(rows), *self.shape[1:]), number, where) or InputError(
+            where, f"rows of one size in {_words(self.shape[1:])}", "rows of several sizes"
+        )
+
+
+def refuse_non_numbers(rows: object, where: str = "inputs", depth: int = 64) -> None:
+    """Refuse booleans and text where a number is meant.
+
+    NumPy would take booleans for 1 and 0, and for one long text would make every value as wide.
+    Looks as deep as NumPy does; what is nested deeper fits no signature anyway.
+
+    Raises
+    ------
+    InputError
+        Naming the first offender's place.
+    """
+    path = _path_to_non_number(rows, depth)
+    if path is not None:
+        raise InputError(where + _indices(path), "a number", _describe(_at(rows, path)))
+
+
+def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
+    if isinstance(value, bool | str):
+        return ()
+    # The types of a list are collected in one go: a look at each number by itself takes ten times longer.
+    if not isinstance(value, list) or not depth or {bool, str, list}.isdisjoint(map(type, value)):
+        return None
+    paths = ((index, _path_to_non_number(item, depth - 1)) for index, item in enumerate(value))
+    return next(((index, *path) for index, path in paths if path is not None), None)
+
+
+def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
+    """Turn the ``inputs`` of a request into one array per input of the graphs.
+
+    A model with one input takes its rows as they are, one with several takes an object with the
+    rows of each by name.
+
+    Raises
+    ------
+    InputError
+        Naming the first input, row and field that does not fit.
+    """
+    if len(inputs) == 1:
+        return {inputs[0].name: inputs[0].encode(rows)}
+    names = [spec.name for spec in inputs]
+    if not isinstance(rows, dict) or set(rows) != set(names):
+        raise InputError("inputs", f"an object with the fields {', '.join(names)}", _describe(rows))
+    arrays = {spec.name: spec.encode(rows[spec.name], f"inputs.{spec.name}") for spec in inputs}
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        raise InputError("inputs", "the same number of rows in every input", json.dumps(counts))
+    chosen: dict[str, int] = {}
+    for spec in inputs:
+        for name, size in spec.chosen(arrays[spec.name]).items():
+            if chosen.setdefault(name, size) != size:
+                raise InputError(f"inputs.{spec.name}", f"a {name} of {chosen[name]}, as before", str(size))
+    return arrays
+
+
+def sizes(inputs: Sequence[Input], arrays: Inputs) -> dict[str, int]:
+    """Collect the sizes that arrays which fit their signatures chose."""
+    chosen: dict[str, int] = {}
+    for spec in inputs:
+        chosen |= spec.chosen(arrays[spec.name])
+    return chosen
+
+
+def _array(rows: list[Any]) -> NDArray[Any] | None:
+    try:
+        return np.array(rows)
+    except (ValueError, OverflowError):  # ragged, or nested deeper than NumPy goes
+        return None
+
+
+def _misfit(
+    value: Any, shape: tuple[Dimension, ...], number: str, where: str, path: tuple[int, ...] = ()
+) -> InputError | None:
+    numbers = {int} if number == "an integer" else {int, float}
+    if not shape:
+        return (
+            None if type(value) in numbers else InputError(where + _indices(path), number, _describe(value))
+        )
+    size, *rest = shape
+    if not isinstance(value, list) or (len(value) != size if isinstance(size, int) else not value):
+        return InputError(where + _indices(path), _words(shape), _describe(value))
+    if not rest and numbers.issuperset(map(type, value)):
+        return None
+    found = (_misfit(item, tuple(rest), number, where, (*path, i)) for i, item in enumerate(value))
+    return next((error for error in found if error), None)
+
+
+def _encode_features(rows: list[Any], features: tuple[Feature, ...], dtype: str, where: str) -> NDArray[Any]:
+    names = [feature.name for feature in features]
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{where}[{index}]", f"an object with the fields {', '.join(names)}", _describe(row)
+            )
+        if row.keys() != set(names):
+            raise _wrong_fields(row, names, f"{where}[{index}]")
+    array = np.empty((len(rows), len(features)), dtype)
+    for column, feature in enumerate(features):
+        values = [row[feature.name] for row in rows]
+        encode_column = _numbers if feature.categories is None else _codes
+        with np.errstate(over="ignore"):
+            array[:, column] = encode_column(values, feature, where)
+    if not np.isfinite(array).all():
+        index, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        place = f"{where}[{index}].{names[column]}"
+        raise InputError(place, f"a finite number that {dtype} can hold", str(rows[index][names[column]]))
+    return array
+
+
+def _wrong_fields(row: dict[str, Any], names: list[str], where: str) -> InputError:
+    for name in names:
+        if name not in row:
+            return InputError(f"{where}.{name}", "a value", "nothing")
+    unknown = next(name for name in row if name not in names)
+    return InputError(f"{where}.{unknown}", f"only the fields {', '.join(names)}", "this one too")
+
+
+def _numbers(values: list[Any], feature: Feature, where: str) -> list[Any]:
+    for index, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{where}[{index}].{feature.name}", "a number", _describe(value))
+        if not math.isfinite(value):
+            raise InputError(f"{where}[{index}].{feature.name}", "a finite number", str(value))
+    return values
+
+
+def _codes(values: list[Any], feature: Feature, where: str) -> list[int]:
+    categories = feature.categories or ()
+    codes: dict[str | None, int] = {category: code for code, category in enumerate(categories)}
+    try:
+        return [codes[_spelling(value)] for value in values]
+    except KeyError:
+        index = next(i for i, value in enumerate(values) if _spelling(value) not in codes)
+        raise InputError(
+            f"{where}[{index}].{feature.name}", f"one of {_some(categories)}", _describe(values[index])
+        ) from None
+
+
+def _spelling(value: Any) -> str | None:
+    """Spell a category as text: a number or a boolean may stand for the text that spells it."""
+    if isinstance(value, list | dict):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _not_finite(array: NDArray[Any], rows: list[Any], where: str, dtype: str) -> InputError:
+    path = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    return InputError(where + _indices(path), f"a finite number that {dtype} can hold", str(_at(rows, path)))
+
+
+def _indices(path: Iterable[int]) -> str:
+    return "".join(f"[{index}]" for index in path)
+
+
+def _at(value: Any, path: Iterable[int]) -> Any:
+    for index in path:
+        value = value[index]
+    return value
+
+
+def _words(shape: tuple[Dimension, ...]) -> str:
+    """Say a shape in words.
+
+    >>> _words((8, 8))
+    'a list of 8 lists of 8 numbers'
+    """
+    if not shape:
+        return "a number"
+    inner = (
+        "numbers"
+        if len(shape) == 1
+        else _words(shape[1:]).removeprefix("a ").replace("list of", "lists of", 1)
+    )
+    size = f"{shape[0]} " if isinstance(shape[0], int) else "at least one of "
+    return f"a list of {size}{inner}"
+
+
+def _describe(value: object) -> str:
+    """Say what a JSON value is, shortly."""
+    match value:
+        case None:
+            return "null"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return f"an object with the fields {_some(value)}" if value else "an empty object"
+        case _:
+            text = json.dumps(value)
+            return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _some(names: Iterable[str]) -> str:
+    """List names, the first ten of them if there are more."""
+    listed = list(names)
+    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
+    return ", ".join(json.dumps(name, ensure_ascii=False) for name in listed[:10]) + more

@@ -1,0 +1,224 @@
+"""From passes to what a person needs: mean, variance, standard error, entropies.
+
+Passes arrive in chunks and none is kept. All sums run over the passes in their order, in float64,
+so that the result has the same bits however the passes were cut into chunks and whichever rows
+were beside a row.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Manifest
+from models.predictor import Predictor, row_blocks
+from models.signature import Inputs
+
+Columns = Mapping[str, NDArray[Any]]
+"""The fields of an answer by name; the first axis of each is the row."""
+
+
+class Summary(Protocol):
+    """Collects the passes of some rows and sums them up."""
+
+    def add(self, passes: NDArray[np.floating]) -> None:
+        """Take the next chunk of passes, shape (n, B, ...)."""
+
+    def columns(self) -> Columns:
+        """Sum up all passes taken; there must have been at least two."""
+
+
+class Total:
+    """A running sum over passes.
+
+    Examples
+    --------
+    >>> total = Total()
+    >>> total.add(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> total.add(np.array([[5.0, 6.0]]))
+    >>> total.value
+    array([ 9., 12.])
+    """
+
+    def __init__(self) -> None:
+        self.value: NDArray[np.float64] = np.zeros(())
+
+    def add(self, chunk: NDArray[np.float64]) -> None:
+        """Add an array of shape (n, ...) along its first axis. The array may be changed."""
+        chunk[0] += self.value
+        flat = chunk.reshape(len(chunk), -1)
+        # NumPy adds whole rows in their order, but a single column pairwise, which would make
+        # the bits depend on where chunks begin; accumulate is sequential by definition.
+        total = np.add.reduce(flat, axis=0) if flat.shape[1] > 1 else np.add.accumulate(flat, axis=0)[-1]
+        self.value = total.reshape(chunk.shape[1:])
+
+
+class Moments:
+    """Running mean and unbiased variance over passes.
+
+    Values are taken relative to the first pass, so that a variance far below the square of the mean
+    keeps its digits (Chan, Golub & LeVeque, "Algorithms for computing the sample variance", 1983).
+
+    Examples
+    --------
+    >>> moments = Moments()
+    >>> moments.add(np.array([[1.0], [2.0], [6.0]], np.float32))
+    >>> moments.mean, moments.variance
+    (array([3.]), array([7.]))
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._origin: NDArray[np.float64] = np.zeros(())
+        self._sum = Total()
+        self._squares = Total()
+
+    def add(self, passes: NDArray[np.floating]) -> None:
+        """Take the next chunk of passes, shape (n, B, ...)."""
+        if self.count == 0:
+            self._origin = passes[0].astype(np.float64)
+        self.count += len(passes)
+        distance = passes - self._origin
+        self._squares.add(distance * distance)
+        self._sum.add(distance)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over passes, shape (B, ...)."""
+        return self._origin + self._sum.value / self.count
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Unbiased variance over passes (ddof = 1), shape (B, ...)."""
+        spread = self._squares.value - self._sum.value * self._sum.value / self.count
+        return np.maximum(spread, 0) / (self.count - 1)
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """Monte Carlo standard error of the mean, shape (B, ...)."""
+        return np.sqrt(self.variance / self.count)
+
+
+class ClassificationSummary:
+    """Sums up passes of class probabilities, shape (n, B, C).
+
+    ``predictive_entropy`` is the entropy of the mean, ``expected_entropy`` the mean of the entropies,
+    and ``mutual_information`` their difference, all in nats (Houlsby et al., "Bayesian active
+    learning for classification and preference learning", 2011, eq. 2). ``label`` is the index of the
+    most probable class.
+    """
+
+    def __init__(self) -> None:
+        self._probabilities = Moments()
+        self._entropy = Total()
+
+    def add(self, passes: NDArray[np.floating]) -> None:
+        """Take the next chunk of passes, shape (n, B, C)."""
+        self._probabilities.add(passes)
+        self._entropy.add(entropy(passes.astype(np.float64)))
+
+    def columns(self) -> Columns:
+        """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
+        mean = self._probabilities.mean
+        predictive = entropy(mean)
+        expected = self._entropy.value / self._probabilities.count
+        return {
+            "label": mean.argmax(axis=-1),
+            "mean": _single(mean),
+            "variance": _single(self._probabilities.variance),
+            "standard_error": _single(self._probabilities.standard_error),
+            "predictive_entropy": _single(predictive),
+            "expected_entropy": _single(expected),
+            "mutual_information": _single(np.maximum(predictive - expected, 0)),
+        }
+
+
+class RegressionSummary:
+    """Sums up passes of predicted values, shape (n, B), or of values and noise variances, (n, B, 2).
+
+    The variance of a new observation is the sum of what the network does not know and of the
+    target's own noise (law of total variance; Kendall & Gal, "What uncertainties do we need in
+    Bayesian deep learning for computer vision?", 2017, eq. 9).
+
+    Parameters
+    ----------
+    noise_variance
+        The target's own variance around its mean, in its units squared, where the network does not
+        predict it.
+    """
+
+    def __init__(self, noise_variance: float | None) -> None:
+        self._values = Moments()
+        self._noise = Total()
+        self._noise_variance = noise_variance
+
+    def add(self, passes: NDArray[np.floating]) -> None:
+        """Take the next chunk of passes."""
+        if self._noise_variance is None:
+            self._noise.add(passes[..., 1].astype(np.float64))
+            passes = np.ascontiguousarray(passes[..., 0])
+        self._values.add(passes)
+
+    def columns(self) -> Columns:
+        """Sum up, all (B): ``mean``, ``standard_error`` in the target's units, variances in their square."""
+        epistemic = self._values.variance
+        if self._noise_variance is None:
+            aleatoric = self._noise.value / self._values.count
+        else:
+            aleatoric = np.full_like(epistemic, self._noise_variance)
+        return {
+            "mean": self._values.mean,
+            "variance": epistemic + aleatoric,
+            "epistemic_variance": epistemic,
+            "aleatoric_variance": aleatoric,
+            "standard_error": self._values.standard_error,
+        }
+
+
+def summary(manifest: Manifest) -> Summary:
+    """Make the summary that fits a model's task."""
+    if manifest.task == "classification":
+        return ClassificationSummary()
+    return RegressionSummary(manifest.noise_variance)
+
+
+def estimate(predictor: Predictor, inputs: Inputs, samples: int, seed: int) -> Columns:
+    """Answer rows with their uncertainty, in memory that depends on neither rows nor samples.
+
+    Parameters
+    ----------
+    inputs
+        B rows.
+    samples
+        Passes to make, at least 2.
+    seed
+        Decides every draw; equal seeds give equal bits.
+
+    Returns
+    -------
+    Columns
+        The fields of `ClassificationSummary` or `RegressionSummary`.
+    """
+    blocks = []
+    for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
+        collected = summary(predictor.manifest)
+        for chunk in predictor.passes(block, samples, seed):
+            collected.add(chunk)
+        blocks.append(collected.columns())
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entropy over the last axis, in nats (Shannon 1948); 0 log 0 is 0.
+
+    >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]])).round(4) + 0.0
+    array([0.6931, 0.    ])
+    """
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    total: NDArray[np.float64] = -(probabilities * logs).sum(axis=-1)
+    return total
+
+
+def _single(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Serves the bundles of a store over HTTP; asks a running service. Never imports torch."""

@@ -1,0 +1,35 @@
+"""The page at /docs: Swagger UI from files of our own, so that it renders with no internet."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+ASSETS = "/docs/assets"
+
+
+async def page() -> HTMLResponse:
+    """Show every route, with examples to try out."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Caveat",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS}/favicon.png",
+        swagger_ui_parameters={"defaultModelsExpandDepth": 0, "displayRequestDuration": True},
+    )
+
+
+async def from_root() -> RedirectResponse:
+    """Lead someone who opens the service in a browser to the page."""
+    return RedirectResponse("/docs")
+
+
+def assets() -> StaticFiles:
+    """Serve the files of Swagger UI; the package that carries them is found, not imported."""
+    package = find_spec("fastapi_offline")
+    assert package is not None
+    assert package.origin is not None
+    return StaticFiles(directory=Path(package.origin).parent / "static")

@@ -1,0 +1,89 @@
+"""What Prometheus is told."""
+
+from time import perf_counter
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nothing here reads
+
+ELSEWHERE = "(none)"
+"""The route of a request that no route took, and the model of one that asked none."""
+
+
+class Metrics:
+    """The counters of one service. Labels come from routes and loaded models, never from clients."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "caveat_requests",
+            "Requests answered.",
+            ["route", "model", "version", "code"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "caveat_request_seconds",
+            "Seconds from a request's head to the end of its answer.",
+            ["route"],
+            registry=self._registry,
+        )
+        self._rows = Counter("caveat_rows", "Rows answered.", ["model", "version"], registry=self._registry)
+        self._passes = Counter(
+            "caveat_passes",
+            "Stochastic passes made, each row counted by itself.",
+            ["model", "version"],
+            registry=self._registry,
+        )
+
+    def answered(self, scope: Scope, code: int, seconds: float) -> None:
+        """Count a request whose answer is complete."""
+        route = getattr(scope.get("route"), "path", ELSEWHERE)
+        model, version = scope["state"].get("model", (ELSEWHERE, ELSEWHERE))
+        self._requests.labels(route, model, version, code).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def worked(self, model: str, version: int, rows: int, passes: int) -> None:
+        """Count the work of an answer."""
+        self._rows.labels(model, version).inc(rows)
+        self._passes.labels(model, version).inc(passes)
+
+    def text(self) -> bytes:
+        """Render all counters in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+class MetricsMiddleware:
+    """Counts and times every request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count it once its answer is complete."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})
+        code = 500
+        start = perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            self.metrics.answered(scope, code, perf_counter() - start)

@@ -1,0 +1,184 @@
+"""The OpenAPI document, with examples that the loaded models can answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
+
+from models import __version__
+from models.manifest import Manifest
+from models.signature import Feature, Input, InputError
+from service.catalogue import Catalogue
+from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from service.request import PredictRequest
+from service.schemas import Classes, UncertainClasses, UncertainValues, Values
+
+DESCRIPTION = """
+Predictions from PyTorch dropout networks that say how far they can be trusted.
+
+- **`POST .../predict`** runs the network once, without dropout, and answers what it predicts.
+- **`POST .../predict/uncertainty`** runs it `samples` times, each time thinned by another random choice of
+  units, and answers the mean, and how far the passes disagree. A classification tells
+  `predictive_entropy` (the total) apart into `expected_entropy` (what the data leave open) and
+  `mutual_information` (what the model does not know); a regression does the same with its `variance`.
+
+Equal requests get equal answers: `seed` decides every random choice.
+"""
+
+TAGS = [
+    {"name": "Predict", "description": "Ask the default model."},
+    {"name": "Models", "description": "See which models are loaded, and ask one by its name."},
+    {"name": "Operate", "description": "For the machines that keep the service running."},
+]
+
+DEFAULT = ("/predict", "/predict/uncertainty")
+"""The routes that ask the default model: left out where there is none."""
+
+_REF = "#/components/schemas/{model}"
+
+_PROBLEMS = {
+    400: "The body is empty, or not JSON.",
+    404: "No such model or version is loaded.",
+    413: "The body holds more bytes, or more rows, than one request may.",
+    415: "The body is not application/json.",
+    422: "The request does not fit the signature of the model.",
+    500: "A fault of the service.",
+    503: "The models are not loaded yet.",
+}
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals of a route."""
+    return {code: _problem(code) for code in codes}
+
+
+def asks(body: type[BaseModel]) -> dict[str, Any]:
+    """Describe the body of a route that reads it by itself."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(body)}}}}
+
+
+def answers(*kinds: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Describe the answer of a route that writes it by itself."""
+    schema = {"anyOf": [_ref(kind) for kind in kinds]}
+    return {200: {"description": "One entry per row.", "content": {"application/json": {"schema": schema}}}}
+
+
+def document(
+    routes: Sequence[BaseRoute],
+    catalogue: Catalogue,
+    uncertainty_request: type[BaseModel],
+    max_rows: int,
+) -> dict[str, Any]:
+    """Write the document: what the routes declare, and what the loaded models let us say besides."""
+    content = get_openapi(
+        title="Caveat", version=__version__, description=DESCRIPTION, routes=routes, tags=TAGS
+    )
+    kinds: list[type[BaseModel]] = [
+        PredictRequest,
+        uncertainty_request,
+        Classes,
+        Values,
+        UncertainClasses,
+        UncertainValues,
+        Problem,
+        InputProblem,
+    ]
+    _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
+    content["components"]["schemas"] |= definitions["$defs"]
+    shown = catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
+    if catalogue.default is None:  # nor would an example succeed
+        content["paths"] = {
+            path: methods for path, methods in content["paths"].items() if path not in DEFAULT
+        }
+    for methods in content["paths"].values():
+        for operation in methods.values():
+            _fill(operation, shown)
+            if not operation.get("parameters") and "requestBody" in operation and catalogue.default:
+                _tighten(operation, definitions["$defs"], shown, max_rows)
+    return content
+
+
+def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
+    """Say in JSON Schema which rows a model takes."""
+    if len(inputs) > 1:
+        return _object({spec.name: rows_schema([spec], max_rows) for spec in inputs})
+    spec = inputs[0]
+    if spec.features is not None:
+        row = _object({feature.name: _feature(feature) for feature in spec.features})
+    else:
+        row = {"type": "integer" if spec.dtype == "int64" else "number"}
+        for size in reversed(spec.shape[1:]):
+            limits = {"minItems": size, "maxItems": size} if isinstance(size, int) else {"minItems": 1}
+            row = {"type": "array", "items": row, **limits}
+    return {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+
+
+def example_rows(manifest: Manifest) -> list[Any] | dict[str, Any]:
+    """Give rows that a model takes: its own example, or else zeros and first categories."""
+    return manifest.example or _zeros(manifest.inputs)
+
+
+def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
+    if len(inputs) > 1:
+        return {spec.name: _zeros([spec]) for spec in inputs}
+    spec = inputs[0]
+    if spec.features is not None:
+        return [{feature.name: (feature.categories or [0])[0] for feature in spec.features}]
+    row: Any = 0
+    for size in reversed(spec.shape[1:]):
+        row = [row] * (size if isinstance(size, int) else 1)
+    return [row]
+
+
+def _fill(operation: dict[str, Any], shown: Manifest) -> None:
+    """Give examples that the model can answer."""
+    values = {"name": shown.name, "version": shown.version}
+    for parameter in operation.get("parameters", []):
+        parameter["example"] = values[parameter["name"]]
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        body["example"] = {"inputs": example_rows(shown)}
+        if body["schema"]["$ref"].endswith("UncertaintyRequest"):
+            body["example"] |= {"samples": 100, "seed": 0}
+
+
+def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:
+    """Say of a route that always asks the same model what just that model takes and answers."""
+    body = operation["requestBody"]["content"]["application/json"]
+    definition = definitions[body["schema"]["$ref"].rpartition("/")[2]]
+    rows = rows_schema(shown.inputs, max_rows)
+    rows["description"] = definition["properties"]["inputs"]["description"]
+    body["schema"] = {**definition, "properties": {**definition["properties"], "inputs": rows}}
+    answer = operation["responses"]["200"]["content"]["application/json"]
+    classes, values = answer["schema"]["anyOf"]
+    answer["schema"] = classes if shown.task == "classification" else values
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    return {"type": "number"} if feature.categories is None else {"enum": list(feature.categories)}
+
+
+def _problem(code: int) -> dict[str, Any]:
+    schema, example = _ref(Problem), problem(code, _PROBLEMS[code])
+    if code == 422:
+        where, expected, got = "inputs[3].age", "a number", "null"
+        schema = _ref(InputProblem)
+        example |= {"detail": str(InputError(where, expected, got))}
+        example |= {"where": where, "expected": expected, "got": got}
+    content = {MEDIA_TYPE: {"schema": schema, "example": example}}
+    return {"description": _PROBLEMS[code], "content": content}
+
+
+def _ref(kind: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=kind.__name__)}

@@ -1,0 +1,122 @@
+"""What a request asks: its JSON, held to the limits and to the signature of a model."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+
+from models.manifest import Manifest
+from models.masks import MAX_SEED
+from models.signature import InputError, Inputs, encode, refuse_non_numbers
+from service.errors import RequestError
+from service.settings import Settings
+from service.volume import refuse_more_than
+
+Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
+
+
+class PredictRequest(BaseModel):
+    """Rows to predict."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    inputs: Rows = Field(
+        description="The rows: a list of nested lists in the shape of the model's signature, or of objects"
+        " with one value per feature. A model with several inputs takes an object with the rows of each."
+    )
+
+
+class UncertaintyRequest(PredictRequest):
+    """Rows to predict, and how many stochastic passes to make."""
+
+    samples: int = Field(description="Passes to make. Four times as many halve the standard error.")
+    seed: Seed = Field(
+        description="Decides which units every pass drops: equal seeds give equal answers. With `random`"
+        " the service draws one, and the answer says which."
+    )
+
+
+Body = TypeVar("Body", bound=PredictRequest)
+
+
+def uncertainty_request(settings: Settings) -> type[UncertaintyRequest]:
+    """Hold a request's samples and seed to the limits and defaults of the settings."""
+    samples, seed = (UncertaintyRequest.model_fields[name].description for name in ("samples", "seed"))
+    return create_model(
+        "UncertaintyRequest",
+        __base__=UncertaintyRequest,
+        __doc__=UncertaintyRequest.__doc__,
+        samples=(
+            int,
+            Field(min(100, settings.max_samples), ge=2, le=settings.max_samples, description=samples),
+        ),
+        seed=(Seed, Field(settings.default_seed, description=seed)),
+    )
+
+
+def parse(raw: bytes, kind: type[Body], manifest: Manifest, max_rows: int) -> tuple[Body, Inputs]:
+    """Parse the body of a request and turn its rows into the arrays that the model takes.
+
+    Raises
+    ------
+    RequestError
+        400 if it is not JSON, 413 if it holds more than ``max_rows`` rows, or so many values.
+    InputError
+        If it does not fit ``kind`` or the signature of the model.
+    """
+    refuse_more_than(raw, manifest.inputs, max_rows)
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"not JSON: {error}") from None
+    try:
+        body = kind.model_validate(document)
+    except ValidationError as error:
+        raise _misfit(error, kind) from None
+    _refuse_more_rows_than(max_rows, body.inputs)
+    if not _only_numbers(raw, body):
+        _hold_to_numbers(manifest, body.inputs)
+    return body, encode(manifest.inputs, body.inputs)
+
+
+def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
+    for rows in inputs.values() if isinstance(inputs, dict) else [inputs]:
+        if isinstance(rows, list) and len(rows) > limit:
+            raise RequestError(
+                413, f"{len(rows)} rows; one request may hold {limit}, so send them in several"
+            )
+
+
+def _only_numbers(raw: bytes, body: PredictRequest) -> bool:
+    """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text."""
+    words = len(body.model_fields_set) + (getattr(body, "seed", None) == "random")
+    return b"true" not in raw and b"false" not in raw and raw.count(b'"') == 2 * words
+
+
+def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
+    if len(manifest.inputs) == 1:
+        if manifest.inputs[0].features is None:
+            refuse_non_numbers(rows)
+    elif isinstance(rows, dict):
+        for spec in manifest.inputs:
+            if spec.features is None:
+                refuse_non_numbers(rows.get(spec.name), f"inputs.{spec.name}")
+
+
+def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:
+    # A field that is unknown explains best why another is missing.
+    faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
+    place = faults[0]["loc"][:1]
+    where = str(place[0])[:80] if place else "body"
+    if faults[0]["type"] == "missing":
+        return InputError(where, "rows", "nothing")
+    if faults[0]["type"] == "extra_forbidden":
+        return InputError(where, f"only the fields {', '.join(kind.model_fields)}", "this one too")
+    if not place:
+        return InputError(
+            where, f"an object with the fields {', '.join(kind.model_fields)}", "something else"
+        )
+    messages = [fault["msg"] for fault in faults if fault["loc"][:1] == place]
+    expected = " or ".join(message.removeprefix("Input should be ") for message in messages)
+    return InputError(where, expected, orjson.dumps(faults[0]["input"]).decode()[:80])

@@ -1,0 +1,104 @@
+"""The shape of every answer."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.manifest import Provenance, Site
+from models.signature import Dimension, Input
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="The model that answered.")
+    version: int = Field(description="Its version.")
+
+
+class Classes(_Answer):
+    """A classifier's deterministic answer: one entry per row."""
+
+    label: list[str] = Field(description="The most probable class.")
+    probabilities: list[list[float]] = Field(description="Probability of every class, (rows, classes).")
+
+
+class Values(_Answer):
+    """A regression's deterministic answer: one entry per row."""
+
+    prediction: list[float] = Field(description="The predicted value, in the target's units.")
+
+
+class _UncertainAnswer(_Answer):
+    samples: int = Field(description="Passes that were made.")
+    seed: int = Field(description="The seed they were made with; sent again, it gives the same answer.")
+
+
+class UncertainClasses(_UncertainAnswer):
+    """A classifier's answer from many stochastic passes: one entry per row, entropies in nats."""
+
+    label: list[str] = Field(description="The class of the highest mean probability.")
+    mean: list[list[float]] = Field(description="Mean probability of every class, (rows, classes).")
+    variance: list[list[float]] = Field(description="Variance of each probability over the passes.")
+    standard_error: list[list[float]] = Field(description="Monte Carlo standard error of each mean.")
+    predictive_entropy: list[float] = Field(description="Total uncertainty: the entropy of the mean.")
+    expected_entropy: list[float] = Field(
+        description="What the data leave open: the mean of the passes' entropies."
+    )
+    mutual_information: list[float] = Field(
+        description="What the model does not know: how much the passes disagree; the difference of the two."
+    )
+
+
+class UncertainValues(_UncertainAnswer):
+    """A regression's answer from many stochastic passes: one entry per row."""
+
+    mean: list[float] = Field(description="Mean over the passes, in the target's units.")
+    variance: list[float] = Field(description="Variance of a new observation: the sum of the next two.")
+    epistemic_variance: list[float] = Field(description="What the model does not know: variance over passes.")
+    aleatoric_variance: list[float] = Field(description="The target's own noise around its mean.")
+    standard_error: list[float] = Field(description="Monte Carlo standard error of the mean.")
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: Literal["live", "ready"]
+
+
+class Listed(BaseModel):
+    """A model that is loaded, in short."""
+
+    name: str
+    versions: list[int] = Field(description="Ascending; the last one is asked by default.")
+    task: str
+    description: str
+
+
+class Models(BaseModel):
+    """The models that are loaded."""
+
+    default: str | None = Field(description="The model that /predict asks.")
+    models: list[Listed]
+
+
+class Model(BaseModel):
+    """All that is known of a version of a model."""
+
+    name: str
+    version: int
+    versions: list[int] = Field(
+        description="All that are loaded, ascending; the last one is asked by default."
+    )
+    default: bool = Field(description="Whether /predict asks this model.")
+    digest: str = Field(description="The sha256 of all that the model computes and states.")
+    task: str
+    description: str
+    inputs: tuple[Input, ...] = Field(description="What it takes.")
+    output: tuple[Dimension, ...] = Field(description="Shape of what it computes.")
+    target: str | None = Field(description="What a regression predicts.")
+    classes: tuple[str, ...] | None = Field(description="Names of a classification's classes.")
+    sites: tuple[Site, ...] = Field(description="Where the network drops units.")
+    noise_variance: float | None = Field(description="Variance of a regression's target around its mean.")
+    metrics: dict[str, float] = Field(description="Measured on rows held out of training.")
+    provenance: Provenance
+    example: list[Any] | dict[str, Any] | None = Field(description="The inputs of a request.")

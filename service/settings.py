@@ -1,0 +1,43 @@
+"""What can be set, as flags of ``caveat serve`` and as environment variables alike."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+
+from models.manifest import Name
+from models.masks import MAX_SEED
+
+
+class Settings(BaseSettings):
+    """Every setting of the service; a flag goes before the environment, that before the default."""
+
+    model_config = SettingsConfigDict(env_prefix="CAVEAT_", env_ignore_empty=True)
+
+    store: CliPositionalArg[Path | None] = Field(
+        None,
+        description="folder of bundles, <store>/<name>/<version>/; by default the one that ships with Caveat",
+    )
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 is every network of this machine"
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="port to listen on; 0 takes a free one"
+    )
+    default_model: Name | None = Field(
+        None, description="the model that /predict asks; may be left out when the store holds only one"
+    )
+    max_rows: Annotated[int, Field(ge=1)] = Field(4096, description="rows that one request may hold")
+    max_samples: Annotated[int, Field(ge=2)] = Field(
+        10_000, description="passes that one request may ask for"
+    )
+    max_bytes: Annotated[int, Field(ge=1)] = Field(
+        32 * 2**20, description="bytes that the body of a request may hold"
+    )
+    default_seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
+        0, description="seed of a request that names none"
+    )
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="threads that one run of a network may use; 0 takes one per core"
+    )

@@ -1,0 +1,115 @@
+"""Small bundles in closed form, built node by node: no torch, no training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import TensorProto, helper, numpy_helper
+
+from models.bundle import PASSES, PREDICT, Bundle, pack
+from models.manifest import Cost, Manifest, Site
+from models.signature import Feature, Input
+
+
+def linear_regression(
+    weights: ArrayLike = (1.0, -2.0, 3.0),
+    bias: float = 0.5,
+    rate: float = 0.5,
+    noise_variance: float = 0.25,
+    name: str = "linear",
+    version: int = 1,
+) -> Bundle:
+    """Make ``y = (x * mask) @ weights + bias``.
+
+    Over passes, y has mean ``x @ weights + bias`` and variance
+    ``rate / (1 - rate) * sum((x * weights) ** 2)``.
+    """
+    column = np.asarray(weights, np.float32)
+    return _bundle(
+        column.reshape(-1, 1),
+        [bias],
+        rate,
+        name=name,
+        version=version,
+        task="regression",
+        description="A line through three numbers.",
+        inputs=(Input(name="x", dtype="float32", shape=("rows", len(column))),),
+        output=("rows",),
+        target="y",
+        noise_variance=noise_variance,
+    )
+
+
+def tabular(name: str = "tabular", version: int = 1, rate: float = 0.5) -> Bundle:
+    """Make a classification of named features, one of them categorical, into ``no`` and ``yes``."""
+    return _bundle(
+        np.array([[0.02, -0.02], [-1.0, 1.0], [0.5, -0.5]], np.float32),
+        [0.1, -0.1],
+        rate,
+        name=name,
+        version=version,
+        task="classification",
+        inputs=(
+            Input(
+                name="x",
+                dtype="float32",
+                shape=("rows", 3),
+                features=(
+                    Feature(name="age"),
+                    Feature(name="smoker", categories=("no", "yes")),
+                    Feature(name="dose"),
+                ),
+            ),
+        ),
+        output=("rows", 2),
+        classes=("no", "yes"),
+    )
+
+
+def _bundle(weights: np.ndarray[Any, Any], bias: Sequence[float], rate: float, **fields: Any) -> Bundle:
+    features, outputs = weights.shape
+    manifest = Manifest(
+        outputs="mean" if fields["task"] == "regression" else "probabilities",
+        sites=(Site(name="drop", kind="dropout", rate=rate, shape=("passes", 1, features)),),
+        cost=Cost(row=features, row_pass=features + outputs, mask=features),
+        **fields,
+    )
+    constants = {"weights": weights, "bias": np.asarray(bias, np.float32)}
+    return pack(
+        manifest,
+        {
+            PREDICT: _graph(manifest, constants, {}),
+            PASSES: _graph(manifest, constants, {"drop": ["passes", 1, features]}),
+        },
+    )
+
+
+def _graph(
+    manifest: Manifest, constants: dict[str, np.ndarray[Any, Any]], masks: dict[str, list[str | int]]
+) -> bytes:
+    """Write ``(x * mask) @ weights + bias``, with a softmax or without the last axis."""
+    nodes = [helper.make_node("Mul", ["x", mask], ["kept"]) for mask in masks]
+    nodes += [
+        helper.make_node("MatMul", ["kept" if masks else "x", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["sum"]),
+    ]
+    if manifest.task == "classification":
+        nodes.append(helper.make_node("Softmax", ["sum"], ["y"], axis=-1))
+    else:
+        constants = constants | {"last": np.array([-1], np.int64)}
+        nodes.append(helper.make_node("Squeeze", ["sum", "last"], ["y"]))
+    shapes: dict[str, list[str | int]] = {"x": list(manifest.inputs[0].shape), **masks}
+    output: list[str | int] = [*(["passes"] if masks else []), *manifest.output]
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, output)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content

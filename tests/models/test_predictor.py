@@ -1,0 +1,51 @@
+from typing import Any
+
+import pytest
+
+from models.bundle import PASSES, PREDICT, Bundle, BundleError, pack
+from models.manifest import Site
+from models.predictor import Predictor
+from models.signature import Input
+from tests.bundles import linear_regression, tabular
+
+
+@pytest.mark.parametrize("file", [PREDICT, PASSES])
+def test_a_file_that_is_no_graph_is_refused_by_name(file: str) -> None:
+    sound = linear_regression()
+    junk = pack(sound.manifest, {**sound.files, file: b"junk"})
+    with pytest.raises(BundleError, match=rf"linear/1/{file}: ONNX Runtime can't load it: .+") as refused:
+        Predictor(junk)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "changes", "message"),
+    [
+        (
+            linear_regression(),
+            {"inputs": (Input(name="z", dtype="float32", shape=("rows", 3)),)},
+            r"predict.onnx: input 'x' is a tensor\(float\) with 2 axes, the manifest says not there",
+        ),
+        (
+            linear_regression(),
+            {"inputs": (Input(name="x", dtype="float64", shape=("rows", 3)),)},
+            r"input 'x' is a tensor\(float\) with 2 axes, the manifest says a tensor\(double\) with 2 axes",
+        ),
+        (
+            linear_regression(),
+            {"sites": (Site(name="other", kind="dropout", rate=0.5, shape=("passes", 1, 3)),)},
+            "passes.onnx: input 'drop' is .*, the manifest says not there",
+        ),
+        (
+            tabular(),
+            {"classes": ("no", "yes", "maybe"), "output": ("rows", 3)},
+            "predict.onnx: gives 2 classes, the manifest names 3",
+        ),
+    ],
+)
+def test_a_manifest_that_speaks_of_other_graphs_is_refused(
+    bundle: Bundle, changes: dict[str, Any], message: str
+) -> None:
+    other = pack(bundle.manifest.model_copy(update=changes), bundle.files)
+    with pytest.raises(BundleError, match=message):
+        Predictor(other)

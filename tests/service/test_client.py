@@ -1,0 +1,241 @@
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+import caveat
+from service.client import rows_of
+from tests.service.serving import Service, serving
+
+TABLE = """\
+linear version 1, 10 passes, seed 4
+row  mean  variance  epistemic_variance  aleatoric_variance  standard_error
+  0   0.5      0.25                   0                0.25               0
+  1   0.5      0.25                   0                0.25               0
+"""
+
+
+def predict(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = caveat.main(["predict", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def zeros(tmp_path: Path) -> Path:
+    path = tmp_path / "zeros.json"
+    path.write_text("[[0, 0, 0], [0, 0, 0]]")
+    return path
+
+
+def test_rows_come_back_as_a_table(service: Service, zeros: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--url", service.url, "--model", "linear", "--samples", 10, "--seed", 4)
+    assert predict(capsys, zeros, *flags) == (0, TABLE, "")
+
+
+def test_a_whole_request_is_sent_as_it_is(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "request.json"
+    path.write_text('{"inputs": [[0, 0, 0], [0, 0, 0]], "samples": 10, "seed": 4}')
+    assert predict(capsys, path, "--url", service.url, "--model", "linear") == (0, TABLE, "")
+
+
+def test_an_array_and_standard_input_are_read(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--url", service.url, "--model", "linear", "--samples", 10, "--seed", 4)
+    np.save(tmp_path / "zeros.npy", np.zeros((2, 3), np.float32))
+    assert predict(capsys, tmp_path / "zeros.npy", *flags) == (0, TABLE, "")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[[0, 0, 0], [0, 0, 0]]")))
+    assert predict(capsys, "-", *flags) == (0, TABLE, "")
+
+
+def test_a_csv_of_the_default_models_features_is_read(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "patients.csv"
+    path.write_text("age,smoker,dose\n61,yes,2\n30,no,0.5\n")
+    code, out, _ = predict(capsys, path, "--url", service.url, "--deterministic")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == "tabular version 2"
+    assert [line.split()[:2] for line in lines[1:]] == [["row", "label"], ["0", "no"], ["1", "no"]]
+
+
+def test_json_prints_the_answer_as_it_came(
+    service: Service, zeros: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--model", "linear", "--version", 1, "--seed", "random", "--json")
+    code, out, _ = predict(capsys, zeros, "--url", service.url, *flags)
+    seed = json.loads(out)["seed"]
+    answer = service.ask("/models/linear/predict/uncertainty", inputs=[[0, 0, 0]] * 2, seed=seed)
+    assert (code, out) == (0, answer.text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "message"),
+    [
+        (
+            "[[1, 2]]",
+            ["--model", "linear"],
+            "422 Unprocessable Content: inputs[0]: expected a list of 3 numbers",
+        ),
+        ("[[1, 2, 3]]", ["--model", "other"], "404 Not Found: no model 'other'"),
+        ("[[1, 2, 3]]", ["--model", "linear", "--version", "9"], "no version 9 of linear; there is 1"),
+        ("[[1, 2, 3]]", ["--url", "http://127.0.0.1:1"], "no answer from http://127.0.0.1:1"),
+        ("[[1, 2, 3]]", ["--url", "localhost:8000"], "is no URL; expected one such as http://localhost:8000"),
+        ("[[1, 2, 3]]", ["--version", "1"], "--version is of a --model"),
+        ("[[1, 2, 3]]", ["--deterministic", "--seed", "1"], "--deterministic makes no passes"),
+        ("[[1, 2, 3]", ["--model", "linear"], "rows.json: unexpected end of data"),
+    ],
+)
+def test_a_failure_is_a_line(
+    service: Service,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+    flags: list[str],
+    message: str,
+) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(content)
+    code, out, errors = predict(capsys, path, "--url", service.url, *flags)
+    assert code != 0
+    assert out == ""
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "message"),
+    [
+        ("age,smoker,dose\n61,yes\n", [], "line 2 has not as many values"),
+        ("age,smoker,dose\n61,yes,2,3\n", [], "line 2 has not as many values"),
+        ("age,smoker,dose\n61,yes,2\nold,no,1\n", [], "line 3: age is 'old'; expected a number"),
+        ("age,smoker,dose\n61,yes,2\n\n61,yes,\n", [], "line 4: dose is empty"),
+        ("age,smoker,dose,risk\n61,yes,2,1\n", [], "column 'risk' is no feature of the model; leave it out"),
+        (
+            "age,dose\n61,2\n",
+            [],
+            "422 Unprocessable Content: inputs[0].smoker: expected a value, got nothing",
+        ),
+        ("a,b,c\n1,2,3\n", ["--model", "linear"], "linear takes no named features"),
+    ],
+)
+def test_a_csv_that_does_not_fit_is_refused_by_its_line(
+    service: Service,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+    flags: list[str],
+    message: str,
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(content)
+    code, _, errors = predict(capsys, path, "--url", service.url, *flags)
+    assert code != 0
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_booleans_are_spelled_as_pandas_writes_them() -> None:
+    lines = csv.DictReader(["age,member,plan", "1,True,True", "2,FALSE,false"])
+    assert rows_of(lines, {"age": None, "member": ["false", "true"], "plan": ["True", "false"]}) == [
+        {"age": 1.0, "member": "true", "plan": "True"},
+        {"age": 2.0, "member": "false", "plan": "false"},
+    ]
+
+
+def test_a_csv_of_excels_is_read(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "PATIENTS.CSV"
+    path.write_bytes(b"\xef\xbb\xbfage,smoker,dose\r\n61,yes,2\r\n")
+    assert predict(capsys, path, "--url", service.url)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["rows.npz", "rows.parquet", "rows"])
+def test_an_unknown_type_is_refused_by_name(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"[[1, 2, 3]]")
+    code, _, errors = predict(capsys, tmp_path / name, "--url", service.url)
+    assert code == 1
+    assert f"{name}: unknown type '{Path(name).suffix}'; expected .json, .npy or .csv" in errors
+
+
+def test_an_array_of_other_than_numbers_is_refused(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "rows.npy", np.ones((2, 3), complex))
+    code, _, errors = predict(capsys, tmp_path / "rows.npy", "--url", service.url, "--model", "linear")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "rows.npy: holds complex128; expected numbers" in errors
+
+
+def test_without_a_default_model_the_flag_that_names_one_is_told(
+    bundles: Path, tmp_path: Path, zeros: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("age\n1\n")
+    with serving(bundles) as service:
+        for path in (zeros, tmp_path / "rows.csv"):
+            code, _, errors = predict(capsys, path, "--url", service.url)
+            assert code == 1
+            assert "--model" in errors
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(200, b"<html>"), (200, b"[]"), (200, b"{}"),
+     (404, b'{"detail": "Not Found"}'), (404, b"not found"), (301, b""), (500, b"oops")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["zeros.json", "rows.csv"])
+def test_a_service_that_is_none_of_ours_is_a_line(
+    status: int, content: bytes, name: str, zeros: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (zeros.parent / "rows.csv").write_text("age\n1\n")
+    with stranger(status, content) as url:
+        code, _, errors = predict(capsys, zeros.with_name(name), "--url", url)
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "Caveat service" in errors
+
+
+@contextmanager
+def stranger(status: int, content: bytes) -> Iterator[str]:
+    """Serve the same answer to every request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_missing_file_is_a_line(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, errors = predict(capsys, "nowhere.json", "--url", service.url)
+    assert code == 1
+    assert "nowhere.json: [Errno 2] No such file" in errors

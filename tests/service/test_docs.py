@@ -1,0 +1,15 @@
+import re
+
+from tests.service.serving import Service
+
+
+def test_the_page_asks_no_other_host(service: Service) -> None:
+    page = service.get("/docs")
+    assert page.status_code == 200
+    assert "<title>Caveat</title>" in page.text
+    assert not re.findall(r"(?:https?:)?//[a-z]", page.text)
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(files) == 3
+    for path in files:
+        assert path.startswith("/docs/assets/")
+        assert service.get(path).status_code == 200

@@ -1,0 +1,123 @@
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.errors import InputProblem, Problem, problem
+from service.settings import Settings
+from tests.service.serving import Service
+
+POINT = b'{"inputs": [[1, 2, 3]]}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"),
+    [
+        ("GET", "/nothing", b"", 404, "there is nothing at /nothing; /docs shows"),
+        ("GET", "/docs/assets/nothing.js", b"", 404, "there is nothing at"),
+        ("GET", "/predict", b"", 405, "GET is not for /predict; only POST is"),
+        ("DELETE", "/models", b"", 405, "DELETE is not for /models"),
+        ("GET", "/models/none", b"", 404, "no model 'none'; there is linear or tabular"),
+        ("POST", "/models/none/predict", POINT, 404, "no model 'none'; there is linear or tabular"),
+        (
+            "POST",
+            "/models/tabular/versions/3/predict",
+            POINT,
+            404,
+            "no version 3 of tabular; there is 1 or 2",
+        ),
+        (
+            "POST",
+            "/models/tabular/versions/0/predict",
+            POINT,
+            404,
+            "no version 0 of tabular; there is 1 or 2",
+        ),
+        (
+            "POST",
+            "/models/tabular/versions/x/predict",
+            POINT,
+            422,
+            "version: expected a valid integer, got x",
+        ),
+        (
+            "GET",
+            "/models/tabular/versions/" + "9" * 5000,
+            b"",
+            422,
+            f"version: expected a valid integer, got {'9' * 80}",
+        ),
+        ("POST", "/predict", b"{", 400, "not JSON"),
+        ("POST", "/predict", b"", 400, "empty"),
+        ("POST", "/predict", b" " * 100_001, 413, "100000 bytes"),
+        ("POST", "/predict", POINT, 422, "inputs[0]: expected an object"),
+    ],
+)
+def test_every_error_is_a_problem_document(
+    service: Service, method: str, path: str, body: bytes, status: int, detail: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = service.client.request(method, path, content=body, headers=headers)
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = (InputProblem if status == 422 else Problem).model_validate(response.json())
+    assert problem.status == status
+    assert detail in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "title"), [(404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")]
+)
+def test_titles_are_the_same_in_every_python(status: int, title: str) -> None:
+    assert problem(status, "")["title"] == title
+
+
+def test_a_wrong_method_says_which_is_right(service: Service) -> None:
+    assert service.get("/predict").headers["Allow"] == "POST"
+
+
+def test_nothing_is_ready_before_the_store_is_loaded() -> None:
+    async def ask() -> None:
+        async with in_process(create_app(Settings())) as client:  # whose lifespan does not begin
+            assert (await client.get("/health/live")).status_code == 200
+            for path in ("/health/ready", "/models", "/models/digits", "/openapi.json"):
+                response = await client.get(path)
+                assert response.status_code == 503
+                assert response.headers["Retry-After"] == "1"
+                assert "not loaded yet" in response.json()["detail"]
+
+    asyncio.run(ask())
+
+
+def test_a_fault_of_the_service_is_not_told_but_raised_to_the_log(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("models.predictor.Predictor.predict", fail)
+    app = create_app(Settings(store=bundles))
+    body = {"inputs": [[1, 2, 3]]}
+
+    async def ask() -> None:
+        async with app.router.lifespan_context(app):
+            async with in_process(app) as client:
+                response = await client.post("/models/linear/predict", json=body)
+                counted = (await client.get("/metrics")).text
+            async with in_process(app, raises=True) as client:
+                with pytest.raises(RuntimeError, match="secret"):
+                    await client.post("/models/linear/predict", json=body)
+        assert response.status_code == 500
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert "secret" not in Problem.model_validate(response.json()).detail
+        assert 'code="500",model="linear",route="/models/{name}/predict",version="1"} 1.0' in counted
+
+    asyncio.run(ask())
+
+
+def in_process(app: FastAPI, raises: bool = False) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
+    return httpx.AsyncClient(transport=transport, base_url="http://caveat")

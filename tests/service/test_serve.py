@@ -1,0 +1,133 @@
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from models import store
+from models.bundle import PREDICT, pack
+from tests.bundles import linear_regression
+from tests.service.serving import caveat, serving
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_what_it_serves_and_stops_without_a_complaint(bundles: Path, stop: signal.Signals) -> None:
+    with serving(bundles, "--default-model", "tabular") as service:
+        assert "linear 1 and tabular 1, 2 (default)" in service.line
+        assert service.line.endswith("/docs\n")
+        service.process.send_signal(stop)
+        out, errors = service.process.communicate(timeout=20)
+        assert (service.process.returncode, out, errors) == (0, "", "")
+
+
+def test_an_answer_waits_for_no_acknowledgement(bundles: Path) -> None:
+    with serving(bundles) as service:
+        service.get("/health/live")
+        fastest = min(service.get("/health/live").elapsed.total_seconds() for _ in range(20))
+    assert fastest < 0.02
+
+
+def test_a_flag_goes_before_the_environment(bundles: Path) -> None:
+    environment = {"CAVEAT_MAX_ROWS": "1", "CAVEAT_MAX_SAMPLES": "5", "CAVEAT_STORE": str(bundles)}
+    with serving("--max-rows", "2", **environment) as service:
+        two = [[1, 2, 3]] * 2
+        assert service.ask("/models/linear/predict", inputs=two).status_code == 200
+        assert service.ask("/models/linear/predict", inputs=two * 2).status_code == 413
+        assert service.ask("/models/linear/predict/uncertainty", inputs=two, samples=6).status_code == 422
+        # Without `samples`, no more passes are made than may be asked for.
+        assert service.ask("/models/linear/predict/uncertainty", inputs=two).json()["samples"] == 5
+        # Several models, and none named as the default.
+        response = service.ask("/predict", inputs=two)
+        assert response.status_code == 404
+        assert "start the service with --default-model, or ask" in response.json()["detail"]
+        assert "/models/linear/predict or /models/tabular/predict" in response.json()["detail"]
+        paths = service.get("/openapi.json").json()["paths"]
+        assert "/predict" not in paths
+        assert "/models/{name}/predict" in paths
+        assert service.get("/models").json()["default"] is None
+
+
+def test_the_bundled_model_answers_its_example_in_little_memory() -> None:
+    with serving() as service:
+        model = service.get("/models/digits").json()
+        assert model["default"]
+        for verb in ("predict", "predict/uncertainty"):
+            operation = service.get("/openapi.json").json()["paths"][f"/{verb}"]["post"]
+            example = operation["requestBody"]["content"]["application/json"]["example"]
+            assert example["inputs"] == model["example"]
+            answer = service.ask(f"/{verb}", **example).json()
+            assert set(answer["label"]) <= set("0123456789")
+            assert len(answer["label"]) == len(model["example"])
+        assert service.resident() < 150e6
+
+
+def test_an_only_model_is_the_default(tmp_path: Path) -> None:
+    store.add(tmp_path, linear_regression())
+    with serving(tmp_path, "--default-seed", "5") as service:
+        answer = service.ask("/predict/uncertainty", inputs=[[1, 2, 3]]).json()
+        assert (answer["model"], answer["seed"]) == ("linear", 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "65536"], "--port: Input should be less than or equal to 65535"),
+        (["--max-rows", "none"], "--max-rows: Input should be a valid integer"),
+        (["--default-model", "other"], "no model 'other'; there is linear or tabular"),
+        (["--host", "256.0.0.1"], "cannot listen on 256.0.0.1 port 8000"),
+    ],
+)
+def test_wrong_settings_end_with_a_line(bundles: Path, arguments: list[str], message: str) -> None:
+    refused(message, bundles, *arguments)
+
+
+def test_wrong_variables_end_with_a_line(bundles: Path) -> None:
+    refused("CAVEAT_MAX_BYTES: Input should be greater than or equal to 1", bundles, CAVEAT_MAX_BYTES="0")
+    refused("serve: CAVEAT_PORT: Input should be a valid integer", bundles, CAVEAT_PORT="abc")
+    refused("serve: --port: Input should be a valid integer", bundles, "--port", "x", CAVEAT_PORT="abc")
+
+
+def test_an_empty_variable_is_none(bundles: Path) -> None:
+    with serving(bundles, CAVEAT_PORT="", CAVEAT_DEFAULT_MODEL="", CAVEAT_MAX_ROWS="") as service:
+        assert service.get("/health/ready").status_code == 200
+
+
+def test_a_missing_store_ends_with_a_line(tmp_path: Path) -> None:
+    refused("nowhere: not a folder", tmp_path / "nowhere")
+
+
+def test_an_empty_store_ends_with_a_line(tmp_path: Path) -> None:
+    refused("no bundle here", tmp_path)
+
+
+@pytest.mark.parametrize("below", ["linear", "linear/1"])
+def test_a_part_of_a_store_taken_for_one_is_told(bundles: Path, below: str) -> None:
+    refused(f"Did you mean {bundles}?", bundles / below)
+
+
+def test_a_damaged_bundle_ends_with_a_line(bundles: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundles, tmp_path / "store")
+    with (tmp_path / "store" / "linear" / "1" / "passes.onnx").open("ab") as file:
+        file.write(b"!")
+    refused("passes.onnx: sha256 is", tmp_path / "store")
+
+
+def test_a_graph_that_is_none_ends_with_a_line(tmp_path: Path) -> None:
+    sound = linear_regression()
+    store.add(tmp_path, pack(sound.manifest, {**sound.files, PREDICT: b"junk"}))
+    refused("linear/1/predict.onnx: ONNX Runtime can't load it", tmp_path)
+
+
+def test_a_taken_port_ends_with_a_line(bundles: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused(f"cannot listen on 127.0.0.1 port {port}: Address already in use", bundles, "--port", port)
+
+
+def refused(message: str, *arguments: str | Path, **environment: str) -> None:
+    ended = caveat("serve", *arguments, **environment)
+    assert ended.returncode not in (0, None)
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""

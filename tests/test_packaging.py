@@ -1,0 +1,176 @@
+"""What a stranger meets first: the wheel, `make serve`, the images and the compose file."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from hatchling.build import build_wheel
+
+from models.store import BUNDLED
+
+ROOT = Path(__file__).parents[1]
+STAGES = ["serve", "train"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    folder = tmp_path_factory.mktemp("wheel")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        name = build_wheel(str(folder))
+    with zipfile.ZipFile(folder / name) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: zipfile.ZipFile) -> None:
+    packages = [path for path in tree() if path.parts[0] in ("models", "service", "training", "caveat.py")]
+    found = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert found == {path.as_posix() for path in packages}
+    assert {
+        f"models/bundled/digits/1/{name}" for name in ("manifest.json", "predict.onnx", "passes.onnx")
+    } <= found
+
+
+def test_only_the_training_extra_asks_for_torch(wheel: zipfile.ZipFile) -> None:
+    name = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
+    needs = re.findall(r"^Requires-Dist: (.*)$", wheel.read(name).decode(), re.MULTILINE)
+    assert [need for need in needs if need.startswith("torch")] == ["torch==2.13.0; extra == 'training'"]
+
+
+@pytest.mark.slow
+def test_one_command_serves_a_fresh_clone_without_torch(tmp_path: Path) -> None:
+    for path in tree():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    port = free_port()
+    with running(["make", "serve", f"PORT={port}"], port, seconds=300, cwd=tmp_path):
+        pass
+    assert list((tmp_path / ".venv").glob("lib/*/site-packages/onnxruntime"))
+    assert not list((tmp_path / ".venv").glob("lib/*/site-packages/torch"))
+
+
+def test_the_serving_image_starts_is_healthy_and_stops() -> None:
+    image = instructions("serve")
+    port = free_port()
+    settings = environment(image) | {"CAVEAT_STORE": str(BUNDLED), "CAVEAT_PORT": str(port)}
+    check = json.loads(last(image, "HEALTHCHECK").partition(" CMD ")[2])
+    check[0] = sys.executable
+
+    assert subprocess.run(check, env=os.environ | settings, capture_output=True).returncode != 0
+    with running(command(image), port, env=os.environ | settings) as service:
+        assert subprocess.run(check, env=os.environ | settings).returncode == 0
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(10) == 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_images_run_as_one_user_that_is_not_root(stage: str) -> None:
+    assert last(instructions(stage), "USER") == "10001:10001"
+
+
+def test_both_services_of_the_compose_file_keep_their_models_in_one_volume() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert [service["build"]["target"] for service in services.values()] == STAGES
+    for service in services.values():
+        image = instructions(service["build"]["target"])
+        assert service["volumes"] == [f"store:{environment(image)['CAVEAT_STORE']}"]
+    assert services["caveat"]["ports"] == ["8000:8000"]
+    assert services["train"]["profiles"] == ["train"]
+
+
+def test_a_compose_implementation_accepts_the_file() -> None:
+    compose = next((name for name in ("docker compose", "docker-compose") if answers(name)), None)
+    if compose is None:
+        pytest.skip("no compose implementation on this machine")
+    subprocess.run([*compose.split(), "--profile", "train", "config", "--quiet"], cwd=ROOT, check=True)
+
+
+def tree() -> list[Path]:
+    """List the files of the working tree, new ones too."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [Path(name) for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    command: list[str], port: int, seconds: float = 30, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a service in a process group of its own from when it is ready until it is done with."""
+    with subprocess.Popen(command, start_new_session=True, **options) as service:
+        try:
+            deadline = time.monotonic() + seconds
+            while not is_ready(port):
+                assert service.poll() is None, f"ended with exit code {service.returncode}"
+                assert time.monotonic() < deadline, f"not ready after {seconds} s"
+                time.sleep(0.1)
+            yield service
+        finally:
+            if service.poll() is None:
+                os.killpg(service.pid, signal.SIGKILL)
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def instructions(stage: str) -> list[tuple[str, str]]:
+    """Read the instructions that make a stage of the Dockerfile, those of the stages below it first."""
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    stages: dict[str, list[tuple[str, str]]] = {}
+    for line in text.splitlines():
+        instruction, _, rest = line.partition(" ")
+        if instruction == "FROM":
+            base, _, name = rest.partition(" AS ")
+            stages[name] = list(stages.get(base, []))
+        elif instruction:
+            stages[name].append((instruction, rest.strip()))
+    return stages[stage]
+
+
+def last(image: list[tuple[str, str]], instruction: str) -> str:
+    return next(rest for found, rest in reversed(image) if found == instruction)
+
+
+def environment(image: list[tuple[str, str]]) -> dict[str, str]:
+    """Read the settings that an image makes."""
+    words = [word for found, rest in image if found == "ENV" for word in shlex.split(rest)]
+    return dict(word.split("=", 1) for word in words if word.startswith("CAVEAT_"))
+
+
+def command(image: list[tuple[str, str]]) -> list[str]:
+    """Read what an image runs, with the `caveat` of this environment."""
+    caveat, *arguments = json.loads(last(image, "ENTRYPOINT")) + json.loads(last(image, "CMD"))
+    return [str(Path(sys.executable).with_name(caveat)), *arguments]
+
+
+def answers(compose: str) -> bool:
+    try:
+        return subprocess.run([*compose.split(), "version"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False

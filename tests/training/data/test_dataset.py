@@ -1,0 +1,81 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models.signature import Input
+from training.data.bundled import diabetes, digits
+from training.data.dataset import Dataset, split
+from training.data.errors import DataError
+
+
+def toy(y: list[int], classes: tuple[str, ...] | None = ("a", "b")) -> Dataset:
+    x = np.arange(len(y), dtype=np.float32)[:, None]  # each row says which it is
+    spec = Input(name="x", dtype="float32", shape=("rows", 1))
+    dtype = np.float64 if classes is None else np.int64
+    return Dataset(name="toy", input=spec, x=x, y=np.array(y, dtype), target="kind", classes=classes)
+
+
+def test_parts_are_disjoint_and_complete() -> None:
+    parts = split(toy([0, 1] * 50), test_size=0.2, seed=3)
+    rows = np.concatenate([parts.train.x, parts.validation.x, parts.test.x]).ravel()
+    assert sorted(rows) == list(range(100))
+    assert (len(parts.test), len(parts.validation), len(parts.train)) == (20, 8, 72)
+
+
+def test_targets_stay_with_their_rows() -> None:
+    dataset = toy([0, 1] * 50)
+    for part in vars(split(dataset, test_size=0.2, seed=0)).values():
+        np.testing.assert_array_equal(part.y, dataset.y[part.x.ravel().astype(int)])
+
+
+def test_every_part_has_the_proportions_of_the_classes() -> None:
+    parts = split(digits(), test_size=0.2, seed=0)
+    whole = np.bincount(digits().y) / len(digits().y)
+    for part in vars(parts).values():
+        np.testing.assert_allclose(np.bincount(part.y) / len(part), whole, atol=0.01)
+
+
+@pytest.mark.parametrize("test_size", [0.01, 0.2, 0.5, 0.99])
+def test_every_part_has_every_class_however_rare(test_size: float) -> None:
+    parts = split(toy([0] * 40 + [1] * 3), test_size, seed=0)
+    assert all(set(part.y) == {0, 1} for part in vars(parts).values())
+
+
+def test_the_seed_decides_the_split() -> None:
+    first, again, other = (split(toy([0, 1] * 50), 0.2, seed).test.x.tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_regression_is_split_too() -> None:
+    parts = split(diabetes(), test_size=0.25, seed=0)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (266, 66, 110)
+
+
+def test_the_digest_is_of_the_content() -> None:
+    dataset = digits()
+    assert dataset.digest == digits().digest
+    x = dataset.x.copy()
+    x[0, 0, 0] += 1
+    for change in ({"x": x}, {"y": dataset.y[::-1]}, {"classes": tuple("abcdefghij")}, {"target": "z"}):
+        assert dataclasses.replace(dataset, **change).digest != dataset.digest
+
+
+def test_too_few_rows() -> None:
+    with pytest.raises(DataError, match="toy: 19 rows; expected at least 20"):
+        toy([0, 1] * 9 + [0])
+
+
+def test_one_class_only() -> None:
+    with pytest.raises(DataError, match="toy: 'kind' holds one class only; there is nothing to learn"):
+        toy([0] * 30, ("a",))
+
+
+def test_one_value_only() -> None:
+    with pytest.raises(DataError, match="toy: 'kind' holds one value only"):
+        toy([5] * 30, None)
+
+
+def test_a_class_with_too_few_rows() -> None:
+    with pytest.raises(DataError, match="toy: class 'b' of 'kind' has 2 rows; expected at least 3"):
+        toy([0] * 30 + [1, 1])

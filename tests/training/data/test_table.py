@@ -1,0 +1,158 @@
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.data.errors import DataError
+from training.data.table import read_table
+
+ROWS = 30
+FRAME: dict[str, list[Any]] = {
+    "age": list(range(ROWS)),
+    "weight": [0.5 * i for i in range(ROWS)],
+    "smoker": [i % 3 == 0 for i in range(ROWS)],
+    "city": ["oslo", "bern", "rome"] * 10,
+    "risk": ["high", "low"] * 15,
+}
+
+
+def write(folder: Path, suffix: str = ".csv", **changes: list[Any]) -> Path:
+    path = folder / f"patients{suffix}"
+    frame = pl.DataFrame(FRAME | changes)
+    if suffix == ".csv":
+        frame.write_csv(path)
+    else:
+        frame.write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_numbers_stay_and_text_becomes_categories(suffix: str, tmp_path: Path) -> None:
+    dataset = read_table(write(tmp_path, suffix), "risk", None)
+    assert [(f.name, f.categories) for f in dataset.input.features or ()] == [
+        ("age", None),
+        ("weight", None),
+        ("smoker", ("false", "true")),
+        ("city", ("bern", "oslo", "rome")),
+    ]
+    assert (dataset.input.dtype, dataset.input.shape) == ("float64", ("rows", 4))
+    np.testing.assert_array_equal(dataset.x[:2], [[0, 0, 1, 1], [1, 0.5, 0, 0]])
+    assert (dataset.y[:3].tolist(), dataset.classes) == ([0, 1, 0], ("high", "low"))
+    assert (dataset.name, dataset.target) == ("patients", "risk")
+
+
+def test_a_row_as_a_client_writes_it_is_encoded_alike(tmp_path: Path) -> None:
+    dataset = read_table(write(tmp_path), "risk", None)
+    row = {name: values[4] for name, values in FRAME.items() if name != "risk"}
+    np.testing.assert_array_equal(dataset.input.encode([row])[0], dataset.x[4])
+
+
+def test_timestamps_keep_their_digits(tmp_path: Path) -> None:
+    times = [1_700_000_000 + i for i in range(ROWS)]
+    assert read_table(write(tmp_path, age=times), "risk", None).x[:, 0].tolist() == times
+
+
+def test_a_numeric_target_is_a_regression(tmp_path: Path) -> None:
+    dataset = read_table(write(tmp_path), "weight", None)
+    assert dataset.task == "regression"
+    assert dataset.y.tolist() == FRAME["weight"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"age": [None, None, *range(28)]}, "column 'age': 2 of 30 values are missing"),
+        ({"weight": [float("nan"), *range(29)]}, "column 'weight': 1 of 30 values are missing"),
+        ({"city": [None, *"ab" * 14, "c"]}, "column 'city': 1 of 30 values are missing"),
+        ({"risk": [None, *["high", "low"] * 14, "low"]}, "column 'risk': 1 of 30 values are missing"),
+        ({"weight": [float("inf"), *range(29)]}, "column 'weight': 1 of 30 values are infinite"),
+        ({"age": [date(2024, 1, 1)] * 30}, "column 'age': holds Date; expected numbers, text or booleans"),
+        ({"city": [f"id{i}" for i in range(30)]}, "column 'city': 30 different texts in 30 rows"),
+        ({"": list(range(30))}, "a column has no name"),
+        ({"age": ["NA", "?", *map(str, range(28))]}, "column 'age': 2 of 30 values are missing (empty, NA,"),
+        ({"age": ["nan", "NaN", "n/a", "N/A", "null", " ", *map(str, range(24))]}, "column 'age': 6 of 30"),
+        ({"city": ["oslo", "NA", *"ab" * 14]}, "column 'city': 1 of 30 values are missing"),
+        (
+            {"age": ["twelve", *map(str, range(29))]},
+            "column 'age': 29 of 30 values are numbers, but not 'twelve'; write numbers there",
+        ),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_cannot_be_learned_from(
+    changes: dict[str, list[Any]], message: str, suffix: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, suffix, **changes)
+    with pytest.raises(DataError) as raised:
+        read_table(path, "risk", None)
+    assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_no_target(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="with --target; it has age, weight, smoker, city, risk"):
+        read_table(write(tmp_path), None, None)
+
+
+def test_no_such_column(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match="no column 'Risk' to predict; it has age, weight, smoker, city, risk"
+    ):
+        read_table(write(tmp_path), "Risk", None)
+
+
+def test_only_the_target(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("y\n" + "1\n2\n" * 20)
+    with pytest.raises(DataError, match="'y' is the only column"):
+        read_table(path, "y", None)
+
+
+def test_a_regression_on_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="column 'risk': holds text; a regression needs numbers"):
+        read_table(write(tmp_path), "risk", "regression")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("empty.csv", b""), ("ragged.csv", b"a,b\n1,2\n3,4,5\n"), ("no.parquet", b"PAR0")]
+)
+def test_a_broken_file(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read_table(path, "a", None)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_between_blanks_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "padded.csv"
+    path.write_text("a,b\n" + " 1,x\n2 ,y\n" * 20)
+    dataset = read_table(path, "b", None)
+    assert dataset.input.features is not None
+    assert dataset.input.features[0].categories is None
+    assert dataset.x[:2, 0].tolist() == [1, 2]
+
+
+def test_codes_among_which_a_few_are_numbers_stay_categories(tmp_path: Path) -> None:
+    dataset = read_table(write(tmp_path, city=["S", "M", "38"] * 10), "risk", None)
+    assert dataset.input.features is not None
+    assert dataset.input.features[3].categories == ("38", "M", "S")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a;b\n" + "1;2\n" * 30, "its first line has semicolons and no commas"),
+        ("a,b,a\n" + "1,2,3\n" * 30, "several columns are called 'a'; expected different names"),
+        ("a,b\n", "no rows below the names of the columns"),
+    ],
+)
+def test_a_header_that_is_none(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(DataError) as raised:
+        read_table(path, "a", None)
+    assert str(raised.value).startswith(f"{path}: {message}")

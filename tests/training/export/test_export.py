@@ -1,0 +1,170 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.bundle import Bundle
+from models.masks import draw
+from models.predictor import Predictor
+from models.uncertainty import estimate
+from training.export import ExportError, export, reference
+from training.export.capture import in_training_mode
+
+
+def linear_network(rate: float, features: int = 20) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(rate), nn.Linear(features, 1), nn.Flatten(0))
+
+
+def classifier() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(64, 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 10),
+        nn.Softmax(-1),
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return classifier()
+
+
+@pytest.fixture(scope="module")
+def bundle(network: nn.Sequential) -> Bundle:
+    return export(network, torch.rand(4, 8, 8), task="classification", outputs="probabilities", name="digits")
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_moments_of_a_linear_network_equal_their_closed_form(rate: float) -> None:
+    """Mean and variance over passes of w.(m x) + b, against their exact values and spreads."""
+    torch.manual_seed(1)
+    network = linear_network(rate)
+    rows = torch.randn(5, 20)
+    bundle = export(network, rows, task="regression", outputs="mean", name="linear")
+    samples = 20_000
+    found = estimate(Predictor(bundle), {"x": rows.numpy()}, samples, seed=3)
+
+    weights = network[1].weight.detach().double().numpy()[0]
+    terms = weights * rows.double().numpy()
+    keep = 1 - rate
+    mean = terms.sum(axis=1) + network[1].bias.item()
+    variance = rate / keep * (terms**2).sum(axis=1)
+    fourth_cumulant = rate * (1 - 6 * rate * keep) / keep**3 * (terms**4).sum(axis=1)
+    spread_of_mean = np.sqrt(variance / samples)
+    spread_of_variance = np.sqrt((fourth_cumulant + 2 * variance**2) / samples)
+    assert (np.abs(found["mean"] - mean) < 4 * spread_of_mean).all()
+    assert (np.abs(found["epistemic_variance"] - variance) < 4 * spread_of_variance).all()
+
+
+def test_passes_equal_a_pytorch_loop_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:
+    rows = torch.rand(6, 8, 8)
+    (found,) = Predictor(bundle).passes({"x": rows.numpy()}, samples=25, seed=9)
+    masks = [torch.from_numpy(draw(site, 9, 0, 25)) for site in bundle.manifest.sites]
+    looped = []
+    for first, second in zip(*masks, strict=True):
+        hidden = network[2](rows.flatten(1) * first)
+        looped.append(network[5](torch.relu(hidden) * second).softmax(-1))
+    np.testing.assert_allclose(found, torch.stack(looped).detach().numpy(), atol=1e-5)
+
+
+def test_the_reference_is_pytorch_itself(network: nn.Sequential) -> None:
+    """Handing PyTorch the keep-masks that it would have drawn gives what it would have answered."""
+    rows = torch.rand(3, 8, 8)
+    sampled = in_training_mode(network)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        own = sampled(rows)
+    torch.manual_seed(5)
+    drawn = [torch.empty(3, units).bernoulli_(1 - rate) for units, rate in ((64, 0.2), (128, 0.5))]
+    handed = reference.passes(sampled, [rows], [keep[None] for keep in drawn])
+    torch.testing.assert_close(handed[0], own)
+
+
+def test_sites_carry_the_names_of_their_modules(bundle: Bundle) -> None:
+    sites = [(site.name, site.rate, site.shape) for site in bundle.manifest.sites]
+    assert sites == [("1", 0.2, ("passes", 1, 64)), ("4", 0.5, ("passes", 1, 128))]
+
+
+def test_a_row_has_the_same_bits_in_every_batch(bundle: Bundle) -> None:
+    predictor = Predictor(bundle)
+    rows = np.random.default_rng(0).random((64, 8, 8), np.float32)
+    whole = estimate(predictor, {"x": rows}, 100, seed=0)
+    for start, size in itertools.product((0, 17), (1, 2, 3, 16, 33)):
+        part = estimate(predictor, {"x": rows[start : start + size]}, 100, seed=0)
+        for name, column in part.items():
+            np.testing.assert_array_equal(column, whole[name][start : start + size], name)
+
+
+def test_a_pass_does_not_change_when_more_are_asked_for(bundle: Bundle) -> None:
+    predictor = Predictor(bundle)
+    inputs = {"x": np.random.default_rng(0).random((3, 8, 8), np.float32)}
+    few, many = (np.concatenate(list(predictor.passes(inputs, n, 7))) for n in (5, 60))
+    np.testing.assert_array_equal(few, many[:5])
+
+
+def test_equal_networks_give_equal_digests_and_no_paths(network: nn.Sequential, bundle: Bundle) -> None:
+    again = export(network, torch.rand(4, 8, 8), task="classification", outputs="probabilities", name="other")
+    assert again.manifest.digest == bundle.manifest.digest
+    for content in bundle.files.values():
+        assert b".py" not in content
+
+
+def test_the_network_is_left_as_it_was(network: nn.Sequential) -> None:
+    network.eval()
+    export(network, torch.rand(2, 8, 8), task="classification", outputs="probabilities", name="digits")
+    assert not any(part.training for part in network.modules())
+
+
+def test_batch_norm_stays_on_its_running_statistics() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2), nn.Softmax(-1)
+    )
+    network[1].running_mean.fill_(3.0)
+    bundle = export(network, torch.rand(2, 3), task="classification", outputs="probabilities", name="normed")
+    rows = torch.rand(5, 3)
+    with torch.no_grad():
+        expected = network.eval()(rows)
+    np.testing.assert_allclose(Predictor(bundle).predict({"x": rows.numpy()}), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "example", "message"),
+    [
+        (nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1)), (2, 3), "no active dropout.*add nn.Dropout"),
+        (nn.Sequential(nn.Dropout(0.0), nn.Linear(3, 2), nn.Softmax(-1)), (2, 3), "no active dropout"),
+        (
+            nn.Sequential(nn.Dropout(), nn.Linear(3, 2)),
+            (2, 4),
+            r"does not run on .* \(2, 4\)",
+        ),
+        (
+            nn.Sequential(nn.Dropout(), nn.Linear(3, 1), nn.Flatten(0)),
+            (2, 3),
+            "answers with one number per class",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_with_the_reason(
+    network: nn.Module, example: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export(network, torch.rand(example), task="classification", outputs="probabilities", name="refused")
+
+
+def test_class_names_must_match_the_outputs(network: nn.Sequential) -> None:
+    with pytest.raises(ExportError, match="3 class names for 10 outputs"):
+        export(
+            network,
+            torch.rand(2, 8, 8),
+            task="classification",
+            outputs="probabilities",
+            name="d",
+            classes=["a", "b", "c"],
+        )

@@ -1,0 +1,51 @@
+"""Every kind of randomness against a loop over PyTorch with the same draws."""
+
+import itertools
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor, nn
+
+from models.bundle import Bundle
+from models.predictor import Predictor
+from tests.training.export.kinds import KINDS, Kind, network
+from tests.training.export.loop import loop
+from training.export import export
+
+OUTPUTS = {"classification": (3, "logits"), "regression": (1, "mean")}
+SEED = 11
+
+
+def named(kind: Kind, count: int, seed: int) -> dict[str, Tensor]:
+    return dict(zip("xy", kind.example(count, seed), strict=False))
+
+
+@cache
+def exported(name: str, task: Any) -> tuple[nn.Module, Bundle]:
+    kind = KINDS[name]
+    width, outputs = OUTPUTS[task]
+    module = network(kind, width)
+    rows = named(kind, 3, seed=0)
+    free = {"xy"[number]: axes for number, axes in kind.free.items()}
+    example: Any = rows if len(rows) > 1 else rows["x"]
+    return module, export(module, example, task=task, outputs=outputs, name="kind", free=free)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("name", KINDS)
+def test_passes_equal_pytorch_with_the_same_draws(name: str, task: str) -> None:
+    module, bundle = exported(name, task)
+    predictor = Predictor(bundle, threads=1)
+    assert len(bundle.manifest.sites) == KINDS[name].sites
+    for rows, samples in itertools.product((1, 2, 7), repeat=2):
+        inputs = named(KINDS[name], rows, seed=1)
+        expected = loop(module, bundle, inputs, samples, SEED, KINDS[name].turns)
+        if task == "classification":
+            expected = expected.softmax(-1)
+        arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
+        found = np.concatenate(list(predictor.passes(arrays, samples, SEED)))
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))

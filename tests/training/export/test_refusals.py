@@ -1,0 +1,164 @@
+"""Wrong uses, and the message that each gives: it says what to change."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from tests.training.export.kinds import Run
+from training.export import ExportError, export
+
+ROWS = torch.rand(3, 6)
+DROPPING = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 2))
+
+
+def refused(module: nn.Module, example: Any = ROWS, **options: Any) -> str:
+    options = {"task": "classification", "outputs": "logits", "name": "refused", **options}
+    with pytest.raises(ExportError) as refusal:
+        export(module, example, **options)
+    return str(refusal.value)
+
+
+def dropping(run: Any, **parts: nn.Module) -> nn.Module:
+    """Make a network that computes ``run`` behind a sound dropout."""
+    return nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 6), Run(run, **parts))
+
+
+def behind(module: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 6), module)
+
+
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rand_like(x)
+
+
+class Gumbel(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gumbel_softmax(x) if self.training else x
+
+
+class Choice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, torch.multinomial(x[0].softmax(0), 2)] if self.training else x[:, :2]
+
+
+class Centred(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+class BatchAttention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        weights = (x @ x.T).softmax(-1)
+        return weights @ x
+
+
+def _branch(self: Any, x: Tensor) -> Tensor:
+    return x if x.sum() > 0 else -x
+
+
+def _packed(self: Any, x: Tensor) -> Tensor:
+    steps = x[:, :, None].expand(-1, -1, 4)
+    packed = nn.utils.rnn.pack_padded_sequence(steps, [6] * len(x), batch_first=True)
+    return self.recurrent(packed)[1][-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "advised"),
+    [
+        (nn.Linear(6, 2), "no active dropout", "add nn.Dropout"),
+        (nn.Sequential(nn.Dropout(0.0), nn.Linear(6, 2)), "no active dropout", "--insert relu:0.1"),
+        (
+            dropping(lambda self, x: F.dropout(x)),
+            "draws at random in eval mode too",
+            "training=self.training",
+        ),
+        (behind(Noise()), "x * torch.rand_like(x)", "if self.training"),
+        (behind(nn.RReLU()), "aten.rrelu", "turn it off"),
+        (behind(Choice()), "torch.multinomial(x[0]", "turn it off"),
+        (behind(Gumbel()), "F.gumbel_softmax(x)", "turn it off"),
+        (dropping(_branch), "x.sum() > 0", "torch.where"),
+        (behind(Centred()), "return x - x.mean(0)", "Compute each row on its own"),
+        (dropping(lambda self, x: x.softmax(0)), "rows", "on its own"),
+        (behind(BatchAttention()), "(x @ x.T).softmax(-1)", "Compute each row on its own"),
+        (dropping(lambda self, x: x.cumsum(0)), "rows", "on its own"),
+        (
+            nn.Sequential(nn.Dropout(), nn.Linear(6, 2), nn.BatchNorm1d(2, track_running_stats=False)),
+            "rows",
+            "running statistics",
+        ),
+        (
+            dropping(_packed, recurrent=nn.GRU(4, 2, 2, dropout=0.5, batch_first=True)),
+            "packs a sequence",
+            "Feed the padded tensor",
+        ),
+        (dropping(lambda self, x: (x, x[:, :1])), "several outputs: 0, 1", "--output"),
+        (dropping(lambda self, x: {"logits": x, "aux": x}), "several outputs: logits, aux", "--output"),
+        (dropping(lambda self, x: x.flatten()), "one number per class", "answers 3 rows with shape (18,)"),
+        (
+            dropping(lambda self, x: x.sum(1)),
+            "one number per class, shape (rows, classes)",
+            "3 rows with shape (3,)",
+        ),
+        (
+            Run(lambda self, x: x + 0 * F.dropout(x, 0.5, self.training)),
+            "no draw reaches the output",
+            "Check",
+        ),
+        (
+            dropping(lambda self, x: (x, x) if self.training else x),
+            "training mode",
+            "eval mode",
+        ),
+        (
+            dropping(lambda self, x: torch.cat([x, x], 1) if self.training else x),
+            "training mode",
+            "eval mode",
+        ),
+        (dropping(lambda self, x: 2 * x if self.training else x), "training mode", "apart from its draws"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_network_is_refused_with_what_to_change(module: nn.Module, said: str, advised: str) -> None:
+    message = refused(module)
+    assert said in message
+    assert advised in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"example": torch.rand(3, 7)}, "does not run on the example of shape (3, 7)"),
+        ({"example": torch.rand(0, 6)}, "the example of x has no rows"),
+        ({"example": torch.tensor(1.0)}, "the example of x has no rows"),
+        ({"example": {"y": ROWS}}, "forward() got an unexpected keyword argument 'y'"),
+        ({"classes": ["a", "b", "c"]}, "3 class names for 2 outputs"),
+        ({"task": "regression", "outputs": "mean", "classes": ["a", "b"]}, "a regression has no classes"),
+        ({"output": "logits"}, "no output 'logits'; it has one"),
+        ({"sites": ["encoder.*"]}, "--sites encoder.*: no dropout of the network has that name; there is 0"),
+        ({"rates": {"head": 0.5}}, "--rate head: no dropout of the network has that name; there is 0"),
+        ({"rates": {"*": 1.0}}, "--rate *=1.0: a rate lies from 0 up to, and without, 1"),
+        ({"insert": {"relu": 0.1}}, "--insert relu: no operator and no module of the network has that name"),
+        ({"insert": {"linear": 1.5}}, "--insert linear:1.5: a rate lies above 0 and below 1"),
+        ({"outputs": "mean"}, "a classification answers with logits or probabilities, not mean"),
+        ({"task": "regression"}, "a regression answers with mean or mean_log_variance, not logits"),
+        ({"free": {"z": {1: "width"}}}, "free sizes are given for z; the inputs are x"),
+        ({"free": {"x": {2: "width"}}}, "x has no axis 2 whose size could be free"),
+    ],
+    ids=str,
+)
+def test_an_option_is_refused_with_what_is_wrong(options: dict[str, Any], message: str) -> None:
+    assert message in refused(DROPPING, **options)
+
+
+def test_a_drawn_site_without_a_switch_cannot_be_left_out() -> None:
+    module = dropping(lambda self, x: x * torch.rand_like(x) if self.training else x / 2)
+    assert "drawn by the network's own code" in refused(module, sites=["0"])
+
+
+def test_a_fixed_size_is_not_taken_for_a_free_one() -> None:
+    message = refused(DROPPING, free={"x": {1: "width"}})
+    assert message == "the network fixes the size width to 6; leave it out of the free sizes"

@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from models.predictor import Predictor
+from models.store import BUNDLED, find, load
+from models.uncertainty import estimate
+from training.data.bundled import BUNDLED as DATA
+from training.data.dataset import split
+from training.train import Train
+
+
+@pytest.mark.slow
+def test_the_bundled_model_made_anew_predicts_the_same() -> None:
+    """What `make bundled` makes is what ships, up to what another processor rounds differently."""
+    shipped = load(find(BUNDLED / "digits"))
+    command = Train(dataset="digits")
+    data = DATA["digits"]()
+    made = command.bundle(data)
+    inputs = {"image": split(data, command.test_size, command.seed).test.x}
+    expected, found = (estimate(Predictor(bundle), inputs, 100, seed=0) for bundle in (shipped, made))
+    assert (expected["label"] == found["label"]).mean() >= 0.99
+    np.testing.assert_allclose(found["mean"], expected["mean"], atol=0.05)
+    stated = made.manifest.model_dump(exclude={"files", "metrics", "provenance"})
+    assert stated == shipped.manifest.model_dump(exclude={"files", "metrics", "provenance"})
+    assert made.manifest.metrics == pytest.approx(shipped.manifest.metrics, abs=0.02)

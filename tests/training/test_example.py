@@ -1,0 +1,25 @@
+import json
+
+import numpy as np
+import pytest
+
+from models.signature import Input
+from training.data.bundled import BUNDLED
+from training.example import example
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_what_is_written_is_read_back(name: str) -> None:
+    dataset = BUNDLED[name]()
+    written = json.loads(json.dumps(example(dataset.input, dataset.x[:2])))
+    np.testing.assert_array_equal(dataset.input.encode(written), dataset.x[:2])
+
+
+def test_numbers_have_few_digits() -> None:
+    spec = Input(name="x", dtype="float32", shape=("rows", 3))
+    assert json.dumps(example(spec, np.array([[0.1, 2, -3.5]], np.float32))) == "[[0.1, 2, -3.5]]"
+
+
+def test_long_rows_are_not_shown() -> None:
+    spec = Input(name="x", dtype="float32", shape=("rows", 40, 40))
+    assert example(spec, np.zeros((2, 40, 40), np.float32)) is None

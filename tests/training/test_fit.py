@@ -1,0 +1,103 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.errors import CaveatError
+from models.networks.mlp import MLP
+from training.data.dataset import Part
+from training.fit import Recipe, fit, seeded
+from training.objective import objective
+
+RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, weight_decay=0.0, patience=30)
+
+
+def moons(rows: int, seed: int) -> Part:
+    x = np.random.default_rng(seed).normal(size=(rows, 2)).astype(np.float32)
+    return Part(x, (x[:, 0] * x[:, 1] > 0).astype(np.int64))
+
+
+TRAIN, VALIDATION = moons(300, 0), moons(200, 1)
+
+
+def trained(seed: int, recipe: Recipe = RECIPE) -> nn.Module:
+    with seeded(seed):
+        network = MLP((2,), 2, hidden=(32,), dropout=(0.1,))
+        fit(network, TRAIN, VALIDATION, objective("classification", TRAIN.y), recipe)
+    return network
+
+
+def weights(network: nn.Module) -> list[float]:
+    return torch.cat([value.ravel() for value in network.state_dict().values()]).tolist()
+
+
+def test_it_learns_what_is_not_linear() -> None:
+    network = trained(seed=0)
+    assert not network.training
+    right = network(torch.from_numpy(VALIDATION.x)).argmax(dim=1).numpy() == VALIDATION.y
+    assert right.mean() > 0.95
+
+
+def test_the_seed_decides_every_weight() -> None:
+    recipe = Recipe(epochs=2, batch_size=32, lr=1e-2, weight_decay=0.0, patience=2)
+    first, again, other = (weights(trained(seed, recipe)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_torchs_own_randomness_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with seeded(0):
+        torch.rand(100)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Scripted(nn.Module):
+    """A network whose validation loss follows a script, and whose weight counts its epochs."""
+
+    def __init__(self, losses: list[float]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.epoch = nn.Buffer(torch.zeros(()))
+        self.script: Iterator[float] = iter(losses)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training:
+            self.epoch += 1
+            return self.weight * rows[:, 0]
+        return torch.full((len(rows),), next(self.script))
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "best", "stopped"),
+    [([5, 3, 4, 4, 1], 2, 2, 4), ([5, 3, 4, 4, 1], 3, 5, 5), ([5, 6, 7], 1, 1, 2), ([2, 2, 2], 2, 1, 3)],
+)
+def test_it_stops_when_patience_ends_and_keeps_the_best(
+    losses: list[float], patience: int, best: int, stopped: int
+) -> None:
+    network = Scripted([loss**0.5 for loss in losses])
+    part = Part(np.zeros((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
+    zero = Part(part.x, np.zeros(4))
+    recipe = Recipe(epochs=len(losses), batch_size=4, lr=0.1, weight_decay=0.0, patience=patience)
+    fit(network, part, zero, objective("regression", part.y), recipe)
+    assert network.epoch.item() == best
+    assert len(losses) - len(list(network.script)) == stopped
+
+
+def test_the_bar_shows_loss_and_score(capsys: pytest.CaptureFixture[str]) -> None:
+    trained(0, Recipe(epochs=1, batch_size=32, lr=1e-2, weight_decay=0.0, patience=1))
+    bar = capsys.readouterr().err
+    assert "loss=" in bar
+    assert "validation accuracy=" in bar
+
+
+def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+    part = Part(TRAIN.x, TRAIN.x[:, 0].astype(np.float64))
+    recipe = Recipe(epochs=50, batch_size=32, lr=1e10, weight_decay=0.0, patience=50)
+    network = MLP((2,), None, hidden=(32,), dropout=(0.1,))
+    with pytest.raises(CaveatError, match=r"loss is not finite in epoch \d+; lower --lr, which is 1e\+10"):
+        fit(network, part, part, objective("regression", part.y), recipe)

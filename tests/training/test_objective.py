@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from training.data.errors import DataError
+from training.objective import objective
+
+
+def test_probabilities_sum_to_one_and_accuracy_counts() -> None:
+    aim = objective("classification", np.array([0, 1]))
+    answers = aim.answer(torch.tensor([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0]]))
+    torch.testing.assert_close(answers.sum(dim=1), torch.ones(3))
+    assert aim.score(answers, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
+
+
+def test_cross_entropy_of_even_odds_is_log_two() -> None:
+    aim = objective("classification", np.array([0, 1]))
+    assert aim.loss(torch.zeros(2, 2), aim.encode(np.array([0, 1]))).item() == pytest.approx(np.log(2))
+
+
+def test_a_regression_learns_the_scaled_target_and_answers_in_its_units() -> None:
+    y = np.array([100.0, 300.0])
+    aim = objective("regression", y)
+    assert aim.encode(y).tolist() == [-1, 1]
+    assert aim.answer(aim.encode(y)).tolist() == [100, 300]
+    assert aim.loss(torch.zeros(2), aim.encode(y)).item() == 1
+    assert aim.score(torch.tensor([103.0, 304.0]), torch.from_numpy(y)) == pytest.approx(12.5**0.5)
+
+
+def test_seconds_since_1970_keep_their_digits() -> None:
+    y = 1_700_000_000.0 + np.arange(5)
+    aim = objective("regression", y)
+    answers = aim.answer(aim.encode(y))
+    assert answers.dtype == torch.float64
+    np.testing.assert_allclose(answers.numpy(), y, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [([0.1] * 3, "the target is 0.1 in all 3 rows to train on"), ([0, 1e300], "which float64 can't square")],
+)
+def test_a_target_without_a_scale_is_refused(y: list[float], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        objective("regression", np.array(y))

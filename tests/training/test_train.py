@@ -1,0 +1,328 @@
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+import caveat
+from models import store
+from models.bundle import Bundle
+from models.errors import CaveatError
+from models.predictor import Predictor
+from models.signature import InputError, encode
+from models.uncertainty import estimate
+from training import train
+from training.architecture import NetworkName
+from training.data.bundled import BUNDLED
+from training.data.dataset import Split, split
+from training.data.read import read
+from training.export import export
+from training.train import Train
+
+QUICK = ("--epochs", "2", "--hidden", "16", "--samples", "10")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "caveat", *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+@cache
+def trained(name: str) -> tuple[Bundle, Split]:
+    command = Train(dataset=name)
+    dataset = BUNDLED[name]()
+    return command.bundle(dataset), split(dataset, command.test_size, command.seed)
+
+
+def test_digits_are_told_apart_and_errors_foreseen() -> None:
+    bundle, parts = trained("digits")
+    metrics = bundle.manifest.metrics
+    assert metrics["accuracy"] >= 0.97
+    assert metrics["deterministic_accuracy"] >= 0.97
+    assert metrics["error_auroc"] >= 0.85
+    assert metrics["log_loss"] < 0.12
+    probabilities = Predictor(bundle, threads=1).predict({"image": parts.test.x})
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == parts.test.y).mean() == metrics["deterministic_accuracy"]
+
+
+def test_diabetes_is_foretold_in_its_own_units() -> None:
+    bundle, parts = trained("diabetes")
+    metrics = bundle.manifest.metrics
+    assert metrics["rmse"] < 60
+    raw = Predictor(bundle, threads=1).predict({"patient": parts.test.x})
+    assert np.sqrt(np.mean((raw - parts.test.y) ** 2)) == pytest.approx(metrics["deterministic_rmse"])
+    # A normal law that knew only the mean and the spread of all patients would do worse.
+    spread = parts.train.y.std()
+    distance = parts.test.y - parts.train.y.mean()
+    blind = -0.5 * (np.log(2 * np.pi * spread**2) + (distance / spread) ** 2)
+    assert metrics["log_likelihood"] > blind.mean()
+
+
+def test_the_noise_accounts_for_what_the_network_cannot() -> None:
+    bundle, parts = trained("diabetes")
+    answer = estimate(Predictor(bundle, threads=1), {"patient": parts.test.x}, 100, 0)
+    score = (parts.test.y - answer["mean"]) / np.sqrt(answer["variance"])
+    assert 0.7 < score.std() < 1.4
+    assert bundle.manifest.noise_variance == pytest.approx(answer["aleatoric_variance"][0])
+
+
+def test_the_manifest_says_where_the_model_comes_from() -> None:
+    manifest = trained("digits")[0].manifest
+    assert manifest.classes == tuple("0123456789")
+    assert [(site.kind, site.rate, site.shape) for site in manifest.sites] == [
+        ("dropout", 0.5, ("passes", 1, 128))
+    ]
+    assert manifest.provenance.seed == Train(dataset="digits").seed
+    assert manifest.provenance.hyperparameters["hidden"] == [128]
+    assert manifest.provenance.data["sha256"] == BUNDLED["digits"]().digest
+    assert sum(manifest.provenance.data["rows"].values()) == 1797
+    assert manifest.provenance.libraries["torch"].startswith("2.")
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_example_is_a_request_of_held_out_rows(name: str) -> None:
+    bundle, parts = trained(name)
+    written = json.loads(bundle.manifest.model_dump_json())["example"]
+    (rows,) = encode(bundle.manifest.inputs, written).values()
+    np.testing.assert_array_equal(rows, parts.test.x[:2])
+
+
+def test_a_table_with_categories_from_file_to_answer(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    city = generator.choice(["bern", "oslo", "rome"], size=400)
+    member = generator.random(400) < 0.5
+    born = 1_700_000_000 + generator.integers(0, 100, size=400)
+    price = 1000 + 50 * (city == "oslo") - 30 * member + (born - 1_700_000_000)
+    frame = pl.DataFrame({"city": city, "member": member, "born": born, "price": price})
+    frame.write_csv(tmp_path / "Flats (2024).csv")
+    caveat.main(["train", "--data", str(tmp_path / "Flats (2024).csv"), "--target", "price", "--lr", "0.01",
+                 "--out", str(tmp_path)])  # fmt: skip
+    bundle = store.load(tmp_path / "flats-2024" / "1")
+    assert bundle.manifest.task == "regression"
+    assert bundle.manifest.metrics["rmse"] < 8  # the target's standard deviation is about 40
+    rows = [{"city": "oslo", "member": member, "born": 1_700_000_050} for member in (True, "false")]
+    assert bundle.manifest.example is not None
+    assert len(bundle.manifest.example) == 1
+    assert bundle.manifest.example[0].keys() == rows[0].keys()
+    assert bundle.manifest.example[0]["born"] == pytest.approx(np.median(born), abs=10)
+    found = Predictor(bundle, threads=1).predict(encode(bundle.manifest.inputs, rows))
+    np.testing.assert_allclose(found, [1070, 1100], atol=12)
+    with pytest.raises(
+        InputError, match=r'inputs\[0\]\.city: expected one of "bern", "oslo", "rome", got "paris"'
+    ):
+        encode(bundle.manifest.inputs, [{**rows[0], "city": "paris"}])
+
+
+def test_arrays_of_any_shape_and_dropout_on_the_input(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3, 5))
+    np.savez(tmp_path / "waves.npz", x=x, y=np.where(x[:, 0, 0] > 0, "up", "down"))
+    Train(
+        data=tmp_path / "waves.npz", out=tmp_path, name="w", hidden=(16, 8), dropout=(0.1, 0.2, 0.3), epochs=1
+    ).cli_cmd()
+    manifest = store.load(tmp_path / "w" / "1").manifest
+    assert manifest.inputs[0].shape == ("rows", 3, 5)
+    assert manifest.example == np.zeros((1, 3, 5)).tolist()
+    assert manifest.classes == ("down", "up")
+    assert [(site.rate, site.shape[2:]) for site in manifest.sites] == [
+        (0.1, (15,)),
+        (0.2, (16,)),
+        (0.3, (8,)),
+    ]
+
+
+def test_a_cnn_learns_images() -> None:
+    bundle = Train(dataset="digits", network="cnn", epochs=12).bundle(BUNDLED["digits"]())
+    assert bundle.manifest.metrics["accuracy"] >= 0.97
+    assert [(site.rate, site.shape) for site in bundle.manifest.sites] == [
+        (0.2, ("passes", 1, 32, 1, 1)),
+        (0.2, ("passes", 1, 64, 1, 1)),
+    ]
+    assert bundle.manifest.inputs[0].shape == ("rows", 8, 8)
+    assert bundle.manifest.provenance.hyperparameters["network"] == "cnn"
+    assert bundle.manifest.provenance.hyperparameters["hidden"] == [32, 64]
+
+
+def ramps(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make noisy sequences that rise or fall: in any order of their steps the two look alike."""
+    generator = np.random.default_rng(length)
+    up = generator.random(rows) < 0.5
+    sign = np.where(up, 1, -1)[:, None]
+    x = sign * np.linspace(-1, 1, length) + generator.normal(scale=0.5, size=(rows, length))
+    return x[..., None].astype(np.float32), np.where(up, "up", "down")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["lstm", "gru", "transformer"])
+def test_sequences_are_learned_by_their_order_and_served_at_any_length(
+    network: NetworkName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = ramps(rows=300, length=12)
+    np.savez(tmp_path / "ramps.npz", x=x, y=y)
+    exported: list[nn.Module] = []
+    monkeypatch.setattr(
+        train,
+        "export",
+        lambda module, *args, **options: exported.append(module) or export(module, *args, **options),
+    )
+    Train(
+        data=tmp_path / "ramps.npz",
+        out=tmp_path,
+        network=network,
+        hidden=(16,),
+        dropout=(0.1, 0.1),
+        epochs=15,
+        lr=0.01,
+        samples=20,
+    ).cli_cmd()
+    bundle = store.load(tmp_path / "ramps" / "1")
+    assert bundle.manifest.metrics["accuracy"] >= 0.95
+    assert bundle.manifest.inputs[0].shape == ("rows", "length", 1)
+    assert len(encode(bundle.manifest.inputs, bundle.manifest.example)["x"]) == 1
+    predictor = Predictor(bundle, threads=1)
+    for length in (1, 9, 12, 20):
+        rows, labels = ramps(rows=100, length=length)
+        answer = predictor.predict({"x": rows})
+        with torch.no_grad():
+            np.testing.assert_allclose(answer, exported[0](torch.from_numpy(rows)), atol=1e-5)
+        columns = estimate(predictor, {"x": rows}, 20, seed=0)
+        assert (columns["variance"] > 0).all()
+        if length > 1:
+            assert (np.array(bundle.manifest.classes)[columns["label"]] == labels).mean() >= 0.8
+
+
+def test_values_are_learned_from_sequences(tmp_path: Path) -> None:
+    """When was the pulse? The steps in another order would not tell."""
+    generator = np.random.default_rng(0)
+    when = generator.integers(0, 24, size=300)
+    x = generator.normal(scale=0.1, size=(300, 24, 1))
+    x[np.arange(300), when] += 1
+    np.savez(tmp_path / "pulses.npz", x=x, y=when / 2)
+    dataset = read(tmp_path / "pulses.npz", None, "regression")
+    bundle = Train(
+        data=tmp_path / "pulses.npz", network="lstm", hidden=(16,), epochs=40, lr=0.01, samples=20
+    ).bundle(dataset)
+    assert bundle.manifest.metrics["rmse"] < 1  # the target's standard deviation is 3.6
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "message"),
+    [
+        ("cnn", (64,), r"--network cnn takes rows of rank 2 or 3, .*; these have shape \(64,\)"),
+        (
+            "cnn",
+            (1, 2, 8, 8),
+            r"--network cnn takes rows of rank 2 or 3, .*; these have shape \(1, 2, 8, 8\)",
+        ),
+        ("cnn", (28, 28, 3), "images of 28 x 3 pixels are too small for 2 convolutions.*channels first"),
+        ("lstm", (8,), r"--network lstm takes rows of rank 2, \(length, features\); these have shape \(8,\)"),
+        ("gru", (3, 8, 8), r"--network gru takes rows of rank 2, .*; these have shape \(3, 8, 8\)"),
+        ("transformer", (8,), r"--network transformer takes rows of rank 2, .*; these have shape \(8,\)"),
+    ],
+)
+def test_rows_that_do_not_fit_the_network_are_refused(
+    network: NetworkName, shape: tuple[int, ...], message: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((30, *shape)), y=np.arange(30) % 2)
+    with pytest.raises(CaveatError, match=message):
+        Train(data=tmp_path / "a.npz", network=network, out=tmp_path).cli_cmd()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "name a bundled data set"),
+        ({"dataset": "digits", "data": Path("a.csv")}, "one of the two"),
+        ({"dataset": "digits", "target": "digit"}, "--target and --task go with --data"),
+        ({"dataset": "digits", "task": "regression"}, "--target and --task go with --data"),
+        ({"dataset": "digits", "dropout": (0.0, 0.0)}, "--dropout is 0 everywhere"),
+        ({"dataset": "digits", "dropout": (1.0,)}, "less than 1"),
+        ({"dataset": "digits", "hidden": (0,)}, "greater than or equal to 1"),
+        ({"dataset": "digits", "name": "Digits!"}, "String should match pattern"),
+        ({"dataset": "digits", "network": "rnn"}, "'mlp', 'cnn', 'lstm', 'gru' or 'transformer'"),
+        ({"dataset": "iris"}, "'digits' or 'diabetes'"),
+    ],
+)
+def test_what_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Train.model_validate(options)
+
+
+@pytest.mark.parametrize("name", ["file", "file/store"])
+def test_a_store_that_cannot_be_written_is_refused_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert caveat.main(["train", "digits", "--out", str(tmp_path / name)]) == 1
+    errors = capsys.readouterr().err
+    assert f"{tmp_path / name}: no folder to write a bundle into: " in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_wrong_number_of_rates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaveatError, match="2 dropout rates for 2 hidden layers; expected 1, or 3"):
+        Train(dataset="digits", hidden=(8, 8), dropout=(0.1, 0.2), out=tmp_path).cli_cmd()
+
+
+def test_data_without_a_usable_name_needs_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "数.npz", x=np.random.default_rng(0).normal(size=(30, 2)), y=np.arange(30) % 2)
+    with pytest.raises(CaveatError, match="makes no name for a model; give one with --name"):
+        Train(data=tmp_path / "数.npz", out=tmp_path).cli_cmd()
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_bundle_and_says_what_is_next(tmp_path: Path) -> None:
+    """Twice, in fresh processes: the same seed gives the same bytes, in the next version."""
+    results = [run("train", "digits", *QUICK, "--out", str(tmp_path)) for _ in range(2)]
+    for version, result in enumerate(results, start=1):
+        assert result.returncode == 0, result.stderr
+        folder = tmp_path / "digits" / str(version)
+        bundle = store.load(folder)
+        assert f"digest  {bundle.manifest.digest}" in result.stdout
+        assert f"caveat inspect {folder}\n" in result.stdout
+        assert f"caveat serve {tmp_path}\n" in result.stdout
+        assert re.search(r"accuracy +0\.\d+", result.stdout)
+        assert "validation accuracy=" in result.stderr
+    first, second = (store.load(tmp_path / "digits" / version) for version in ("1", "2"))
+    assert first.files == second.files
+    assert first.manifest.digest == second.manifest.digest
+
+
+def test_a_target_of_seconds_since_1970_keeps_its_digits(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    np.savez(tmp_path / "times.npz", x=x, y=1_700_000_000 + x[:, 0])
+    Train(data=tmp_path / "times.npz", out=tmp_path, task="regression", lr=0.01, epochs=60).cli_cmd()
+    bundle = store.load(tmp_path / "times" / "1")
+    assert bundle.manifest.metrics["rmse"] < 0.3  # the target's standard deviation is 1
+    rows = {"x": x[:50].astype(np.float32)}
+    answer = estimate(Predictor(bundle, threads=1), rows, samples=100, seed=0)
+    np.testing.assert_allclose(answer["mean"], 1_700_000_000 + x[:50, 0], rtol=0, atol=1)
+    assert (answer["epistemic_variance"] < 1).all()
+
+
+def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("u,v\n" + "1,a\n2,\n" * 20)
+    assert caveat.main(["train", "--data", str(path), "--target", "v"]) == 1
+    assert capsys.readouterr().err == (
+        f"caveat train: {path}: column 'v': 20 of 40 values are missing (empty, NA, N/A, nan, null or ?); "
+        "fill them in or leave the rows out\n"
+    )
+
+
+def test_the_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        caveat.main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for field in Train.model_fields.values():
+        assert field.description
+        assert field.description in text

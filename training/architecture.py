@@ -1,0 +1,88 @@
+"""The networks that ``caveat train`` knows: what each takes, and what it is like unless asked otherwise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from torch import nn
+
+from models.errors import CaveatError
+from models.networks.cnn import CNN
+from models.networks.mlp import MLP
+from models.networks.recurrent import Recurrent
+from models.networks.transformer import Transformer
+from models.signature import Input
+from training.data.dataset import Task
+
+NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]
+
+Build = Callable[[Sequence[int], int | None, Sequence[int], Sequence[float]], nn.Module]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A kind of network.
+
+    Parameters
+    ----------
+    build
+        Makes a network from the shape of a row, the number of outputs (None for a single value), the
+        sizes of the hidden layers, and the dropout rates.
+    hidden, dropout
+        Sizes and rates that are used unless others are asked for.
+    ranks
+        Ranks of the rows that it takes, and what these are; None for any.
+    sequences
+        Whether rows are sequences (length, features), which may be of any length once it serves.
+    """
+
+    build: Build
+    hidden: tuple[int, ...]
+    dropout: Mapping[Task, float]
+    ranks: Mapping[int, str] | None = None
+    sequences: bool = False
+
+    @property
+    def free(self) -> dict[int, str]:
+        """The sizes that a request chooses beside the number of rows, names by axis."""
+        return {1: "length"} if self.sequences else {}
+
+    def signature(self, spec: Input) -> Input:
+        """Free these sizes in an input's signature."""
+        shape = tuple(self.free.get(axis, size) for axis, size in enumerate(spec.shape))
+        sizes = dict.fromkeys(self.free.values(), (1, None))
+        return spec.model_copy(update={"shape": shape, "sizes": sizes})
+
+
+def _sequences(build: Build, rate: float) -> Architecture:
+    return Architecture(build, (64, 64), _rates(rate), {2: "(length, features)"}, sequences=True)
+
+
+def _rates(classification: float) -> dict[Task, float]:
+    return {"classification": classification, "regression": 0.1}
+
+
+ARCHITECTURES: dict[NetworkName, Architecture] = {
+    "mlp": Architecture(MLP, (128,), _rates(0.5)),
+    "cnn": Architecture(CNN, (32, 64), _rates(0.2), {2: "(H, W)", 3: "(C, H, W)"}),
+    "lstm": _sequences(partial(Recurrent, nn.LSTM), 0.2),
+    "gru": _sequences(partial(Recurrent, nn.GRU), 0.2),
+    "transformer": _sequences(Transformer, 0.1),
+}
+
+
+def refuse_misfit(name: NetworkName, shape: Sequence[object]) -> None:
+    """Refuse rows of a shape that an architecture does not take.
+
+    Raises
+    ------
+    CaveatError
+        If they are of another rank.
+    """
+    ranks = ARCHITECTURES[name].ranks
+    if ranks is not None and len(shape) not in ranks:
+        raise CaveatError(
+            f"--network {name} takes rows of rank {' or '.join(map(str, ranks))}, "
+            f"{' or '.join(ranks.values())}; these have shape {tuple(shape)}"
+        )

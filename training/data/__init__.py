@@ -1,0 +1,1 @@
+"""Rows to learn from: bundled data sets, and files of the user's own."""

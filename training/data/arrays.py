@@ -1,0 +1,67 @@
+"""NPZ files: rows of any shape as an array ``x``, their targets as ``y``."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.signature import ROWS, Input
+from training.data.dataset import Dataset, Task
+from training.data.errors import DataError
+from training.data.target import encode_target
+
+
+def read_arrays(path: Path, task: Task | None) -> Dataset:
+    """Read the arrays ``x``, shape (B, ...), and ``y``, shape (B,), of an NPZ file. No pickle is read.
+
+    Raises
+    ------
+    DataError
+        If an array is missing, of another shape or kind, or holds a number that is not finite.
+    """
+    x, y = _load(path)
+    if x.dtype.kind not in "biuf" or x.ndim < 2:
+        raise DataError(f"{path}: x is {_describe(x)}; expected numbers of shape (rows, ...)")
+    if y.dtype.kind not in "biufU" or y.ndim != 1:
+        raise DataError(f"{path}: y is {_describe(y)}; expected numbers, booleans or text of shape (rows,)")
+    if len(x) != len(y):
+        raise DataError(f"{path}: x has {len(x)} rows and y has {len(y)}; expected as many")
+    _refuse_not_finite(y, f"{path}: y")
+    with np.errstate(over="ignore"):
+        rows = x.astype(np.float32)
+    _refuse_not_finite(rows, f"{path}: x")
+    encoded, classes = encode_target(y, task, f"{path}: y")
+    return Dataset(
+        name=path.stem,
+        input=Input(name="x", dtype="float32", shape=(ROWS, *x.shape[1:])),
+        x=rows,
+        y=encoded,
+        target="y",
+        classes=classes,
+    )
+
+
+def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not an NPZ file")
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = [name for name in ("x", "y") if name not in arrays]
+        if missing:
+            found = ", ".join(arrays) or "nothing"
+            raise DataError(f"{path}: no array {missing[0]!r}; expected x and y, it holds {found}")
+        try:
+            return arrays["x"], arrays["y"]
+        except (ValueError, zipfile.BadZipFile) as error:  # an object array, or a damaged one
+            raise DataError(f"{path}: {error}") from None
+
+
+def _describe(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def _refuse_not_finite(array: NDArray[Any], where: str) -> None:
+    bad = int((~np.isfinite(array)).sum()) if array.dtype.kind == "f" else 0
+    if bad:
+        raise DataError(f"{where}: {bad} of {array.size} values are missing or infinite in {array.dtype}")

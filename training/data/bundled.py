@@ -1,0 +1,41 @@
+"""The data sets that ship with scikit-learn, by their names here."""
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.datasets import load_diabetes, load_digits
+
+from models.signature import ROWS, Feature, Input
+from training.data.dataset import Dataset
+
+
+def digits() -> Dataset:
+    """Load 1,797 scans of handwritten digits, 8 x 8 pixels from 0 to 16 (Alpaydin & Kaynak, 1998)."""
+    data = load_digits()
+    return Dataset(
+        name="digits",
+        input=Input(name="image", dtype="float32", shape=(ROWS, 8, 8)),
+        x=data.images.astype(np.float32),
+        y=data.target.astype(np.int64),
+        target="digit",
+        classes=tuple(str(digit) for digit in data.target_names),
+    )
+
+
+def diabetes() -> Dataset:
+    """Load 442 patients and how far their diabetes had progressed a year later (Efron et al., 2004).
+
+    Ten measurements at the start, in their own units.
+    """
+    data = load_diabetes(scaled=False)
+    features = tuple(Feature(name=name) for name in data.feature_names)
+    return Dataset(
+        name="diabetes",
+        input=Input(name="patient", dtype="float64", shape=(ROWS, len(features)), features=features),
+        x=data.data.astype(np.float64),
+        y=data.target.astype(np.float64),
+        target="disease progression",
+    )
+
+
+BUNDLED: dict[str, Callable[[], Dataset]] = {"digits": digits, "diabetes": diabetes}

@@ -1,0 +1,7 @@
+"""The mistakes that data can hold."""
+
+from models.errors import CaveatError
+
+
+class DataError(CaveatError):
+    """Data that can't be learned from; the message names the file, the column, and what was expected."""

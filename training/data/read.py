@@ -1,0 +1,36 @@
+"""A file of the user's own, whatever its type."""
+
+from pathlib import Path
+
+from training.data.arrays import read_arrays
+from training.data.dataset import Dataset, Task
+from training.data.errors import DataError
+from training.data.table import read_table
+
+
+def read(path: Path, target: str | None, task: Task | None) -> Dataset:
+    """Read a CSV, Parquet or NPZ file.
+
+    Parameters
+    ----------
+    target
+        The column to predict; an NPZ file has its array ``y`` for that.
+    task
+        What to learn; by default the target tells.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it can't be learned from.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    match path.suffix.lower():
+        case ".csv" | ".parquet":
+            return read_table(path, target, task)
+        case ".npz":
+            if target is not None:
+                raise DataError(f"{path}: the target of an NPZ file is its array y; leave --target out")
+            return read_arrays(path, task)
+        case suffix:
+            raise DataError(f"{path}: unknown type {suffix!r}; expected .csv, .parquet or .npz")

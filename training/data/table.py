@@ -1,0 +1,152 @@
+"""Tables: CSV and Parquet files with one named column per feature."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.signature import ROWS, Feature, Input
+from training.data.dataset import Dataset, Task
+from training.data.errors import DataError
+from training.data.target import encode_target
+
+MAX_CATEGORIES = 1000
+"""Each category of a column becomes an input of the network."""
+
+MISSING = ("", "na", "n/a", "nan", "null", "?")
+"""How files spell that there is no value, in small letters."""
+
+NEARLY_ALL = 0.95
+"""A column of text with such a part of numbers is taken for a mistake, not for categories."""
+
+
+def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
+    """Read a table of which one column is to be predicted from all others.
+
+    Columns of numbers stay numbers; text and booleans become categories.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, the target is no column of it, or a column has missing or infinite
+        values or holds something else.
+    """
+    frame = _read(path)
+    listed = ", ".join(frame.columns)
+    if target is None:
+        raise DataError(f"{path}: say which column to predict with --target; it has {listed}")
+    if target not in frame.columns:
+        raise DataError(f"{path}: no column {target!r} to predict; it has {listed}")
+    if frame.is_empty():
+        raise DataError(f"{path}: no rows below the names of the columns")
+    if frame.width == 1:
+        raise DataError(f"{path}: {target!r} is the only column; there is nothing to predict it from")
+    columns = {column.name: _values(column, path) for column in frame}
+    y, classes = encode_target(columns.pop(target), task, f"{path}: column {target!r}")
+    encoded = [_encode(name, values, path) for name, values in columns.items()]
+    return Dataset(
+        name=path.stem,
+        input=Input(
+            name="features",
+            dtype="float64",
+            shape=(ROWS, len(encoded)),
+            features=tuple(feature for feature, _ in encoded),
+        ),
+        x=np.stack([values for _, values in encoded], axis=1),
+        y=y,
+        target=target,
+        classes=classes,
+    )
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pl.read_parquet(path)
+        _refuse_header(path)
+        frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {str(error).splitlines()[0]}") from None
+    return frame.with_columns(_unpadded(column) for column in frame if column.dtype == pl.String)
+
+
+def _refuse_header(path: Path) -> None:
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        names = next(csv.reader(lines), [])
+    if len(names) == 1 and ";" in names[0]:
+        raise DataError(f"{path}: its first line has semicolons and no commas; separate values by commas")
+    twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
+    if twice:
+        raise DataError(f"{path}: several columns are called {twice[0]!r}; expected different names")
+
+
+def _unpadded(column: pl.Series) -> pl.Series:
+    """Read text as the numbers that it spells between blanks, if it does so in every row."""
+    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+    return column if numbers.null_count() else numbers
+
+
+def _values(column: pl.Series, path: Path) -> NDArray[Any]:
+    """Take a column's values as numbers, booleans or text, and refuse what is missing."""
+    where = f"{path}: column {column.name!r}"
+    if not column.name.strip():
+        raise DataError(f"{path}: a column has no name; a row's number, maybe? Leave it out of the file")
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    missing = _count_missing(column)
+    if missing:
+        raise DataError(
+            f"{where}: {missing} of {len(column)} values are missing (empty, NA, N/A, nan, null or ?); "
+            "fill them in or leave the rows out"
+        )
+    if column.dtype == pl.Boolean:
+        return column.to_numpy()
+    if column.dtype == pl.String:
+        _refuse_nearly_numbers(column, where)
+        return np.array(column.to_list(), np.str_)
+    if not column.dtype.is_numeric():
+        raise DataError(f"{where}: holds {column.dtype}; expected numbers, text or booleans")
+    values = column.cast(pl.Float64).to_numpy()
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise DataError(f"{where}: {infinite} of {len(values)} values are infinite; expected finite numbers")
+    return values
+
+
+def _count_missing(column: pl.Series) -> int:
+    if column.dtype == pl.String:
+        spelled = column.str.strip_chars().str.to_lowercase().is_in(MISSING)
+    elif column.dtype.is_float():
+        spelled = column.is_nan()
+    else:
+        return column.null_count()
+    return column.null_count() + int(spelled.sum())
+
+
+def _refuse_nearly_numbers(column: pl.Series, where: str) -> None:
+    """Refuse text that is most likely numbers with a few mistakes among them."""
+    odd = column.filter(column.str.strip_chars().cast(pl.Float64, strict=False).is_null())
+    if 0 < len(odd) <= (1 - NEARLY_ALL) * len(column):
+        listed = ", ".join(map(repr, odd.unique(maintain_order=True).head(3)))
+        raise DataError(
+            f"{where}: {len(column) - len(odd)} of {len(column)} values are numbers, but not {listed}; "
+            "write numbers there, or leave the rows out"
+        )
+
+
+def _encode(name: str, values: NDArray[Any], path: Path) -> tuple[Feature, NDArray[np.float64]]:
+    if values.dtype.kind == "f":
+        return Feature(name=name), values
+    if values.dtype.kind == "b":
+        return Feature(name=name, categories=("false", "true")), values.astype(np.float64)
+    categories, codes = np.unique(values, return_inverse=True)
+    if len(categories) > min(MAX_CATEGORIES, len(values) - 1):
+        raise DataError(
+            f"{path}: column {name!r}: {len(categories)} different texts in {len(values)} rows; categories "
+            f"are {MAX_CATEGORIES} at most, and shared by rows. Leave the column out of the file"
+        )
+    return Feature(name=name, categories=tuple(categories.tolist())), codes.astype(np.float64)

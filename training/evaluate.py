@@ -1,0 +1,74 @@
+"""How good a model is on rows that it never saw, asked as a client would ask it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from models.errors import CaveatError
+from models.predictor import Predictor
+from models.signature import Inputs
+from models.uncertainty import Columns, estimate
+
+
+def evaluate(
+    predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int
+) -> dict[str, float]:
+    """Measure a served model on held-out rows.
+
+    Parameters
+    ----------
+    inputs, y
+        Raw rows, and their targets: indices of classes, or values.
+    samples, seed
+        The passes behind every answer.
+
+    Returns
+    -------
+    dict
+        For classes: ``accuracy`` of the mean over passes and ``deterministic_accuracy`` without dropout;
+        ``log_loss`` of the mean, in nats; ``error_auroc``, how well the predictive entropy tells
+        wrong labels from right ones (1 always, 0.5 by chance; absent where all are right, or wrong).
+        For values: ``rmse`` of the mean and ``deterministic_rmse``, in the target's units;
+        ``log_likelihood`` of a row, in nats, under a normal law with the answer's mean and variance
+        (absent where a variance is 0).
+
+    Raises
+    ------
+    CaveatError
+        If the network's answers are not finite.
+    """
+    answer = estimate(predictor, inputs, samples, seed)
+    measure = _classification if predictor.manifest.task == "classification" else _regression
+    deterministic = predictor.predict(inputs)
+    for name, column in {**answer, "prediction": deterministic}.items():
+        if not np.isfinite(column).all():
+            raise CaveatError(
+                f"the {name} is not finite on the rows held out; lower --lr, or rescale the target"
+            )
+    return measure(answer, deterministic, y)
+
+
+def _classification(answer: Columns, deterministic: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    wrong = answer["label"] != y
+    found = {
+        "accuracy": metrics.accuracy_score(y, answer["label"]),
+        "deterministic_accuracy": metrics.accuracy_score(y, deterministic.argmax(axis=-1)),
+        "log_loss": metrics.log_loss(y, answer["mean"], labels=np.arange(deterministic.shape[1])),
+    }
+    if 0 < wrong.sum() < len(wrong):
+        found["error_auroc"] = metrics.roc_auc_score(wrong, answer["predictive_entropy"])
+    return {name: float(value) for name, value in found.items()}
+
+
+def _regression(answer: Columns, deterministic: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    mean, variance = answer["mean"], answer["variance"]
+    found = {
+        "rmse": metrics.root_mean_squared_error(y, mean),
+        "deterministic_rmse": metrics.root_mean_squared_error(y, deterministic),
+    }
+    if variance.min() > 0:
+        squares = (y - mean) ** 2 / variance
+        found["log_likelihood"] = -0.5 * (np.log(2 * np.pi * variance) + squares).mean()
+    return {name: float(value) for name, value in found.items()}

@@ -1,0 +1,194 @@
+"""The network as a graph of ATen operators, in which everything random stands as a node of its own."""
+
+import builtins
+import copy
+import logging
+import re
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch._dynamo import trace_rules
+from torch.export import Dim
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from models.signature import ROWS
+from training.export.errors import ExportError
+from training.export.recurrent import LayerByLayer
+from training.export.reference import RunningStatistics
+
+
+def a_copy(module: nn.Module) -> nn.Module:
+    """Copy a network but for its parameters: they may be large, and nothing here writes to them.
+
+    A tensor that the network computed and kept, such as a normalised weight, can't be copied with the
+    history of its making; it is made anew when the copy runs.
+    """
+    shared = {id(parameter): parameter for parameter in module.parameters()}
+    kept = [value for part in module.modules() for value in vars(part).values()]
+    computed = {
+        id(value): value.detach() for value in kept if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(module, {**shared, **computed})
+
+
+def in_training_mode(module: nn.Module) -> nn.Module:
+    """Copy a network into the state in which it is sampled: dropout on, batch norms on running statistics."""
+    module = a_copy(module).train()
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._NormBase):
+            part.eval()
+    return module
+
+
+def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]) -> fx.GraphModule:
+    """Trace a network, in the mode that it is in, into a graph.
+
+    Parameters
+    ----------
+    inputs
+        Example inputs.
+    axes
+        For each input, the names of its free sizes by axis; axis 0 holds the rows.
+
+    Raises
+    ------
+    ExportError
+        If the network does not run on the example, or its control flow depends on data.
+    """
+    try:
+        with torch.no_grad(), RunningStatistics():
+            module(*(tensor.clone() for tensor in inputs))  # it may write into them
+    except ExportError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        raise ExportError(f"the network does not run on the example of shape {shapes}: {error}") from error
+    try:
+        with quiet(), RunningStatistics(), LayerByLayer(), _len_stays_free():
+            return _graph(trace(module, inputs, axes))
+    except ExportError:
+        raise
+    except GuardOnDataDependentSymNode as error:
+        raise ExportError(
+            f"the network's control flow depends on the values of a row or of a draw: {_user_line(error)}. A "
+            "graph takes one way for all rows and passes; compute both and choose with torch.where, or "
+            "switch it off (as layerdrop=0)"
+        ) from error
+    except Exception as error:
+        fixed = _fixed(str(error), axes)
+        if fixed:
+            raise ExportError(f"the network fixes the size {fixed}; {_remedy(fixed)}") from error
+        raise ExportError(f"the network can't be traced into a graph: {_reason(error)}") from error
+
+
+def functional(
+    module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]
+) -> fx.GraphModule:
+    """Trace a network into a graph in which no operator writes into its arguments."""
+    with quiet():
+        graph = _graph(trace(module, inputs, axes).run_decompositions({}))
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def trace(
+    module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]
+) -> torch.export.ExportedProgram:
+    """Run `torch.export` with the given axes free."""
+    free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
+    with quiet():
+        return torch.export.export(module, tuple(inputs), dynamic_shapes=_spread(module, free))
+
+
+def _graph(program: torch.export.ExportedProgram) -> fx.GraphModule:
+    return program.module(check_guards=False)
+
+
+def _spread(module: nn.Module, free: tuple[Any, ...]) -> Any:
+    variadic = type(module).forward.__code__.co_flags & 0x04
+    return (free,) if variadic else free
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporters' notes about themselves away from the user."""
+    loggers = {
+        logging.getLogger(name): logging.getLogger(name).level for name in ("torch.onnx", "onnxscript")
+    }
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # a fused operator that only inference uses
+    detect = nn.modules.transformer._detect_is_causal_mask
+    nn.modules.transformer._detect_is_causal_mask = _said_causal
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        nn.modules.transformer._detect_is_causal_mask = detect
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+        for logger, level in loggers.items():
+            logger.setLevel(level)
+
+
+@contextmanager
+def _len_stays_free() -> Iterator[None]:
+    """Let ``len(tensor)`` give the tracer's symbol: Python's own makes a plain number of it."""
+    built_in = builtins.len
+    trace_rules.is_builtin_callable(built_in)  # lists the built-in functions once, so before one is replaced
+
+    def length(thing: Any) -> Any:
+        return thing.shape[0] if isinstance(thing, Tensor) and thing.ndim else built_in(thing)
+
+    builtins.len = length
+    try:
+        yield
+    finally:
+        builtins.len = built_in
+
+
+def _said_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+    """Take a mask for causal only where the network says so.
+
+    PyTorch's own function reads the values of the mask to choose a faster kernel, which a trace can't
+    follow. The mask itself is applied either way.
+    """
+    del mask, size
+    return bool(is_causal)
+
+
+def _fixed(message: str, axes: Sequence[Mapping[int, str]]) -> str | None:
+    """Name the free size that the tracer found to be a constant, if it did, and the constant."""
+    found = re.search(r"\[(\d+)\]\.size\(\)\[(\d+)\] as dynamic but .* a constant \((\d+)\)", message)
+    if found is None:
+        return None
+    number, axis, size = map(int, found.groups())
+    return f"{axes[number][axis]} to {size}"
+
+
+def _remedy(fixed: str) -> str:
+    if fixed.startswith(f"{ROWS} "):
+        return (
+            "a request may have any number of rows, so leave it free: use x.shape[0], without int() or a loop"
+        )
+    return "leave it out of the free sizes"
+
+
+def _user_line(error: Exception) -> str:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/torch/" not in frame.filename and Path(frame.filename).parent != Path(__file__).parent
+    ]
+    return f'File "{frames[-1].filename}", line {frames[-1].lineno}: {frames[-1].line}'
+
+
+def _reason(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,146 @@
+"""What must hold of a network before its graphs are made, with a message for each way to fail."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from training.export.errors import ExportError
+from training.export.randomness import rate_of, set_rate
+from training.export.reference import RunningStatistics
+from training.export.rows import place
+from training.export.sites import Found
+
+aten = torch.ops.aten
+
+_TOLERANCE = 1e-4
+_SUM_TOLERANCE = 1e-3
+
+
+def answers_with_probabilities(evaluated: nn.Module, rows: Sequence[Tensor]) -> None:
+    """Refuse outputs that are called probabilities and are none."""
+    with torch.no_grad():
+        answer = evaluated(*_copies(rows))
+    if answer.min() < 0 or (answer.sum(dim=-1) - 1).abs().max() > _SUM_TOLERANCE:
+        raise ExportError(
+            f"the outputs are not probabilities: on the example they lie from {answer.min():.3g} to "
+            f"{answer.max():.3g}, and a row adds up to {answer[0].sum():.3g}; "
+            "are they logits (--outputs logits)?"
+        )
+
+
+def keeps_running_statistics(graph: fx.GraphModule) -> None:
+    """Refuse a batch norm that knows no mean and variance but those of the batch."""
+    for node in graph.graph.nodes:
+        if node.target is aten.batch_norm.default and node.args[3] is None:
+            raise ExportError(
+                f"a batch norm takes mean and variance from the rows of a request {place(node)}: a row's "
+                "answer would depend on its neighbours. Train it with running statistics "
+                "(track_running_stats=True)"
+            )
+
+
+def answers_each_row_alone(evaluated: nn.Module, graph: fx.GraphModule, rows: Sequence[Tensor]) -> None:
+    """Refuse a network whose answer for a row depends on its neighbours."""
+    with torch.no_grad():
+        together = evaluated(*_copies(rows))
+        for row in range(len(rows[0])):
+            alone = evaluated(*(tensor[row : row + 1].clone() for tensor in rows))
+            if alone.ndim == 0 or len(alone) != 1 or len(together) != len(rows[0]):
+                raise ExportError(
+                    f"the network answers {len(rows[0])} rows with shape {tuple(together.shape)} and one "
+                    f"with {tuple(alone.shape)}; the first axis of its output must be the row"
+                )
+            if _difference(alone[0], together[row]) > _TOLERANCE:
+                raise ExportError(
+                    f"row {row} of the example gets another answer alone than among {len(rows[0])} rows: "
+                    f"the network lets rows of a batch meet{_where_rows_meet(graph, rows)}. "
+                    "Compute each row on its own"
+                )
+
+
+def _where_rows_meet(graph: fx.GraphModule, rows: Sequence[Tensor]) -> str:
+    """Find the first value whose first row changes when another row does."""
+    first = [torch.cat([tensor[:1]] * len(tensor)) for tensor in rows]
+    own, others = (_Values(graph).of(tensors) for tensors in (first, [*map(_replace_others, first, rows)]))
+    for node, value in own.items():
+        if value.ndim and len(value) == len(rows[0]) and not torch.equal(value[0], others[node][0]):
+            return f" {place(node)}"
+    return ""
+
+
+def _replace_others(first: Tensor, rows: Tensor) -> Tensor:
+    return torch.cat([first[:1], rows.flip(0)[:-1]])
+
+
+class _Values(fx.Interpreter):
+    """Keeps every tensor that a graph computes."""
+
+    def of(self, rows: Sequence[Tensor]) -> dict[fx.Node, Tensor]:
+        self._kept: dict[fx.Node, Tensor] = {}
+        self.run(*_copies(rows))
+        return self._kept
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            self._kept[n] = value.clone()
+        return value
+
+
+def answers_alike_in_both_modes(evaluated: nn.Module, sampled: nn.Module, rows: Sequence[Tensor]) -> None:
+    """Refuse a network that answers with something else in training mode, such as auxiliary outputs."""
+    advice = (
+        "Switch off what only training needs, or wrap the network in a module that returns the output to "
+        "serve in both modes"
+    )
+    with torch.no_grad(), RunningStatistics():
+        expected = tuple(evaluated(*_copies(rows)).shape)
+        try:
+            found = tuple(sampled(*_copies(rows)).shape)
+        except ExportError as error:
+            raise ExportError(f"in training mode, unlike in eval mode, {error}. {advice}") from None
+    if found != expected:
+        raise ExportError(
+            f"in training mode the network answers with shape {found}, in eval mode with {expected}. {advice}"
+        )
+
+
+def differs_by_its_draws_alone(
+    captured: fx.GraphModule, found: Sequence[Found], evaluated: nn.Module, rows: Sequence[Tensor]
+) -> None:
+    """Refuse a network that computes something else in training mode even with all of its dropout off.
+
+    Where the network draws with code of its own nobody knows which draws stand for "off", and this is
+    not checked.
+    """
+    rates = {site.node: rate_of(site.node) for site in found}
+    if None in rates.values():
+        return
+    try:
+        for node in rates:
+            set_rate(node, 0.0)
+        with torch.no_grad():
+            undropped = fx.Interpreter(captured).run(*_copies(rows))
+            difference = _difference(undropped, evaluated(*_copies(rows)))
+    finally:
+        for node, rate in rates.items():
+            set_rate(node, rate or 0.0)
+    if difference > _TOLERANCE:
+        raise ExportError(
+            "in training mode the network computes something else than in eval mode, apart from its draws: "
+            f"with all dropout off its outputs differ by {difference:.1e} of the largest. Passes would not "
+            "scatter around the answer without dropout; remove what depends on self.training but is no "
+            "dropout"
+        )
+
+
+def _copies(rows: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.clone() for tensor in rows]  # a network may write into its inputs
+
+
+def _difference(found: Any, expected: Tensor) -> float:
+    """Give the largest difference, relative to the largest value; 0 where both are not numbers."""
+    scale = max(float(expected.nan_to_num().abs().max()), 1e-30)
+    return float((found - expected).nan_to_num(nan=0.0).abs().max()) / scale

@@ -1,0 +1,81 @@
+"""What running a graph takes, read off the sizes of its values."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from models.dimension import evaluate, names
+from models.manifest import PASSES, Cost, Site
+from models.signature import ROWS
+
+_COUNTS = re.compile(rf"\b({ROWS}|{PASSES})\b")
+
+
+def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
+    """Find the most float32 values that the passes hold at once, per row and per row and pass.
+
+    A value is held from the node that makes it to the last node that reads it. Where values depend on
+    sizes that a request chooses, the peak is that of the example, written as arithmetic on the sizes.
+    """
+    nodes = list(passes.graph)
+    known = set().union(*(_free(value) for value in passes.graph.inputs))
+    last_use = {value: index for index, node in enumerate(nodes) for value in node.inputs if value}
+    last_use |= dict.fromkeys(passes.graph.outputs, len(nodes))
+    held: dict[str, dict[ir.Value, str]] = {ROWS: {}, PASSES: {}}
+    peaks: dict[str, tuple[int, list[str]]] = {ROWS: (1, ["1"]), PASSES: (1, ["1"])}
+    for value in passes.graph.inputs:
+        _hold(value, held, known)
+    for index, node in enumerate(nodes):
+        for value in node.outputs:
+            _hold(value, held, known)
+        for kind, values in held.items():
+            total = sum(_at_example(size) for size in values.values())
+            peaks[kind] = max(peaks[kind], (total, list(values.values())), key=lambda peak: peak[0])
+            held[kind] = {value: size for value, size in values.items() if last_use.get(value, 0) > index}
+    units = [_product(site.shape[1:]) for site in sites]
+    return Cost(row=_sum(peaks[ROWS][1]), row_pass=_sum(peaks[PASSES][1]), mask=_sum(units))
+
+
+def _hold(value: ir.Value, held: dict[str, dict[ir.Value, str]], known: set[str]) -> None:
+    if value.shape is None or any(getattr(size, "value", size) is None for size in value.shape):
+        return  # a size that the exporter lost; few and small
+    found = _free(value)
+    if ROWS in found and found <= known:  # else a draw, a constant, or as many values as a mask lets through
+        held[PASSES if PASSES in found else ROWS][value] = _product(_sizes(value))
+
+
+def _free(value: ir.Value) -> set[str]:
+    return set().union(*(names(size) for size in _sizes(value)))
+
+
+def _sizes(value: ir.Value) -> list[int | str]:
+    return [size if isinstance(size, int) else str(size) for size in value.shape or ()]
+
+
+def _product(sizes: Sequence[int | str]) -> str:
+    """Multiply sizes, for one row and one pass.
+
+    >>> _product(["rows*passes", 4, "length"])
+    '4*(length)'
+    """
+    fixed, free = 1, []
+    for size in sizes:
+        if names(size) <= {ROWS, PASSES}:
+            fixed *= evaluate(size, {ROWS: 1, PASSES: 1})
+        else:
+            free.append(f"({_COUNTS.sub('1', str(size))})")
+    return "*".join([str(fixed), *free])
+
+
+def _sum(products: Sequence[str]) -> int | str:
+    fixed = sum(int(product) for product in products if product.isdigit())
+    counts = Counter(product for product in products if not product.isdigit())
+    free = [f"{count}*{product}" if count > 1 else product for product, count in counts.items()]
+    return " + ".join([str(fixed), *free]) if free else fixed
+
+
+def _at_example(product: str) -> int:
+    # Which sizes a request will choose is unknown here; a size of 32 weighs them as most would.
+    return evaluate(product, dict.fromkeys(names(product), 32))

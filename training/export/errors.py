@@ -1,0 +1,7 @@
+"""Why a network cannot be exported."""
+
+from models.errors import CaveatError
+
+
+class ExportError(CaveatError):
+    """A network that can't be exported as it is; the message says why and what to change."""

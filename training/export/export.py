@@ -1,0 +1,271 @@
+"""From a network to a verified bundle."""
+
+import copy
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, fx, nn
+
+from models.bundle import PASSES, PREDICT, Bundle, pack
+from models.manifest import Manifest, Provenance
+from models.signature import ROWS, Input
+from training.export import checks, choose
+from training.export.bits import with_stable_bits
+from training.export.capture import a_copy, capture, functional, in_training_mode
+from training.export.cost import measure
+from training.export.draws import Draws
+from training.export.errors import ExportError
+from training.export.graphs import Plain, translate
+from training.export.passes import Passes
+from training.export.probe import find_interleaved
+from training.export.randomness import is_random, rate_of
+from training.export.rewrite import Rewritten
+from training.export.rows import Rows, place
+from training.export.served import Outputs, Served
+from training.export.signature import signature
+from training.export.sites import Found, active, find_sites
+from training.export.verify import verify
+from training.export.weights import to_files
+
+_EXAMPLES = 8  # rows that a network is tried on
+
+_SERVED: dict[Outputs, Literal["probabilities", "mean", "mean_variance"]] = {
+    "logits": "probabilities",
+    "probabilities": "probabilities",
+    "mean": "mean",
+    "mean_log_variance": "mean_variance",
+}
+
+
+def export(
+    module: nn.Module,
+    example: ArrayLike | Tensor | Mapping[str, ArrayLike | Tensor],
+    *,
+    task: Literal["classification", "regression"],
+    outputs: Outputs,
+    name: str,
+    output: str | int | None = None,
+    preprocess: nn.Module | None = None,
+    inputs: Sequence[Input] | None = None,
+    free: Mapping[str, Mapping[int, str]] | None = None,
+    sites: Sequence[str] = ("*",),
+    rates: Mapping[str, float] | None = None,
+    insert: Mapping[str, float] | None = None,
+    classes: Sequence[str] | None = None,
+    target: str | None = None,
+    description: str = "",
+    provenance: Provenance | None = None,
+    noise_variance: float = 0.0,
+) -> Bundle:
+    """Export a network with dropout as a bundle, and verify it against the network.
+
+    Parameters
+    ----------
+    module
+        The network. Floating-point weights of any precision are served as float32.
+    example
+        A few rows that the network takes; for a network with several inputs, by the names of its
+        ``forward``'s parameters.
+    task, outputs
+        What the network is for, and what it answers with: ``logits`` or ``probabilities`` (B, C) for a
+        classification; ``mean`` (B,) or (B, 1), or ``mean_log_variance`` (B, 2) for a regression.
+    name
+        Name of the model in a store.
+    output
+        Which output to serve, by name or number, of a network that has several.
+    preprocess
+        Runs on the inputs first, inside the exported graphs.
+    inputs
+        The input signature; by default one input in the example's shape for each array.
+    free
+        Sizes that each request chooses beside the number of rows: for an input, names by axis, such
+        as ``{"x": {1: "length"}}``.
+    sites
+        Patterns of the names of the sites that stay random (``encoder.*``), or ``last``.
+    rates, insert
+        Dropout rates to change, by pattern of the site's name; and dropouts to add after every
+        operator (``relu``) or module of a name.
+    classes
+        Names of the classes in the order of the outputs; by default their numbers.
+    target
+        What a regression predicts, with its unit.
+    noise_variance
+        Variance of a regression's target around its mean, in its units squared.
+
+    Returns
+    -------
+    Bundle
+        Version 1, in memory; `models.store.add` writes it.
+
+    Raises
+    ------
+    ExportError
+        If the network has no active dropout, is random without having been asked, can't be traced,
+        or its graphs differ from it. The message says what to change.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+    >>> bundle = export(network, torch.rand(4, 3), task="classification", outputs="logits", name="tiny")
+    >>> [(site.name, site.rate) for site in bundle.manifest.sites]
+    [('2', 0.2)]
+    """
+    named = _by_name(example, "x" if inputs is None else inputs[0].name)
+    _check_options(task, outputs, named, free or {}, insert or {})
+    module = _single_precision(module)
+    served = Served(
+        module, outputs, list(named) if isinstance(example, Mapping) else None, output, preprocess
+    )
+    rows = _a_few(named)
+    evaluated, sampled = a_copy(served).eval(), in_training_mode(served)
+    axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
+
+    predicting = _without_randomness(capture(evaluated, rows, axes))
+    if outputs == "probabilities":
+        checks.answers_with_probabilities(evaluated, rows)
+    checks.keeps_running_statistics(predicting)
+    checks.answers_each_row_alone(evaluated, predicting, rows)
+    checks.answers_alike_in_both_modes(evaluated, sampled, rows)
+    captured = capture(sampled, rows, axes)
+    own = find_sites(captured)
+    trained = {site.node: rate_of(site.node) for site in own}
+    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows)
+    changed = _change(captured, sites, rates or {}, insert or {})
+    found = _unlike_inputs(active(find_sites(captured, trained)), named)
+    if not found:
+        raise ExportError(
+            "the network has no active dropout, so all of its passes would be equal; add nn.Dropout with a "
+            "rate above 0 before training it, or try --insert relu:0.1"
+        )
+    graph = functional(Rewritten(captured, found), rows, axes)
+    row_axes = Rows(graph)
+    find_interleaved(graph, row_axes, rows)
+    draws = Draws(graph, row_axes, found, axes)
+
+    tensors = dict(zip(named, rows, strict=True))
+    predict = translate(Plain(predicting), tensors, axes)
+    passes = translate(Passes(graph, row_axes, len(rows)), tensors | draws.examples(), [*axes, *draws.axes()])
+    shape = _output_shape(predicting)
+    manifest = Manifest(
+        name=name,
+        version=1,
+        task=task,
+        description=description,
+        inputs=tuple(inputs or signature(captured, evaluated, named, axes)),
+        output=(ROWS, *shape),
+        outputs=_SERVED[outputs],
+        target=target,
+        classes=_classes(task, classes, shape),
+        sites=draws.sites,
+        cost=measure(passes, draws.sites),
+        noise_variance=noise_variance if outputs == "mean" else None,
+        provenance=provenance or Provenance(),
+    )
+    bundle = with_stable_bits(pack(manifest, to_files({PREDICT: predict, PASSES: passes})), rows)
+    verify(bundle, evaluated, captured if changed else sampled, rows, axes, draws)
+    return bundle
+
+
+def _check_options(
+    task: str,
+    outputs: str,
+    named: Mapping[str, Tensor],
+    free: Mapping[str, Mapping[int, str]],
+    insert: Mapping[str, float],
+) -> None:
+    fitting = {
+        "classification": ("logits", "probabilities"),
+        "regression": ("mean", "mean_log_variance"),
+    }
+    if outputs not in fitting[task]:
+        raise ExportError(f"a {task} answers with {' or '.join(fitting[task])}, not {outputs}")
+    for key, axes in free.items():
+        if key not in named:
+            raise ExportError(f"free sizes are given for {key}; the inputs are {', '.join(named)}")
+        for axis in axes:
+            if not 0 < axis < named[key].ndim:
+                raise ExportError(
+                    f"{key} has no axis {axis} whose size could be free: its example has shape "
+                    f"{tuple(named[key].shape)}, and axis 0 is the row"
+                )
+    for pattern, rate in insert.items():
+        if not 0 < rate < 1:
+            raise ExportError(f"--insert {pattern}:{rate}: a rate lies above 0 and below 1")
+
+
+def _by_name(example: Any, only: str) -> dict[str, Tensor]:
+    named = example if isinstance(example, Mapping) else {only: example}
+    tensors = {key: torch.as_tensor(value) for key, value in named.items()}
+    for key, tensor in tensors.items():
+        if tensor.ndim == 0 or len(tensor) == 0:
+            raise ExportError(f"the example of {key} has no rows; its first axis is the row")
+    return {
+        key: tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else _whole(tensor)
+        for key, tensor in tensors.items()
+    }
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    narrow = (torch.int8, torch.int16, torch.int32, torch.uint8, torch.bool)
+    return tensor.long() if tensor.dtype in narrow else tensor
+
+
+def _a_few(named: Mapping[str, Tensor]) -> list[Tensor]:
+    """Take at least two rows, since a tracer takes a size of 1 for a constant, and no more than needed."""
+    return [
+        torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:_EXAMPLES] for tensor in named.values()
+    ]
+
+
+def _single_precision(module: nn.Module) -> nn.Module:
+    if any(part.dtype in (torch.float16, torch.bfloat16) for part in module.state_dict().values()):
+        return copy.deepcopy(module).float()
+    return module
+
+
+def _without_randomness(graph: fx.GraphModule) -> fx.GraphModule:
+    stuck = [node for node in graph.graph.nodes if is_random(node)]
+    if stuck:
+        raise ExportError(
+            f"the network draws at random in eval mode too, {place(stuck[0])}: its dropout is stuck on. "
+            "Pass training=self.training to a functional dropout, or guard the draw with `if self.training`"
+        )
+    return graph
+
+
+def _unlike_inputs(found: Sequence[Found], inputs: Container[str]) -> list[Found]:
+    """Rename a site that is called like an input: both become inputs of one graph."""
+    return [replace(site, name=f"{site.name}_site") if site.name in inputs else site for site in found]
+
+
+def _change(
+    graph: fx.GraphModule, sites: Sequence[str], rates: Mapping[str, float], insert: Mapping[str, float]
+) -> bool:
+    """Apply what was asked of the sites; tell whether anything differs from the network now."""
+    if insert:
+        choose.insert(graph, insert)
+    if rates:
+        choose.change_rates(find_sites(graph), rates)
+    if tuple(sites) != ("*",):
+        choose.keep_only(find_sites(graph), sites)
+    graph.recompile()
+    return bool(insert or rates or tuple(sites) != ("*",))
+
+
+def _output_shape(graph: fx.GraphModule) -> tuple[int, ...]:
+    (returned,) = next(node for node in graph.graph.nodes if node.op == "output").args
+    value = returned if isinstance(returned, fx.Node) else returned[0]
+    return tuple(int(size) for size in value.meta["val"].shape[1:])
+
+
+def _classes(task: str, classes: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...] | None:
+    if task == "regression":
+        if classes is not None:
+            raise ExportError("a regression has no classes")
+        return None
+    if classes is not None and len(classes) != shape[0]:
+        raise ExportError(f"{len(classes)} class names for {shape[0]} outputs")
+    return tuple(classes) if classes is not None else tuple(str(i) for i in range(shape[0]))

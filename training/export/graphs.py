@@ -1,0 +1,116 @@
+"""Graphs of PyTorch written as ONNX."""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
+
+from training.export.capture import quiet
+from training.export.recurrent import TRANSLATIONS, Lowering
+
+OPSET = 20
+OUTPUT = "output"
+
+Axes = Mapping[int, str]
+"""The names of an input's free sizes, by axis."""
+
+
+class Plain(nn.Module):
+    """A captured graph as a module that the exporter takes."""
+
+    def __init__(self, graph: torch.fx.GraphModule) -> None:
+        super().__init__()
+        self.network = graph
+        for part in self.modules():
+            part.training = False
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Run the graph."""
+        return Lowering(self.network).run(*inputs)
+
+
+def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Axes]) -> ir.Model:
+    """Write a module as ONNX.
+
+    Parameters
+    ----------
+    module
+        Takes any number of tensors, in the order of ``inputs``.
+    inputs
+        Example inputs by name.
+    axes
+        The free sizes of each.
+    """
+    free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
+    # The exporter parses its thousand translations anew for every graph, which takes longer than all else.
+    read_once = patch.object(onnxscript_apis, "get_torchlib_ops", _translations)
+    with quiet(), read_once, warnings.catch_warnings(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=(free,),
+            input_names=list(inputs),
+            output_names=[OUTPUT],
+            custom_translation_table=TRANSLATIONS,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model
+    _name_sizes(model, axes)
+    _forget_origin(model)
+    return model
+
+
+_read_translations = onnxscript_apis.get_torchlib_ops
+
+
+@cache
+def _translations() -> Any:
+    return _read_translations()
+
+
+def _name_sizes(model: ir.Model, axes: Sequence[Axes]) -> None:
+    """Give the free sizes the names that the manifest uses in place of the tracer's."""
+    names: dict[str, str] = {}
+    for value, named in zip(model.graph.inputs, axes, strict=True):
+        assert value.shape is not None
+        names |= {str(value.shape[axis]): name for axis, name in named.items()}
+    for value in _values(model):
+        if value.shape is not None:
+            value.shape = ir.Shape([_renamed(size, names) for size in value.shape])
+
+
+def _renamed(size: int | ir.SymbolicDim, names: Mapping[str, str]) -> int | str | None:
+    if isinstance(size, int) or size.value is None:
+        return size if isinstance(size, int) else None
+    return re.sub(r"\w+", lambda symbol: names.get(symbol[0], symbol[0]), str(size))
+
+
+def _forget_origin(model: ir.Model) -> None:
+    """Drop stack traces and other notes of the exporter: they hold paths of the machine that ran it."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.graph.doc_string = None
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+    for value in _values(model):
+        value.metadata_props.clear()
+        value.doc_string = None
+
+
+def _values(model: ir.Model) -> Iterable[ir.Value]:
+    yield from model.graph.inputs
+    yield from model.graph.initializers.values()
+    for node in model.graph:
+        yield from node.outputs

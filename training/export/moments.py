@@ -1,0 +1,38 @@
+"""Whether two samples of outputs come from the same law."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+PERMUTATIONS = 999
+
+
+def differ(ours: NDArray[np.float32], theirs: NDArray[np.float32], blur: float = 0.0, seed: int = 0) -> bool:
+    """Compare the first two moments of two samples by a permutation test.
+
+    The statistic is the largest difference of a mean or a mean square over all outputs, in pooled
+    standard deviations. A permutation test is exact whatever the law (Lehmann & Romano, "Testing
+    Statistical Hypotheses", ch. 15.2): it takes equal laws for different with a probability of at most
+    1 / (PERMUTATIONS + 1).
+
+    Parameters
+    ----------
+    ours, theirs
+        Shape (N, K): N independent passes with K outputs each.
+    blur
+        Standard deviation of noise to add to both, so that differences well below it, such as those of
+        rounding, don't count: they could exceed the spread of the passes.
+    """
+    random = np.random.default_rng(seed)
+    pooled = np.concatenate([ours, theirs]).astype(np.float64)
+    pooled += blur * random.standard_normal(pooled.shape)
+    pooled -= pooled.mean(axis=0)
+    features = np.concatenate([pooled, pooled**2], axis=1)
+    features -= features.mean(axis=0)
+    spread = features.std(axis=0)
+    features = features[:, spread > 1e-12] / spread[spread > 1e-12]
+    if not features.size:
+        return False
+    labels = np.repeat([1.0, -1.0], [len(ours), len(theirs)])
+    shuffled = np.stack([labels, *(random.permutation(labels) for _ in range(PERMUTATIONS))])
+    statistics = np.abs(shuffled @ features).max(axis=1)
+    return bool(statistics[0] > statistics[1:].max())

@@ -1,0 +1,28 @@
+"""N passes of a network at once."""
+
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from training.export.fold import Fold
+from training.export.rows import Rows
+
+
+class Passes(nn.Module):
+    """Rows and the draws of N passes to outputs (N, B, ...).
+
+    Takes the inputs of the network, then one tensor of draws (N, ...) for each site.
+    """
+
+    def __init__(self, graph: fx.GraphModule, rows: Rows, inputs: int) -> None:
+        super().__init__()
+        self.network = graph  # not "graph": the exporter would take it for that of fx
+        self._rows = rows
+        self._inputs = inputs
+        for part in self.modules():
+            part.training = False  # the graph has no modes; this keeps the exporter from warning
+
+    def forward(self, *arguments: Tensor) -> Any:
+        """Run the passes."""
+        inputs, draws = arguments[: self._inputs], arguments[self._inputs :]
+        return Fold(self.network, self._rows, draws, inputs[0].shape[0]).run(*inputs)

@@ -1,0 +1,188 @@
+"""LSTM, GRU and RNN as layers, with the dropout between them in the open.
+
+PyTorch runs all layers of a recurrent network in one operator that unrolls over time as it is traced.
+Here each layer is an operator of its own, which traces for any length and becomes ONNX's.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from onnxscript import opset20
+from torch import Tensor, fx
+from torch._higher_order_ops.scan import scan
+from torch.overrides import TorchFunctionMode
+
+from training.export.draw import LIBRARY
+from training.export.errors import ExportError
+
+op: Any = opset20  # its types know no optional inputs
+
+_SIGNATURE = "(Tensor x, Tensor[] state, Tensor[] weights, bool biases, bool bidirectional) -> Tensor[]"
+_KINDS: dict[str, Any] = {
+    "lstm": torch._VF.lstm,
+    "gru": torch._VF.gru,
+    "rnn_tanh": torch._VF.rnn_tanh,
+    "rnn_relu": torch._VF.rnn_relu,
+}
+
+
+def _define(kind: str, run: Callable[..., Any]) -> None:
+    LIBRARY.define(f"{kind}_layer{_SIGNATURE}")
+
+    def layer(
+        x: Tensor, state: list[Tensor], weights: list[Tensor], biases: bool, bidirectional: bool
+    ) -> list[Tensor]:
+        hidden = state if kind == "lstm" else state[0]
+        outputs = run(x, hidden, list(weights), biases, 1, 0.0, False, bidirectional, False)
+        return [output.clone() for output in outputs]
+
+    def fake(
+        x: Tensor, state: list[Tensor], _weights: list[Tensor], _biases: bool, bidirectional: bool
+    ) -> list[Tensor]:
+        directions = 2 if bidirectional else 1
+        output = x.new_empty(x.shape[0], x.shape[1], directions * state[0].shape[-1])
+        return [output, *(torch.empty_like(part) for part in state)]
+
+    torch.library.impl(f"caveat::{kind}_layer", "CompositeExplicitAutograd", layer, lib=LIBRARY)
+    torch.library.register_fake(f"caveat::{kind}_layer", fake, lib=LIBRARY)
+
+
+for _kind, _run in _KINDS.items():
+    _define(_kind, _run)
+
+
+class LayerByLayer(TorchFunctionMode):
+    """Runs recurrent networks layer by layer while it is on."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Take recurrent networks apart; run everything else as it is."""
+        if func is torch._VF._pack_padded_sequence:
+            raise ExportError(
+                "the network packs a sequence: its rows have lengths of their own, which one graph can't "
+                "hold. Feed the padded tensor to the recurrent layer and select each row's last step with "
+                "its length"
+            )
+        for kind, whole in _KINDS.items():
+            if func is whole:
+                return _layers(kind, *args)
+        return func(*args, **(kwargs or {}))
+
+
+def _layers(kind: str, x: Tensor, state: Any, weights: Any, *options: Any) -> Any:
+    biases, layers, rate, train, bidirectional, batch_first = options
+    states: list[Tensor] = list(state) if kind == "lstm" else [state]
+    directions = 2 if bidirectional else 1
+    each = len(weights) // layers
+    if batch_first:
+        x = x.transpose(0, 1)
+    ends: list[list[Tensor]] = []
+    for layer in range(layers):
+        start = [part[layer * directions : (layer + 1) * directions] for part in states]
+        run = getattr(torch.ops.caveat, f"{kind}_layer")
+        x, *end = run(x, start, list(weights[layer * each : (layer + 1) * each]), biases, bidirectional)
+        ends.append(end)
+        if layer < layers - 1:
+            x = F.dropout(x, rate, train)
+    if batch_first:
+        x = x.transpose(0, 1)
+    return (x, *(torch.cat(parts) for parts in zip(*ends, strict=True)))
+
+
+class Lowering(fx.Interpreter):
+    """Runs a captured graph, with what ONNX has no operator for written out."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator; an LSTM with projections becomes a scan over time."""
+        if target is torch.ops.aten.copy.default:  # which is not pointwise, though copying is
+            over, source, *_ = args
+            return torch.broadcast_tensors(over, source)[1].to(over.dtype)
+        if target is torch.ops.caveat.lstm_layer.default and args[1][0].shape[-1] != args[1][1].shape[-1]:
+            return _projected(*args)
+        return super().call_function(target, args, kwargs)
+
+
+def _projected(
+    x: Tensor, state: list[Tensor], weights: list[Tensor], biases: bool, bidirectional: bool
+) -> Any:
+    """Run an LSTM layer with projections (Sak et al., 2014), which ONNX's LSTM does not have."""
+    directions = 2 if bidirectional else 1
+    each = len(weights) // directions
+    runs = []
+    for way in range(directions):
+        w_input, w_hidden, *bias, w_project = weights[way * each : (way + 1) * each]
+        steps = x @ w_input.t() + (bias[0] + bias[1] if biases else 0.0)
+        runs.append(
+            _project_steps(steps.flip(0) if way else steps, state[0][way], state[1][way], w_hidden, w_project)
+        )
+    outputs = [run[0].flip(0) if way else run[0] for way, run in enumerate(runs)]
+    return [
+        torch.cat(outputs, -1),
+        torch.stack([run[1] for run in runs]),
+        torch.stack([run[2] for run in runs]),
+    ]
+
+
+def _project_steps(
+    steps: Tensor, hidden: Tensor, cell: Tensor, w_hidden: Tensor, w_project: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    def step(carry: list[Tensor], gates: Tensor) -> tuple[list[Tensor], Tensor]:
+        hidden, cell = carry
+        i, f, g, o = (gates + hidden @ w_hidden.t()).chunk(4, -1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        hidden = (o.sigmoid() * cell.tanh()) @ w_project.t()
+        return [hidden, cell], hidden.clone()
+
+    (hidden, cell), outputs = scan(step, [hidden.clone(), cell.clone()], steps)
+    return outputs, hidden, cell
+
+
+# ONNX keeps the gates of a cell in another order, and the weights of both directions in one tensor.
+_GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn_tanh": (0,), "rnn_relu": (0,)}
+
+
+def _translation(kind: str) -> Callable[..., Any]:
+    gates = _GATES[kind]
+
+    def reordered(weight: Any) -> Any:
+        if len(gates) == 1:
+            return weight
+        parts = op.Split(weight, axis=0, num_outputs=len(gates))
+        return op.Concat(*(parts[gate] for gate in gates), axis=0)
+
+    def stacked(tensors: Sequence[Any]) -> Any:
+        first = op.Constant(value_ints=[0])
+        return op.Concat(*(op.Unsqueeze(tensor, first) for tensor in tensors), axis=0)
+
+    def translate(x: Any, state: Any, weights: Any, biases: bool, bidirectional: bool) -> Any:
+        directions = 2 if bidirectional else 1
+        each = [
+            weights[i : i + len(weights) // directions]
+            for i in range(0, len(weights), len(weights) // directions)
+        ]
+        inputs = [x, stacked([reordered(w[0]) for w in each]), stacked([reordered(w[1]) for w in each])]
+        bias = None
+        if biases:
+            bias = stacked([op.Concat(reordered(w[2]), reordered(w[3]), axis=0) for w in each])
+        options: dict[str, Any] = {
+            "hidden_size": each[0][1].shape[1],
+            "direction": "bidirectional" if bidirectional else "forward",
+        }
+        if kind == "lstm":
+            outputs = op.LSTM(*inputs, bias, None, *state, None, **options)
+        elif kind == "gru":
+            outputs = op.GRU(*inputs, bias, None, *state, linear_before_reset=1, **options)
+        else:
+            activation = {"rnn_tanh": "Tanh", "rnn_relu": "Relu"}[kind]
+            outputs = op.RNN(*inputs, bias, None, *state, activations=[activation] * directions, **options)
+        y = op.Reshape(op.Transpose(outputs[0], perm=[0, 2, 1, 3]), op.Constant(value_ints=[0, 0, -1]))
+        return [y, *outputs[1:]]
+
+    return translate
+
+
+TRANSLATIONS = {getattr(torch.ops.caveat, f"{kind}_layer").default: _translation(kind) for kind in _KINDS}
+"""How each layer is written in ONNX, for `torch.onnx.export`."""

@@ -1,0 +1,111 @@
+"""The network as it is served: preprocessing before it, and outputs of a stated kind after it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from training.export.errors import ExportError
+
+Outputs = Literal["logits", "probabilities", "mean", "mean_log_variance"]
+"""What a network answers with; nobody can tell these apart from numbers alone."""
+
+
+class Served(nn.Module):
+    """Inputs in the order of their names to one output: probabilities, means, or means and variances.
+
+    Parameters
+    ----------
+    network
+        Takes tensors by position, or by name where ``names`` are given.
+    outputs
+        What the network answers with.
+    names
+        The parameters of the network's ``forward`` that the inputs go to.
+    pick
+        Which of the network's outputs to serve, by name or number, where there are several.
+    preprocess
+        Runs on the inputs first.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        outputs: Outputs,
+        names: Sequence[str] | None = None,
+        pick: str | int | None = None,
+        preprocess: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.preprocess = preprocess
+        self._outputs = outputs
+        self._names = names
+        self._pick = pick
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the network on B rows; give (B, C), (B,) or (B, 2)."""
+        if self.preprocess is not None:
+            prepared = self.preprocess(*inputs)
+            inputs = prepared if isinstance(prepared, tuple) else (prepared,)
+        answer = (
+            self.network(**dict(zip(self._names, inputs, strict=True)))
+            if self._names
+            else self.network(*inputs)
+        )
+        output = self._picked(answer)
+        if self._outputs in ("logits", "probabilities") and output.ndim != 2:
+            raise ExportError(
+                "a classification answers with one number per class, shape (rows, classes); this network "
+                f"answers {len(inputs[0])} rows with shape {tuple(output.shape)}"
+            )
+        return self._answer(output)
+
+    def _picked(self, answer: Any) -> Any:
+        if isinstance(answer, Tensor) and not self.training:
+            return answer  # a network that has its other outputs in training only
+        if self._pick is not None:
+            try:
+                return _item(answer, self._pick)
+            except (KeyError, IndexError, TypeError):
+                raise ExportError(
+                    f"the network has no output {self._pick!r}; it has {_listed(answer)}"
+                ) from None
+        if isinstance(answer, Mapping) or (
+            isinstance(answer, tuple | list) and self._outputs != "mean_log_variance"
+        ):
+            raise ExportError(
+                f"the network has several outputs: {_listed(answer)}; say which one to serve (--output)"
+            )
+        return answer
+
+    def _answer(self, output: Any) -> Tensor:
+        match self._outputs:
+            case "logits":
+                return torch.softmax(output, dim=-1)
+            case "probabilities":
+                return output  # type: ignore[no-any-return]
+            case "mean":
+                return output.squeeze(-1) if output.ndim == 2 and output.shape[1] == 1 else output  # type: ignore[no-any-return]
+            case "mean_log_variance":
+                mean, log_variance = output if isinstance(output, tuple | list) else output.unbind(-1)
+                return torch.stack([mean.reshape(-1), log_variance.reshape(-1).exp()], dim=-1)
+
+
+def _item(answer: Any, pick: str | int) -> Any:
+    if isinstance(answer, Tensor):  # whose items are rows
+        raise TypeError
+    if isinstance(pick, str) and pick in getattr(answer, "_fields", ()):
+        return getattr(answer, pick)
+    return answer[pick]
+
+
+def _listed(answer: Any) -> str:
+    if isinstance(answer, Mapping):
+        return ", ".join(str(name) for name in answer)
+    if hasattr(answer, "_fields"):
+        return ", ".join(answer._fields)
+    if isinstance(answer, tuple | list):
+        return ", ".join(str(number) for number in range(len(answer)))
+    return "one, without a name or number"

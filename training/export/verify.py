@@ -1,0 +1,175 @@
+"""The self-test of every bundle: its graphs against the PyTorch network itself."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.bundle import Bundle
+from models.masks import draw
+from models.predictor import Predictor
+from models.signature import Inputs, sizes
+from training.export import reference
+from training.export.draws import Draws
+from training.export.errors import ExportError
+from training.export.moments import differ
+from training.export.sizes import Axes, free_sizes, resized, runs
+
+TOLERANCE = 1e-4
+"""Largest difference allowed, relative to the spread of the outputs."""
+
+_ROUNDINGS = 8  # units in the last place that two ways to compute an output may differ by
+
+PASSES_TESTED = (1, 2, 7)
+ROWS_TESTED = (1, 2, 5)
+_SAMPLE = 200
+_AT_ONCE = 25  # samples of PyTorch's own dropout
+_SEED = 0
+
+
+def verify(
+    bundle: Bundle,
+    evaluated: nn.Module,
+    sampled: nn.Module,
+    rows: Sequence[Tensor],
+    axes: Axes,
+    draws: Draws,
+) -> None:
+    """Compare a bundle with the network that it was made from.
+
+    Checks the deterministic outputs and the passes under the same draws, for several numbers of rows and
+    passes, and for other sizes where sizes are free; that a row's answer does not depend on its
+    neighbours; that passes differ; and that their mean and variance are those of PyTorch's own dropout.
+    The last is a statistical test, done again when it fails: it refuses a sound bundle with a
+    probability of at most 1e-6.
+
+    Parameters
+    ----------
+    evaluated, sampled
+        The network in eval mode, and in the mode in which its dropout is on.
+    rows, axes
+        Example inputs to compare on, and the names of their free sizes.
+
+    Raises
+    ------
+    ExportError
+        Naming what differs, and for passes the first site from which on they do.
+    """
+    check = _Check(Predictor(bundle), evaluated, sampled, draws)
+    for count in ROWS_TESTED:
+        tensors = [tensor[torch.arange(count) % len(tensor)] for tensor in rows]
+        check.prediction(tensors, f"{count} rows")
+        for samples in PASSES_TESTED:
+            check.passes(tensors, samples, f"{count} rows x {samples} passes")
+    for name, size in free_sizes(rows, axes).items():
+        for other in (1, 2 * size + 1):
+            tensors = [tensor[:2] for tensor in resized(rows, axes, name, other)]
+            if runs(evaluated, tensors):  # else the service tells the client, as PyTorch would
+                check.prediction(tensors, f"rows with a {name} of {other}")
+                check.passes(tensors, 2, f"rows with a {name} of {other}")
+    check.independence([tensor[torch.arange(5) % len(tensor)] for tensor in rows])
+    check.moments([tensor[:1] for tensor in rows])
+
+
+class _Check:
+    def __init__(self, predictor: Predictor, evaluated: nn.Module, sampled: nn.Module, draws: Draws) -> None:
+        self.predictor = predictor
+        self._evaluated = evaluated
+        self._sampled = sampled
+        self._draws = draws
+        self._sites = predictor.manifest.sites
+
+    def named(self, tensors: Sequence[Tensor]) -> Inputs:
+        names = (spec.name for spec in self.predictor.manifest.inputs)
+        return {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+
+    def prediction(self, tensors: Sequence[Tensor], what: str) -> None:
+        with torch.no_grad():
+            expected = self._evaluated(*tensors)
+        if self.predictor.manifest.outputs == "mean_variance":
+            expected = expected[:, 0]
+        _compare(self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}")
+
+    def passes(self, tensors: Sequence[Tensor], samples: int, what: str) -> None:
+        inputs = self.named(tensors)
+        chosen = sizes(self.predictor.manifest.inputs, inputs)
+        values = [torch.from_numpy(draw(site, _SEED, 0, samples, chosen)) for site in self._sites]
+        found = np.concatenate(list(self.predictor.passes(inputs, samples, _SEED)))
+        try:
+            _compare(found, self._reference(tensors, values), f"passes.onnx on {what}")
+        except ExportError as error:
+            raise ExportError(f"{error}. {self._first_part(tensors, values)}") from None
+
+    def _reference(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+        return reference.passes(self._sampled, tensors, self._draws.raw(values, len(tensors[0])))
+
+    def _first_part(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> str:
+        """Name the first site with whose draws the two part, all later ones keeping everything."""
+        quiet = [
+            value if site.law in ("uniform", "normal") else torch.full_like(value, float(value.max()))
+            for site, value in zip(self._sites, values, strict=True)
+        ]
+        for number, site in enumerate(self._sites):
+            mixed = [*values[: number + 1], *quiet[number + 1 :]]
+            feed = {
+                **self.named(tensors),
+                **{s.name: v.numpy() for s, v in zip(self._sites, mixed, strict=True)},
+            }
+            try:
+                _compare(self.predictor.run_passes(feed), self._reference(tensors, mixed), "")
+            except ExportError:
+                return f"The two part at site {site.name} ({site.kind})"
+        return "No site alone makes the two part"
+
+    def independence(self, tensors: Sequence[Tensor]) -> None:
+        inputs = self.named(tensors)
+        together = np.concatenate(list(self.predictor.passes(inputs, 2, _SEED)))
+        for row in range(len(tensors[0])):
+            one = {name: array[row : row + 1] for name, array in inputs.items()}
+            alone = np.concatenate(list(self.predictor.passes(one, 2, _SEED)))
+            try:
+                _compare(alone[:, 0], torch.from_numpy(together[:, row]), "")
+            except ExportError:
+                raise ExportError(
+                    f"row {row} of the example gets another answer alone than among {len(tensors[0])} rows: "
+                    "the network lets rows of a batch meet. Compute each row on its own"
+                ) from None
+
+    def moments(self, tensors: Sequence[Tensor]) -> None:
+        ours = np.concatenate(list(self.predictor.passes(self.named(tensors), _SAMPLE, _SEED)))[:, 0]
+        if (ours == ours[0]).all():
+            raise ExportError(
+                "all passes over the example are equal: no draw reaches the output. "
+                "Check that the sites lie on the way to the output that is served"
+            )
+        at_once = _AT_ONCE if self._draws.per_row else 1
+        for attempt in range(2):
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                torch.manual_seed(_SEED + attempt)
+                theirs = reference.sample(self._sampled, tensors, _SAMPLE, at_once).numpy()
+            blur = TOLERANCE * float(np.abs(theirs).max())
+            if not differ(ours.reshape(_SAMPLE, -1), theirs.reshape(_SAMPLE, -1), blur=blur):
+                return
+            ours = np.concatenate(list(self.predictor.passes(self.named(tensors), _SAMPLE, _SEED + 1)))[:, 0]
+        raise ExportError(
+            "mean or variance of the passes differ from those of the network's own dropout. "
+            "Please report this network: it shows a fault in Caveat"
+        )
+
+
+def _compare(found: NDArray[np.floating], expected: Tensor, what: str) -> None:
+    truth = expected.numpy()
+    if found.shape != truth.shape:
+        raise ExportError(f"{what}: gives shape {found.shape}, the PyTorch network {truth.shape}")
+    largest = float(np.abs(truth).max())
+    # Relative to how far outputs differ from one another, so that a large offset hides nothing; but no
+    # finer than the rounding of the outputs themselves.
+    spread = float(np.ptp(truth)) or largest
+    allowed = TOLERANCE * spread + _ROUNDINGS * float(np.finfo(truth.dtype).eps) * largest
+    difference = float(np.abs(found - truth).max())
+    if not difference <= allowed:
+        raise ExportError(
+            f"{what}: differs from the PyTorch network by {difference:.1e}, where {allowed:.1e} is accepted"
+        )

@@ -1,0 +1,111 @@
+"""Trains a network: Adam on shuffled batches, until its validation loss no longer falls."""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.errors import CaveatError
+from training.data.dataset import Part
+from training.objective import Objective
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the training rows, at most.
+    batch_size
+        Rows per step.
+    lr, weight_decay
+        Step size of Adam (Kingma & Ba, ICLR 2015), and its L2 penalty.
+    patience
+        Epochs without a lower validation loss after which to stop.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    patience: int
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make all of torch's randomness in a block a function of the seed, and none of it outlive the block."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def fit(network: nn.Module, train: Part, validation: Part, objective: Objective, recipe: Recipe) -> None:
+    """Train a network in place, and leave it in eval mode with the weights of its best epoch.
+
+    The best epoch is the one of the lowest validation loss. The order of the rows and what dropout
+    drops come from torch's global generator: see `seeded`.
+
+    Parameters
+    ----------
+    train, validation
+        Rows as the network takes them, that is after preprocessing, and targets in their own units.
+
+    Raises
+    ------
+    CaveatError
+        If the loss is no longer finite.
+    """
+    rows, targets = torch.from_numpy(train.x), objective.encode(train.y)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    best, best_epoch, weights = float("inf"), 0, copy.deepcopy(network.state_dict())
+    with tqdm(range(1, recipe.epochs + 1), unit="epoch") as bar:
+        for epoch in bar:
+            loss = _epoch(network, rows, targets, objective, optimiser, recipe.batch_size)
+            validation_loss, score = _validate(network, validation, objective, recipe.batch_size)
+            if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+                raise CaveatError(
+                    f"the loss is not finite in epoch {epoch}; lower --lr, which is {recipe.lr:g}"
+                )
+            bar.set_postfix({"loss": f"{loss:.4f}", f"validation {objective.score_name}": f"{score:.4g}"})
+            if validation_loss < best:
+                best, best_epoch, weights = validation_loss, epoch, copy.deepcopy(network.state_dict())
+            elif epoch - best_epoch >= recipe.patience:
+                break
+    network.load_state_dict(weights)
+    network.eval()
+
+
+def _epoch(
+    network: nn.Module,
+    rows: Tensor,
+    targets: Tensor,
+    objective: Objective,
+    optimiser: torch.optim.Optimizer,
+    batch_size: int,
+) -> float:
+    """Go once over the training rows; return the mean loss of a row."""
+    network.train()
+    total = 0.0
+    for batch in torch.split(torch.randperm(len(rows)), batch_size):
+        optimiser.zero_grad()
+        loss = objective.loss(network(rows[batch]), targets[batch])
+        loss.backward()
+        optimiser.step()
+        total += loss.item() * len(batch)
+    return total / len(rows)
+
+
+@torch.no_grad()
+def _validate(network: nn.Module, part: Part, objective: Objective, batch_size: int) -> tuple[float, float]:
+    """Return the loss and the score without dropout."""
+    network.eval()
+    outputs = torch.cat([network(block) for block in torch.split(torch.from_numpy(part.x), batch_size)])
+    loss = objective.loss(outputs, objective.encode(part.y)).item()
+    return loss, objective.score(objective.answer(outputs), torch.from_numpy(part.y))

@@ -1,0 +1,21 @@
+"""What a command says of a bundle that it has written."""
+
+from pathlib import Path
+
+from models.bundle import Bundle
+
+
+def report(folder: Path, bundle: Bundle) -> str:
+    """Say where a bundle is, how good it is, and what to do next."""
+    metrics = [f"  {name:<24}{value:.4g}" for name, value in bundle.manifest.metrics.items()]
+    return "\n".join(
+        [
+            f"bundle  {folder}",
+            f"digest  {bundle.manifest.digest}",
+            "",
+            *(["on held-out rows:", *metrics, ""] if metrics else []),
+            "next:",
+            f"  caveat inspect {folder}",
+            f"  caveat serve {folder.parent.parent}",
+        ]
+    )

@@ -1,0 +1,210 @@
+"""The command ``caveat train``: from data to a bundle in a store."""
+
+import re
+from collections import OrderedDict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from pydantic_settings import CliPositionalArg
+from torch import nn
+
+from models import __version__
+from models.bundle import Bundle, pack
+from models.command import Command
+from models.manifest import Name, Provenance
+from models.predictor import Predictor
+from models.signature import Input
+from models.store import add, prepare
+from training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
+from training.data.bundled import BUNDLED
+from training.data.dataset import Dataset, Part, Split, Task, split
+from training.data.errors import DataError
+from training.data.read import read
+from training.evaluate import evaluate
+from training.example import example, typical
+from training.export import export
+from training.fit import Recipe, fit, seeded
+from training.noise import fit_noise
+from training.objective import objective
+from training.preprocess import preprocess
+from training.report import report
+
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Train(Command):
+    """Train a dropout network on a bundled data set or a file, and write it into a store.
+
+    The rows' standardisation and the target's scale become part of the network. A part of the rows is
+    held out to test on, another decides when training stops.
+    """
+
+    dataset: CliPositionalArg[Literal["digits", "diabetes"] | None] = Field(
+        None, description="bundled data set to train on, unless --data names a file"
+    )
+    data: Path | None = Field(
+        None, description="file to train on: .csv, .parquet, or .npz with arrays x and y"
+    )
+    target: str | None = Field(
+        None, description="column of the file to predict from all others; not for .npz"
+    )
+    task: Task | None = Field(
+        None,
+        description="what to learn from the file; unless given, a target of text, booleans or at most 20 "
+        "different whole numbers is a classification, another a regression",
+    )
+    network: NetworkName = Field(
+        "mlp",
+        description="what to train: mlp takes rows of any shape; cnn images (H, W) or (C, H, W); lstm, gru "
+        "and transformer sequences (length, features), and they serve sequences of any length",
+    )
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="size of each hidden layer, such as 512,512: units of mlp, lstm and gru, channels of "
+        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp, 32,64 for cnn "
+        "and 64,64 for the others",
+    )
+    dropout: tuple[Rate, ...] | None = Field(
+        None,
+        min_length=1,
+        description="one dropout rate for all hidden layers, or one for the input and each of them, such as "
+        "0.2,0.5,0.5; cnn drops whole channels, lstm and gru drop a unit at every step or none; unless "
+        "given, 0.1 for a regression, and for a classification 0.5 for mlp, 0.2 for cnn, lstm and gru, and "
+        "0.1 for transformer",
+    )
+    epochs: int = Field(200, ge=1, description="times to go over the training rows, at most")
+    batch_size: int = Field(32, ge=1, description="rows per step")
+    lr: float = Field(1e-3, gt=0, description="step size of Adam")
+    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
+    patience: int = Field(40, ge=1, description="epochs without a lower validation loss after which to stop")
+    samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
+    test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")
+    seed: int = Field(1, ge=0, lt=2**32, description="decides the split, the weights and every batch")
+    name: Name | None = Field(None, description="what to call the model; unless given, the name of the data")
+    out: Path = Field(Path("store"), description="store to write the bundle into")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.dataset is None) == (self.data is None):
+            raise ValueError(
+                "name a bundled data set (digits or diabetes) or a file with --data, one of the two"
+            )
+        if self.data is None and (self.target, self.task) != (None, None):
+            raise ValueError("--target and --task go with --data; a bundled data set has its own")
+        if self.dropout is not None and not any(self.dropout):
+            raise ValueError("--dropout is 0 everywhere: without dropout there is no uncertainty to tell")
+        return self
+
+    def cli_cmd(self) -> None:
+        """Train, export, evaluate, write, and say what came of it."""
+        # Batches are small, and with one thread no sum depends on the number of cores.
+        torch.set_num_threads(1)
+        prepare(self.out)
+        dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
+        bundle = self.bundle(dataset)
+        folder = add(self.out, bundle)
+        print(report(folder, bundle))
+
+    def bundle(self, dataset: Dataset) -> Bundle:
+        """Train on a data set and export the network with its metrics, in memory."""
+        refuse_misfit(self.network, dataset.input.shape[1:])
+        spec = self._architecture.signature(dataset.input)
+        parts = split(dataset, self.test_size, self.seed)
+        bundle = export(
+            self._network(dataset, parts),
+            parts.test.x[:5],
+            task=dataset.task,
+            outputs="probabilities" if dataset.task == "classification" else "mean",
+            name=self.name or _name(dataset.name),
+            inputs=[spec],
+            free={spec.name: self._architecture.free},
+            classes=dataset.classes,
+            target=dataset.target,
+            provenance=self._provenance(dataset, parts),
+        )
+        if dataset.task == "regression":
+            noise = fit_noise(Predictor(bundle), *dataset.fed(parts.validation), self.samples, self.seed)
+            bundle = _with(bundle, noise_variance=noise)
+        return _with(
+            bundle,
+            metrics=evaluate(Predictor(bundle), *dataset.fed(parts.test), self.samples, self.seed),
+            example=self._example(spec, parts),
+        )
+
+    def _network(self, dataset: Dataset, parts: Split) -> nn.Module:
+        """Train; return the whole way from a raw row to its answer."""
+        standardise = preprocess(dataset.input, parts.train.x, sequences=self._architecture.sequences)
+        train, validation = (
+            Part(standardise(torch.from_numpy(part.x)).numpy(), part.y)
+            for part in (parts.train, parts.validation)
+        )
+        aim = objective(dataset.task, parts.train.y)
+        outputs = None if dataset.classes is None else len(dataset.classes)
+        with seeded(self.seed):
+            network = self._architecture.build(
+                train.x.shape[1:], outputs, self._hidden, self._dropout(dataset.task)
+            )
+            fit(network, train, validation, aim, self._recipe)
+        return nn.Sequential(OrderedDict(preprocess=standardise, network=network, answer=aim.answer))
+
+    def _example(self, spec: Input, parts: Split) -> list[Any] | None:
+        """Show rows of a data set that is public, but none of the user's: bundles are handed around."""
+        rows = parts.test.x[:2] if self.data is None else typical(spec, parts.train.x)
+        return example(spec, rows)
+
+    @property
+    def _architecture(self) -> Architecture:
+        return ARCHITECTURES[self.network]
+
+    @property
+    def _hidden(self) -> tuple[int, ...]:
+        return self.hidden or self._architecture.hidden
+
+    def _dropout(self, task: Task) -> tuple[float, ...]:
+        return self.dropout or (self._architecture.dropout[task],)
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.epochs, self.batch_size, self.lr, self.weight_decay, self.patience)
+
+    def _provenance(self, dataset: Dataset, parts: Split) -> Provenance:
+        return Provenance(
+            seed=self.seed,
+            hyperparameters={
+                "network": self.network,
+                "hidden": list(self._hidden),
+                "dropout": list(self._dropout(dataset.task)),
+                "optimiser": "Adam",
+                **vars(self._recipe),
+            },
+            data={
+                "name": dataset.name,
+                "sha256": dataset.digest,
+                "test_size": self.test_size,
+                "rows": {name: len(part) for name, part in vars(parts).items()},
+                "evaluation_samples": self.samples,
+            },
+            libraries={"caveat": __version__, **{name: version(name) for name in LIBRARIES}},
+        )
+
+
+def _with(bundle: Bundle, **update: Any) -> Bundle:
+    return pack(bundle.manifest.model_copy(update=update), bundle.files)
+
+
+def _name(data: str) -> str:
+    """Make a model's name of the data's.
+
+    >>> _name("Wine Quality (red)")
+    'wine-quality-red'
+    """
+    name = re.sub(r"[^a-z0-9_]+", "-", data.lower()).strip("-_")[:64]
+    if not name:
+        raise DataError(f"{data!r} makes no name for a model; give one with --name")
+    return name
