@@ -1,30 +1,43 @@
 """Seeded draws for every site: the keep-masks of dropout, and other noise.
 
-A draw is a pure function of (seed, site, pass): pass 7 of a seed drops the same units whether 10
-passes were asked for or 1,000, alone or in a batch, today or after a restart. The random words come
+A draw is a pure function of (seed, sampler, site, pass): pass 7 of a seed drops the same units whether
+10 passes were asked for or 1,000, alone or in a batch, today or after a restart. The random words come
 from Philox 4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), a
 counter-based generator, so that pass i is reached without drawing the passes before it.
+
+The passes of the ``independent`` sampler have nothing to do with each other. Those of the ``stratified``
+one share the work out: see `models.strata`.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.dimension import evaluate
 from models.manifest import Site
+from models.strata import BLOCK, spread
+
+Sampler = Literal["stratified", "independent"]
+"""How the draws of several passes go together."""
 
 MAX_SEED = 2**53 - 1
 """Seeds are integers that survive a client whose numbers are all doubles."""
 
-_BLOCK = 8  # 32-bit words that Philox 4x64 makes per step of its counter
+_STEP = 8  # 32-bit words that Philox 4x64 makes per step of its counter
 
 
 def draw(
-    site: Site, seed: int, start: int, stop: int, sizes: Mapping[str, int] = MappingProxyType({})
+    site: Site,
+    seed: int,
+    start: int,
+    stop: int,
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    sampler: Sampler = "independent",
 ) -> NDArray[np.float32]:
     """Draw for one site, for the passes ``start`` to ``stop`` (exclusive).
 
@@ -36,12 +49,14 @@ def draw(
         Chosen by the client, from 0 to `MAX_SEED`.
     sizes
         The sizes that the request chose, where the shape depends on them.
+    sampler
+        ``independent`` passes, or ones that are ``stratified`` over each `BLOCK` of them.
 
     Returns
     -------
     NDArray
-        Shape ``(stop - start, *site.shape[1:])``. A unit is kept independently of all others with
-        probability ``1 - rate`` (to within 2**-32).
+        Shape ``(stop - start, *site.shape[1:])``. In a pass, a unit is kept independently of all others
+        with probability ``1 - rate`` (to within 2**-27), whatever the sampler.
 
     Examples
     --------
@@ -53,10 +68,12 @@ def draw(
     """
     shape = tuple(evaluate(size, sizes) for size in site.shape[1:])
     units = math.prod(shape)
-    blocks = -(-units * (2 if site.law == "normal" else 1) // _BLOCK)
-    words = _words(site.name, seed, start * blocks, (stop - start) * blocks)
-    values = _LAWS[site.law](words.reshape(stop - start, blocks * _BLOCK), units, site.rate or 0.0)
-    return values.reshape(stop - start, *shape)
+    width = -(-units * (2 if site.law == "normal" else 1) // _STEP) * _STEP
+    words = _words(f"{seed}/{site.name}", width, start, stop)
+    if sampler == "stratified":
+        choices = _words(f"{seed}/{site.name}/strata", width, start // BLOCK, -(-stop // BLOCK))
+        words = spread(words, choices, start)
+    return _LAWS[site.law](words, units, site.rate or 0.0).reshape(stop - start, *shape)
 
 
 def _keep(words: NDArray[np.uint32], units: int, rate: float) -> NDArray[np.float32]:
@@ -83,8 +100,9 @@ def _normal(words: NDArray[np.uint32], units: int, _rate: float) -> NDArray[np.f
 _LAWS = {"keep": _keep, "bernoulli": _bernoulli, "uniform": _uniform, "normal": _normal}
 
 
-def _words(site: str, seed: int, start: int, blocks: int) -> NDArray[np.uint32]:
-    """Make ``blocks`` blocks of random 32-bit words, from block ``start`` of the stream of (seed, site)."""
-    key = int.from_bytes(hashlib.blake2b(f"{seed}/{site}".encode(), digest_size=16).digest(), "little")
-    stream = np.random.Philox(key=key, counter=start).random_raw(blocks * _BLOCK // 2)
-    return np.asarray(stream, dtype="<u8").view("<u4")
+def _words(stream: str, width: int, start: int, stop: int) -> NDArray[np.uint32]:
+    """Make the lines ``start`` to ``stop`` of a stream of random 32-bit words, shape (lines, width)."""
+    key = int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=16).digest(), "little")
+    generator = np.random.Philox(key=key, counter=start * (width // _STEP))
+    words = np.asarray(generator.random_raw((stop - start) * width // 2), dtype="<u8").view("<u4")
+    return words.reshape(stop - start, width)

@@ -1,6 +1,7 @@
 """Runs a bundle with ONNX Runtime."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 
 from models.bundle import PASSES, PREDICT, Bundle, BundleError
 from models.dimension import evaluate
-from models.manifest import Manifest, Site
-from models.masks import draw
+from models.draws import Draws
+from models.manifest import Cost, Manifest, Site
+from models.masks import Sampler
 from models.signature import InputError, Inputs, sizes
 
-WORKING_SET: Final = 2**23
-"""Float32 values (32 MiB) that a run may hold; what needs more runs in several chunks."""
+WORKING_SET: Final = 2**21
+"""Float32 values (8 MiB) that a run may hold; what needs more runs in several chunks."""
 
 _TYPES: Final = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 """What ONNX Runtime calls the types of inputs."""
@@ -29,6 +31,8 @@ class Predictor:
         A verified bundle.
     threads
         Threads that one run may use; 0 takes one per core.
+    kept_seed
+        A seed that many requests share: its draws are made once and kept.
 
     Raises
     ------
@@ -36,10 +40,11 @@ class Predictor:
         If a graph can't be run, or does not take and give what the manifest says.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, kept_seed: int | None = None) -> None:
         self.manifest: Manifest = bundle.manifest
         self._predict = _session(bundle, PREDICT, threads)
         self._passes = _session(bundle, PASSES, threads)
+        self._draws = Draws(self.manifest.sites, kept_seed)
         _check_inputs(self._predict, PREDICT, self.manifest, sites=())
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
 
@@ -68,27 +73,28 @@ class Predictor:
 
     def rows_at_once(self, inputs: Inputs, samples: int) -> int:
         """Say how many rows fit a run of ``samples`` passes, at least one."""
-        row, row_pass, _ = self._cost(sizes(self.manifest.inputs, inputs))
-        return max(1, WORKING_SET // (row + samples * row_pass))
+        return max(1, WORKING_SET // self.row_load(inputs, samples))
 
-    def _cost(self, chosen: Mapping[str, int]) -> tuple[int, int, int]:
-        cost = self.manifest.cost
-        row, row_pass, mask = (
-            max(1, evaluate(size, chosen)) for size in (cost.row, cost.row_pass, cost.mask)
-        )
-        return row, row_pass, mask
+    def row_load(self, inputs: Inputs, samples: int) -> int:
+        """Count the float32 values that ``samples`` passes over one row hold."""
+        row, row_pass, _ = self._cost(inputs)
+        return row + samples * row_pass
 
-    def passes(self, inputs: Inputs, samples: int, seed: int) -> Iterator[NDArray[np.floating]]:
-        """Run the network ``samples`` times, each time with the draws of one pass.
+    def passes_at_once(self, inputs: Inputs) -> int:
+        """Say how many passes over these rows fit a run, at least one.
 
-        Parameters
-        ----------
-        inputs
-            B rows.
-        samples
-            Passes to make.
-        seed
-            With the site and the number of the pass, decides every draw.
+        What is held once per row does not count: a run that held fewer passes for it would hold it as well.
+        """
+        _, row_pass, mask = self._cost(inputs)
+        return max(1, WORKING_SET // (_rows(inputs) * row_pass + mask))
+
+    def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
+        return _values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())
+
+    def passes(
+        self, inputs: Inputs, samples: int, seed: int, sampler: Sampler = "independent"
+    ) -> Iterator[NDArray[np.floating]]:
+        """Run the network ``samples`` times, in chunks that bound what they hold.
 
         Yields
         ------
@@ -96,15 +102,29 @@ class Predictor:
             Shape (n, B, ...): the outputs of the next n passes. How passes fall into chunks changes
             nothing in their bits.
         """
-        chosen = sizes(self.manifest.inputs, inputs)
-        row, row_pass, mask = self._cost(chosen)
-        rows = _rows(inputs)
-        filled = self._filled(inputs)
-        chunk = max(1, (WORKING_SET - rows * row) // (rows * row_pass + mask))
+        chunk = self.passes_at_once(inputs)
         for start in range(0, samples, chunk):
-            stop = min(start + chunk, samples)
-            draws = {site.name: draw(site, seed, start, stop, chosen) for site in self.manifest.sites}
-            yield self.run_passes({**filled, **draws})[:, :rows]
+            yield self.some_passes(inputs, seed, sampler, start, min(start + chunk, samples))
+
+    def some_passes(
+        self, inputs: Inputs, seed: int, sampler: Sampler, start: int, stop: int
+    ) -> NDArray[np.floating]:
+        """Make the passes ``start`` to ``stop`` (exclusive) in one run.
+
+        Parameters
+        ----------
+        inputs
+            B rows.
+        seed, sampler
+            With the site and the number of the pass, decide every draw.
+
+        Returns
+        -------
+        NDArray
+            Shape (stop - start, B, ...).
+        """
+        draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
+        return self.run_passes({**self._filled(inputs), **draws})[:, : _rows(inputs)]
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
         """Run passes with draws of the caller's own; give (N, B, ...)."""
@@ -128,6 +148,14 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
         yield {name: array[start : start + rows] for name, array in inputs.items()}
 
 
+@lru_cache
+def _values_held(cost: Cost, *chosen: tuple[str, int]) -> tuple[int, int, int]:
+    """Count the values that are held for a row, for a row in a pass, and for a pass."""
+    each = (cost.row, cost.row_pass, cost.mask)
+    row, row_pass, mask = (max(1, evaluate(size, dict(chosen))) for size in each)
+    return row, row_pass, mask
+
+
 def _rows(inputs: Inputs) -> int:
     return len(next(iter(inputs.values())))
 
@@ -136,6 +164,8 @@ def _session(bundle: Bundle, file: str, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Threads that wait for work shall not take the cores from those that have some, such as other workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights that stand apart are handed over as the bytes that were verified; no path is followed.
     apart = {name: content for name, content in bundle.files.items() if name not in (PREDICT, PASSES)}
     if apart:

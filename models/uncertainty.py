@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Manifest
-from models.predictor import Predictor, row_blocks
-from models.signature import Inputs
 
 Columns = Mapping[str, NDArray[Any]]
 """The fields of an answer by name; the first axis of each is the row."""
@@ -27,6 +25,12 @@ class Summary(Protocol):
 
     def columns(self) -> Columns:
         """Sum up all passes taken; there must have been at least two."""
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """Tell how far a row's mean may be off, shape (B,): of its classes the worst."""
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but these."""
 
 
 class Total:
@@ -52,6 +56,10 @@ class Total:
         # the bits depend on where chunks begin; accumulate is sequential by definition.
         total = np.add.reduce(flat, axis=0) if flat.shape[1] > 1 else np.add.accumulate(flat, axis=0)[-1]
         self.value = total.reshape(chunk.shape[1:])
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but these."""
+        self.value = self.value[rows]
 
 
 class Moments:
@@ -99,6 +107,12 @@ class Moments:
         """Monte Carlo standard error of the mean, shape (B, ...)."""
         return np.sqrt(self.variance / self.count)
 
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but these."""
+        self._origin = self._origin[rows]
+        self._sum.keep(rows)
+        self._squares.keep(rows)
+
 
 class ClassificationSummary:
     """Sums up passes of class probabilities, shape (n, B, C).
@@ -117,6 +131,16 @@ class ClassificationSummary:
         """Take the next chunk of passes, shape (n, B, C)."""
         self._probabilities.add(passes)
         self._entropy.add(entropy(passes.astype(np.float64)))
+
+    def standard_error(self) -> NDArray[np.float64]:
+        """Tell how far a row's mean may be off, shape (B,): that of its worst class."""
+        worst: NDArray[np.float64] = self._probabilities.standard_error.max(axis=-1)
+        return worst
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but these."""
+        self._probabilities.keep(rows)
+        self._entropy.keep(rows)
 
     def columns(self) -> Columns:
         """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
@@ -160,6 +184,16 @@ class RegressionSummary:
             passes = np.ascontiguousarray(passes[..., 0])
         self._values.add(passes)
 
+    def standard_error(self) -> NDArray[np.float64]:
+        """Tell how far a row's mean may be off, shape (B,), in the target's units."""
+        return self._values.standard_error
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all rows but these."""
+        self._values.keep(rows)
+        if self._noise_variance is None:
+            self._noise.keep(rows)
+
     def columns(self) -> Columns:
         """Sum up, all (B): ``mean``, ``standard_error`` in the target's units, variances in their square."""
         epistemic = self._values.variance
@@ -181,32 +215,6 @@ def summary(manifest: Manifest) -> Summary:
     if manifest.task == "classification":
         return ClassificationSummary()
     return RegressionSummary(manifest.noise_variance)
-
-
-def estimate(predictor: Predictor, inputs: Inputs, samples: int, seed: int) -> Columns:
-    """Answer rows with their uncertainty, in memory that depends on neither rows nor samples.
-
-    Parameters
-    ----------
-    inputs
-        B rows.
-    samples
-        Passes to make, at least 2.
-    seed
-        Decides every draw; equal seeds give equal bits.
-
-    Returns
-    -------
-    Columns
-        The fields of `ClassificationSummary` or `RegressionSummary`.
-    """
-    blocks = []
-    for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
-        collected = summary(predictor.manifest)
-        for chunk in predictor.passes(block, samples, seed):
-            collected.add(chunk)
-        blocks.append(collected.columns())
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,10 +11,10 @@ from service import docs
 from service.endpoints import Endpoints
 from service.errors import add_handlers
 from service.metrics import MetricsMiddleware
-from service.openapi import answers, asks, problems
+from service.operations import PATHS, problems
 from service.request import PredictRequest
-from service.schemas import Classes, UncertainClasses, UncertainValues, Values
 from service.settings import Settings
+from service.verbs import Verb, VerbRoute
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -25,12 +25,18 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(endpoints.load)
         yield
+        endpoints.batcher.close()
 
+    predict = Verb(endpoints, PredictRequest)
+    uncertainty = Verb(endpoints, endpoints.uncertainty_request)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.endpoints = endpoints
     app.add_middleware(MetricsMiddleware, metrics=endpoints.metrics)
     add_handlers(app)
 
+    for path in PATHS:
+        app.router.routes.append(VerbRoute(f"{path}/predict", predict, methods=["POST"]))
+        app.router.routes.append(VerbRoute(f"{path}/predict/uncertainty", uncertainty, methods=["POST"]))
     app.add_api_route(
         "/models",
         endpoints.list_models,
@@ -38,43 +44,20 @@ def create_app(settings: Settings) -> FastAPI:
         summary="The models that are loaded",
         responses=problems(500, 503),
     )
-    # Every verb can be asked of the default model, of a named one, or of a version of it.
-    for path, select, tag, which in (
-        ("", endpoints.default, "Predict", "default"),
-        ("/models/{name}", endpoints.highest, "Models", "model"),
-        ("/models/{name}/versions/{version}", endpoints.exact, "Models", "version"),
-    ):
-        if path:
-            app.add_api_route(
-                path,
-                endpoints.describe(select),
-                tags=[tag],
-                operation_id=f"describe_{which}",
-                summary="What a model takes, answers and comes from",
-                responses=problems(404, 422, 500, 503),
-            )
-        app.add_api_route(
-            f"{path}/predict",
-            endpoints.predict(select),
-            methods=["POST"],
-            tags=[tag],
-            operation_id=f"predict_{which}",
-            summary="Predict without dropout",
-            openapi_extra=asks(PredictRequest),
-            responses=answers(Classes, Values) | problems(400, 404, 413, 415, 422, 500, 503),
-        )
-        app.add_api_route(
-            f"{path}/predict/uncertainty",
-            endpoints.uncertainty(select),
-            methods=["POST"],
-            tags=[tag],
-            operation_id=f"uncertainty_{which}",
-            summary="Predict with uncertainty, from many stochastic passes",
-            openapi_extra=asks(endpoints.uncertainty_request),
-            responses=answers(UncertainClasses, UncertainValues)
-            | problems(400, 404, 413, 415, 422, 500, 503),
-        )
-
+    app.add_api_route(
+        "/models/{name}",
+        endpoints.describe,
+        tags=["Models"],
+        summary="What a model takes, answers and comes from",
+        responses=problems(404, 422, 500, 503),
+    )
+    app.add_api_route(
+        "/models/{name}/versions/{version}",
+        endpoints.describe_version,
+        tags=["Models"],
+        summary="What a version of a model takes, answers and comes from",
+        responses=problems(404, 422, 500, 503),
+    )
     app.add_api_route(
         "/health/live",
         endpoints.live,

@@ -1,36 +1,58 @@
 """The bytes of a request's body: of the right type, and never more than the limit."""
 
-from starlette.requests import Request
+from collections.abc import Callable, Iterable, Mapping
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from service.errors import RequestError
 
+RawHeaders = Iterable[tuple[bytes, bytes]]
 
-async def read(request: Request, limit: int) -> bytes:
+
+async def read(raw_headers: RawHeaders, receive: Receive, limit: int, bring: Callable[[int], None]) -> bytes:
     """Read the JSON body of a request as bytes, holding no more than ``limit`` of them.
+
+    Parameters
+    ----------
+    bring
+        Told of bytes before they are held; may refuse them.
 
     Raises
     ------
     RequestError
         415 if it is not plain JSON, 413 if it is longer than ``limit``, 400 if it is empty.
+    ClientDisconnect
+        If the connection ends before the body does.
     """
-    _check_type(request)
-    if int(request.headers.get("content-length", 0)) > limit:
+    headers = {name: value.decode("latin-1") for name, value in raw_headers if name.startswith(b"content-")}
+    _check_type(headers)
+    announced = int(headers.get(b"content-length", 0))
+    if announced > limit:
         raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > limit:
+    bring(announced)
+    chunks: list[bytes] = []
+    length, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        length += len(chunk)
+        if length > limit:
             raise _too_large(limit)
-        body += chunk
-    if not body:
+        bring(max(0, min(len(chunk), length - announced)))
+        chunks.append(chunk)
+    if not length:
         raise RequestError(400, 'the body is empty; expected JSON such as {"inputs": [...]}')
-    return bytes(body)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _check_type(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() != "application/json":
+def _check_type(headers: Mapping[bytes, str]) -> None:
+    given = headers.get(b"content-type", "")
+    if given != "application/json" and given.partition(";")[0].strip().lower() != "application/json":
         raise RequestError(415, f"Content-Type is {given[:100] or 'missing'}; expected application/json")
-    encoding = request.headers.get("content-encoding", "identity")
+    encoding = headers.get(b"content-encoding", "identity")
     if encoding.lower() != "identity":
         raise RequestError(415, f"Content-Encoding is {encoding[:100]}; expected none")
 

@@ -36,7 +36,9 @@ class Catalogue:
             self.find(self.default)
 
     @classmethod
-    def load(cls, folder: Path, default: str | None = None, threads: int = 0) -> "Catalogue":
+    def load(
+        cls, folder: Path, default: str | None = None, threads: int = 0, kept_seed: int | None = None
+    ) -> "Catalogue":
         """Load every bundle of a store.
 
         Raises
@@ -48,7 +50,7 @@ class Catalogue:
         """
         models: dict[str, dict[int, Predictor]] = {}
         for path in store.bundle_folders(folder):
-            predictor = Predictor(store.load(path), threads)
+            predictor = Predictor(store.load(path), threads, kept_seed)
             models.setdefault(predictor.manifest.name, {})[predictor.manifest.version] = predictor
         if not models:
             raise CaveatError(

@@ -1,17 +1,20 @@
 """What each route does, in terms of HTTP."""
 
-from collections.abc import Callable, Coroutine
+import re
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request
+from fastapi import Path, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from models.predictor import Predictor
+from models.signature import InputError
 from models.store import BUNDLED
-from service import answers, body, openapi
+from service import openapi
+from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
-from service.engine import Engine
+from service.door import Door
 from service.errors import RequestError
 from service.metrics import Metrics
 from service.request import uncertainty_request
@@ -20,8 +23,6 @@ from service.settings import Settings
 
 Name = Annotated[str, Path(description="Name of a model that GET /models lists.")]
 Version = Annotated[int, Path(description="A version that GET /models lists for it.")]
-Select = Callable[..., Coroutine[Any, Any, Predictor]]
-Endpoint = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class Endpoints:
@@ -31,14 +32,16 @@ class Endpoints:
         self.settings = settings
         self.metrics = Metrics()
         self.uncertainty_request = uncertainty_request(settings)
-        self._engine = Engine()
+        self.door = Door(settings)
+        self.batcher = Batcher()
         self._catalogue: Catalogue | None = None
         self._document: dict[str, Any] | None = None
 
     def load(self) -> None:
         """Load the store; until then the service is not ready."""
         store = self.settings.store or BUNDLED
-        self._catalogue = Catalogue.load(store, self.settings.default_model, self.settings.threads)
+        chosen = self.settings
+        self._catalogue = Catalogue.load(store, chosen.default_model, chosen.threads, chosen.default_seed)
 
     def catalogue(self) -> Catalogue:
         """Give the models that are loaded.
@@ -57,8 +60,9 @@ class Endpoints:
         return Health(status="live")
 
     async def ready(self) -> Health:
-        """Say that every model is loaded."""
+        """Say that every model is loaded, and the service not about to end."""
         self.catalogue()
+        self.door.check_open()
         return Health(status="ready")
 
     async def expose_metrics(self) -> Response:
@@ -90,69 +94,50 @@ class Endpoints:
             ],
         )
 
-    # The three ways to say which model is asked; each a dependency of the routes with its path.
+    def predictor_of(self, scope: Scope) -> Predictor:
+        """Find the model that a route with the path parameters ``name`` and ``version``, or neither, asks.
 
-    async def default(self, request: Request) -> Predictor:
-        """Select the default model."""
-        return self._select(request)
+        Raises
+        ------
+        RequestError
+            404 if there is no such model.
+        InputError
+            If the version is no number.
+        """
+        path = scope["path_params"]
+        return self._find(scope, path.get("name"), _number(path.get("version")))
 
-    async def highest(self, request: Request, name: Name) -> Predictor:
-        """Select the highest version of a model."""
-        return self._select(request, name)
+    async def describe(self, request: Request, name: Name) -> Model:
+        """Tell what the highest version of a model is."""
+        return self._described(self._find(request.scope, name))
 
-    async def exact(self, request: Request, name: Name, version: Version) -> Predictor:
-        """Select a version of a model."""
-        return self._select(request, name, version)
+    async def describe_version(self, request: Request, name: Name, version: Version) -> Model:
+        """Tell what a version of a model is."""
+        return self._described(self._find(request.scope, name, version))
 
-    def _select(self, request: Request, name: str | None = None, version: int | None = None) -> Predictor:
+    def _find(self, scope: Scope, name: str | None, version: int | None = None) -> Predictor:
         try:
             predictor = self.catalogue().find(name, version)
         except UnknownModelError as error:
             raise RequestError(404, str(error)) from None
-        request.state.model = (predictor.manifest.name, predictor.manifest.version)
+        scope["state"]["model"] = (predictor.manifest.name, predictor.manifest.version)
         return predictor
 
-    # What a selected model is asked; each makes the endpoint for one way of selecting.
-
-    def describe(self, select: Select) -> Endpoint:
-        """Make the endpoint that tells what a model is."""
-
-        async def describe(predictor: Annotated[Predictor, Depends(select)]) -> Model:
-            manifest = predictor.manifest
-            return Model.model_validate(
-                {
-                    **dict(manifest),
-                    "versions": self.catalogue().versions(manifest.name),
-                    "default": manifest.name == self.catalogue().default,
-                    "digest": manifest.digest,
-                }
-            )
-
-        return describe
-
-    def predict(self, select: Select) -> Endpoint:
-        """Make the endpoint that predicts without dropout."""
-
-        async def predict(request: Request, predictor: Annotated[Predictor, Depends(select)]) -> Response:
-            raw = await body.read(request, self.settings.max_bytes)
-            answer = await self._engine.run(answers.predict, predictor, raw, self.settings.max_rows)
-            return self._answered(predictor, answer)
-
-        return predict
-
-    def uncertainty(self, select: Select) -> Endpoint:
-        """Make the endpoint that predicts with uncertainty."""
-
-        async def uncertainty(request: Request, predictor: Annotated[Predictor, Depends(select)]) -> Response:
-            raw = await body.read(request, self.settings.max_bytes)
-            answer = await self._engine.run(
-                answers.uncertainty, predictor, raw, self.uncertainty_request, self.settings.max_rows
-            )
-            return self._answered(predictor, answer)
-
-        return uncertainty
-
-    def _answered(self, predictor: Predictor, answer: answers.Answer) -> Response:
+    def _described(self, predictor: Predictor) -> Model:
         manifest = predictor.manifest
-        self.metrics.worked(manifest.name, manifest.version, answer.rows, answer.passes)
-        return Response(answer.content, media_type="application/json")
+        return Model.model_validate(
+            {
+                **dict(manifest),
+                "versions": self.catalogue().versions(manifest.name),
+                "default": manifest.name == self.catalogue().default,
+                "digest": manifest.digest,
+            }
+        )
+
+
+def _number(version: str | None) -> int | None:
+    if version is None:
+        return None
+    if not re.fullmatch("[0-9]{1,18}", version):
+        raise InputError("version", "a valid integer", version[:80])
+    return int(version)

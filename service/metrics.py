@@ -1,5 +1,6 @@
 """What Prometheus is told."""
 
+from functools import cache
 from time import perf_counter
 
 from prometheus_client import (
@@ -44,17 +45,23 @@ class Metrics:
             registry=self._registry,
         )
 
+        # Looking a series up takes longer than counting; there are few, whatever clients send.
+        self._request = cache(self._requests.labels)
+        self._duration = cache(self._seconds.labels)
+        self._row = cache(self._rows.labels)
+        self._pass = cache(self._passes.labels)
+
     def answered(self, scope: Scope, code: int, seconds: float) -> None:
         """Count a request whose answer is complete."""
         route = getattr(scope.get("route"), "path", ELSEWHERE)
         model, version = scope["state"].get("model", (ELSEWHERE, ELSEWHERE))
-        self._requests.labels(route, model, version, code).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._request(route, model, version, code).inc()
+        self._duration(route).observe(seconds)
 
     def worked(self, model: str, version: int, rows: int, passes: int) -> None:
         """Count the work of an answer."""
-        self._rows.labels(model, version).inc(rows)
-        self._passes.labels(model, version).inc(passes)
+        self._row(model, version).inc(rows)
+        self._pass(model, version).inc(passes)
 
     def text(self) -> bytes:
         """Render all counters in Prometheus's text format."""

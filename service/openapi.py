@@ -10,9 +10,10 @@ from starlette.routing import BaseRoute
 
 from models import __version__
 from models.manifest import Manifest
-from models.signature import Feature, Input, InputError
+from models.signature import Feature, Input
 from service.catalogue import Catalogue
-from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from service.errors import InputProblem, Problem
+from service.operations import REF, verbs
 from service.request import PredictRequest
 from service.schemas import Classes, UncertainClasses, UncertainValues, Values
 
@@ -37,34 +38,6 @@ TAGS = [
 DEFAULT = ("/predict", "/predict/uncertainty")
 """The routes that ask the default model: left out where there is none."""
 
-_REF = "#/components/schemas/{model}"
-
-_PROBLEMS = {
-    400: "The body is empty, or not JSON.",
-    404: "No such model or version is loaded.",
-    413: "The body holds more bytes, or more rows, than one request may.",
-    415: "The body is not application/json.",
-    422: "The request does not fit the signature of the model.",
-    500: "A fault of the service.",
-    503: "The models are not loaded yet.",
-}
-
-
-def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the refusals of a route."""
-    return {code: _problem(code) for code in codes}
-
-
-def asks(body: type[BaseModel]) -> dict[str, Any]:
-    """Describe the body of a route that reads it by itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(body)}}}}
-
-
-def answers(*kinds: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """Describe the answer of a route that writes it by itself."""
-    schema = {"anyOf": [_ref(kind) for kind in kinds]}
-    return {200: {"description": "One entry per row.", "content": {"application/json": {"schema": schema}}}}
-
 
 def document(
     routes: Sequence[BaseRoute],
@@ -86,7 +59,8 @@ def document(
         Problem,
         InputProblem,
     ]
-    _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
+    content["paths"] |= verbs(uncertainty_request)
+    _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
     content["components"]["schemas"] |= definitions["$defs"]
     shown = catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
     if catalogue.default is None:  # nor would an example succeed
@@ -167,18 +141,3 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 def _feature(feature: Feature) -> dict[str, Any]:
     return {"type": "number"} if feature.categories is None else {"enum": list(feature.categories)}
-
-
-def _problem(code: int) -> dict[str, Any]:
-    schema, example = _ref(Problem), problem(code, _PROBLEMS[code])
-    if code == 422:
-        where, expected, got = "inputs[3].age", "a number", "null"
-        schema = _ref(InputProblem)
-        example |= {"detail": str(InputError(where, expected, got))}
-        example |= {"where": where, "expected": expected, "got": got}
-    content = {MEDIA_TYPE: {"schema": schema, "example": example}}
-    return {"description": _PROBLEMS[code], "content": content}
-
-
-def _ref(kind: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _REF.format(model=kind.__name__)}

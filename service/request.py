@@ -6,7 +6,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from models.manifest import Manifest
-from models.masks import MAX_SEED
+from models.masks import MAX_SEED, Sampler
 from models.signature import InputError, Inputs, encode, refuse_non_numbers
 from service.errors import RequestError
 from service.settings import Settings
@@ -34,6 +34,16 @@ class UncertaintyRequest(PredictRequest):
     seed: Seed = Field(
         description="Decides which units every pass drops: equal seeds give equal answers. With `random`"
         " the service draws one, and the answer says which."
+    )
+    sampler: Sampler = Field(
+        "stratified",
+        description="How passes go together: `stratified` ones share out which units they drop, which makes"
+        " the mean more exact than as many `independent` ones do.",
+    )
+    tolerance: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Stop making passes over a row once the standard error of its mean, of its worst class,"
+        " is this small. `passes` then says how many each row got; `samples` is the most.",
     )
 
 
@@ -90,7 +100,8 @@ def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
 
 def _only_numbers(raw: bytes, body: PredictRequest) -> bool:
     """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text."""
-    words = len(body.model_fields_set) + (getattr(body, "seed", None) == "random")
+    given = body.model_fields_set
+    words = len(given) + (getattr(body, "seed", None) == "random") + ("sampler" in given)
     return b"true" not in raw and b"false" not in raw and raw.count(b'"') == 2 * words
 
 

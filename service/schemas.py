@@ -29,8 +29,11 @@ class Values(_Answer):
 
 
 class _UncertainAnswer(_Answer):
-    samples: int = Field(description="Passes that were made.")
+    samples: int = Field(description="Passes that were asked for.")
     seed: int = Field(description="The seed they were made with; sent again, it gives the same answer.")
+    passes: list[int] | None = Field(
+        None, description="Passes that each row got; there if the request had a tolerance."
+    )
 
 
 class UncertainClasses(_UncertainAnswer):

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from models.errors import CaveatError
 from service.app import create_app
 from service.catalogue import Catalogue
+from service.door import Door
 from service.settings import Settings
 
 
@@ -40,7 +42,25 @@ async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket) 
         host, port = listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"Caveat serves {_words(app.state.endpoints.catalogue())} at {url}, see {url}/docs", flush=True)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await _Server(config, app.state.endpoints.door).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Told to stop, lets nobody else in and ends when all who are in have their answers."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal stops at once."""
+        if self._door.closing:
+            super().handle_exit(sig, frame)
+        self._door.closing = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell, several times a second, whether to end."""
+        return await super().on_tick(counter) or (self._door.closing and self._door.requests == 0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

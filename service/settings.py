@@ -35,6 +35,16 @@ class Settings(BaseSettings):
     max_bytes: Annotated[int, Field(ge=1)] = Field(
         32 * 2**20, description="bytes that the body of a request may hold"
     )
+    max_pending: Annotated[int, Field(ge=1)] = Field(
+        512, description="requests that may wait or run at once; the next ones get a 429"
+    )
+    max_pending_passes: Annotated[int, Field(ge=1)] = Field(
+        50_000_000,
+        description="rows x samples that may wait or run at once; a request that is alone may have more",
+    )
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="seconds that a request may wait and run; then it gets a 504"
+    )
     default_seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
         0, description="seed of a request that names none"
     )

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.predictor import Predictor
-from models.store import BUNDLED, find, load
-from service.answers import uncertainty
-from service.request import uncertainty_request
 from service.settings import Settings
+from tests.service.serving import serving
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -20,9 +17,9 @@ def test_the_request_gets_the_answer() -> None:
     shown = re.search(r"```json\n(\{\"model\".*?\})\n```", README, re.DOTALL)
     assert request is not None
     assert shown is not None
-    predictor = Predictor(load(find(BUNDLED / "digits")))
-    answer = uncertainty(predictor, request[1].encode(), uncertainty_request(Settings()), max_rows=10)
-    found, expected = json.loads(answer.content), json.loads(shown[1])
+    with serving() as service:
+        answer = service.send("/predict/uncertainty", request[1].encode())
+    found, expected = answer.json(), json.loads(shown[1])
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         if isinstance(value, list) and name != "label":

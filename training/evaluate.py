@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from models.cohort import estimate
 from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import Inputs
-from models.uncertainty import Columns, estimate
+from models.uncertainty import Columns
 
 
 def evaluate(

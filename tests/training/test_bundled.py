@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from models.cohort import estimate
 from models.predictor import Predictor
 from models.store import BUNDLED, find, load
-from models.uncertainty import estimate
 from training.data.bundled import BUNDLED as DATA
 from training.data.dataset import split
 from training.train import Train

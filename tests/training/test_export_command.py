@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from caveat import main
 from models import store
+from models.cohort import estimate
 from models.manifest import Manifest
 from models.predictor import Predictor
-from models.uncertainty import estimate
 
 SOURCE = """
 import torch

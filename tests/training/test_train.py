@@ -15,10 +15,10 @@ from torch import nn
 import caveat
 from models import store
 from models.bundle import Bundle
+from models.cohort import estimate
 from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import InputError, encode
-from models.uncertainty import estimate
 from training import train
 from training.architecture import NetworkName
 from training.data.bundled import BUNDLED

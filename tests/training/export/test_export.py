@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from models.bundle import Bundle
+from models.cohort import estimate
 from models.masks import draw
 from models.predictor import Predictor
-from models.uncertainty import estimate
 from training.export import ExportError, export, reference
 from training.export.capture import in_training_mode
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from models.bundle import Bundle
+from models.cohort import estimate
 from models.predictor import Predictor
 from models.signature import InputError, encode
-from models.uncertainty import estimate
 from tests.training.export.kinds import Run
 from tests.training.export.loop import loop
 from training.export import export

@@ -1,0 +1,134 @@
+"""Which rows run together, and when: requests that wait while the engine is busy share its next turn."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from models.predictor import WORKING_SET
+from service.group import Group, Member
+from service.job import Job, Piece
+
+_SHORT = 0.002
+"""Seconds of work below which a turn is run on the event loop: the way to another thread takes longer."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step of a group has brought, and how long it took."""
+
+    group: Group
+    pieces: Sequence[tuple[Job, Piece]]
+    error: Exception | None
+    load: int
+    seconds: float
+
+
+class Batcher:
+    """Runs jobs in turns, long ones on a thread of its own.
+
+    A turn is filled up to `WORKING_SET`, so that it is short and holds little. Jobs line up; one that
+    needs more than its part of a turn goes to the end of the line for the rest, so that a small one
+    never waits for a large one to end. An idle engine starts at once: a turn takes what is there.
+
+    A run spreads over the cores by itself, so two at once would only slow each other down.
+    """
+
+    def __init__(self) -> None:
+        self._line: deque[Job | Group] = deque()
+        self._engine = ThreadPoolExecutor(1, "engine")
+        self._busy = False
+        self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were last
+
+    def submit(self, job: Job) -> None:
+        """Put a job in line; one that is gone by its turn is passed over."""
+        self._line.append(job)
+        if not self._busy:
+            self._busy = True
+            # A step later, so that requests which came with this one are there as well.
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._engine.shutdown()
+
+    def _start(self) -> None:
+        turn = self._fill()
+        self._busy = bool(turn)
+        if not turn:
+            return
+        loop = asyncio.get_running_loop()
+        if sum(group.load * self._pace.get(group.kind, math.inf) for group in turn) < _SHORT:
+            self._finish(_run(turn))
+            loop.call_soon(self._start)
+        else:
+            running = loop.run_in_executor(self._engine, _run, turn)
+            running.add_done_callback(self._continue)
+
+    def _continue(self, running: asyncio.Future[list[Outcome]]) -> None:
+        self._finish(running.result())
+        self._start()
+
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                outcome.group.fail(outcome.error)
+            for job, piece in outcome.pieces:
+                job.receive(piece)
+            if not outcome.group.done:
+                self._line.append(outcome.group)
+            self._pace[outcome.group.kind] = outcome.seconds / max(outcome.load, 1)
+
+    def _fill(self) -> list[Group]:
+        """Take from the head of the line what fits into a turn, at least one row."""
+        left = WORKING_SET
+        turn: list[Group] = []
+        joining: dict[Hashable, list[Member]] = {}
+        while self._line and left > 0:
+            first = self._line.popleft()
+            if isinstance(first, Group):
+                if first.done:
+                    continue
+                if first.load > left and (turn or joining):
+                    self._line.appendleft(first)
+                    break
+                left -= first.load
+                turn.append(first)
+            elif not first.gone:
+                most = left // first.row_load
+                if most == 0 and (turn or joining):
+                    self._line.appendleft(first)
+                    break
+                member = Member(first, first.take(max(most, 1)))
+                left -= member.count * first.row_load
+                joining.setdefault(first.key, []).append(member)
+                if first.started < first.rows:
+                    self._line.append(first)
+                    break
+        return turn + [Group(members) for members in joining.values()]
+
+
+def _run(turn: Sequence[Group]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    with np.errstate(all="ignore"):  # what overflows is told with the answer
+        for group in turn:
+            outcomes += _step(group)
+    return outcomes
+
+
+def _step(group: Group) -> list[Outcome]:
+    fresh, load, start = group.fresh, group.load, perf_counter()
+    pieces: Sequence[tuple[Job, Piece]] = ()
+    failed = None
+    try:
+        pieces = group.step()
+    except Exception as error:
+        if fresh and len(group.members) > 1:  # who of them it was is found by trying
+            return [outcome for alone in group.apart() for outcome in _step(alone)]
+        failed = error
+    return [Outcome(group, pieces, failed, load, perf_counter() - start)]

@@ -1,0 +1,66 @@
+"""The rows of one request, on their way to its answer."""
+
+import asyncio
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cohort import Asked, in_order
+from models.predictor import Predictor
+from models.signature import Inputs, sizes
+from models.uncertainty import Columns
+
+Piece = tuple[NDArray[np.intp], Columns]
+"""Some rows by their place in the request, and their part of the answer."""
+
+
+class Job:
+    """The rows of one request, and the answer that is awaited.
+
+    Parameters
+    ----------
+    predictor, inputs
+        The model that is asked, and B rows for it.
+    asked
+        The passes to make; none for an answer without dropout.
+    """
+
+    def __init__(self, predictor: Predictor, inputs: Inputs, asked: Asked | None) -> None:
+        self.predictor = predictor
+        self.inputs = inputs
+        self.asked = asked
+        self.rows = len(next(iter(inputs.values())))
+        draws = (asked.seed, asked.sampler) if asked else None
+        self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
+        """What jobs must agree in for their rows to run together."""
+        self.row_load = predictor.row_load(inputs, asked.samples if asked else 1)
+        """Values that the work on one row holds."""
+        self.started = 0
+        """Rows that have been taken up so far; they are taken in their order."""
+        self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
+        self._pieces: list[Piece] = []
+        self._arrived = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for more: answered, failed, or its client has left."""
+        return self.answer.done()
+
+    def take(self, most: int) -> slice:
+        """Take up the next rows."""
+        start = self.started
+        self.started = min(start + most, self.rows)
+        return slice(start, self.started)
+
+    def receive(self, piece: Piece) -> None:
+        """Take a part of the answer; with the last one the answer is complete."""
+        self._pieces.append(piece)
+        self._arrived += len(piece[0])
+        if self._arrived == self.rows and not self.gone:
+            self.answer.set_result(in_order(self._pieces))
+
+    def fail(self, error: Exception) -> None:
+        """End without an answer, unless it has ended already."""
+        if not self.gone:
+            self.answer.set_exception(error)

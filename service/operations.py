@@ -1,0 +1,98 @@
+"""How the two verbs are described in the OpenAPI document: they answer by themselves, without FastAPI."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from models.signature import InputError
+from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from service.request import PredictRequest
+from service.schemas import Classes, UncertainClasses, UncertainValues, Values
+
+PATHS = ("", "/models/{name}", "/models/{name}/versions/{version}")
+"""Before the verb: the default model, the highest version of a model, or the one that is named."""
+
+REF = "#/components/schemas/{model}"
+
+_PROBLEMS = {
+    400: "The body is empty, or not JSON.",
+    404: "No such model or version is loaded.",
+    413: "The body holds more bytes, or more rows, than one request may.",
+    415: "The body is not application/json.",
+    422: "The request does not fit the signature of the model.",
+    429: "As much as fits is waiting already; Retry-After says when to ask again.",
+    500: "A fault of the service.",
+    503: "The models are not loaded yet, or the service is shutting down.",
+    504: "The answer was not ready within the timeout of the service.",
+}
+
+_PARAMETERS = {
+    "name": ({"type": "string"}, "Name of a model that GET /models lists."),
+    "version": ({"type": "integer"}, "A version that GET /models lists for it."),
+}
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals of a route."""
+    return {code: _problem(code) for code in codes}
+
+
+def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
+    """Describe both verbs for each way to say which model is asked, by path."""
+    kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
+        ("predict", "predict", "Predict without dropout", PredictRequest, (Classes, Values)),
+        (
+            "predict/uncertainty",
+            "uncertainty",
+            "Predict with uncertainty, from many stochastic passes",
+            uncertainty_request,
+            (UncertainClasses, UncertainValues),
+        ),
+    ]
+    return {
+        f"{path}/{verb}": {
+            "post": {
+                "tags": ["Models" if path else "Predict"],
+                "summary": summary,
+                "operationId": f"{word}_{which}",
+                "parameters": [_parameter(name) for name in _PARAMETERS if f"{{{name}}}" in path],
+                "requestBody": {"required": True, "content": {"application/json": {"schema": ref(body)}}},
+                "responses": {
+                    "200": _answer(answers),
+                    **{
+                        str(code): described
+                        for code, described in problems(400, 404, 413, 415, 422, 429, 500, 503, 504).items()
+                    },
+                },
+            }
+        }
+        for path, which in zip(PATHS, ("default", "model", "version"), strict=True)
+        for verb, word, summary, body, answers in kinds
+    }
+
+
+def ref(kind: type[BaseModel]) -> dict[str, str]:
+    """Refer to the schema of a model."""
+    return {"$ref": REF.format(model=kind.__name__)}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schema, description = _PARAMETERS[name]
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+
+
+def _answer(kinds: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    schema = {"anyOf": [ref(kind) for kind in kinds]}
+    return {"description": "One entry per row.", "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(code: int) -> dict[str, Any]:
+    schema, example = ref(Problem), problem(code, _PROBLEMS[code])
+    if code == 422:
+        where, expected, got = "inputs[3].age", "a number", "null"
+        schema = ref(InputProblem)
+        example |= {"detail": str(InputError(where, expected, got))}
+        example |= {"where": where, "expected": expected, "got": got}
+    content = {MEDIA_TYPE: {"schema": schema, "example": example}}
+    return {"description": _PROBLEMS[code], "content": content}

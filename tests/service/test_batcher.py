@@ -1,0 +1,195 @@
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import predictor as predictors
+from models.cohort import Asked, estimate
+from models.predictor import Predictor
+from models.uncertainty import Columns
+from service import batcher as batchers
+from service.batcher import Batcher
+from service.job import Job
+from tests.bundles import linear_regression, tabular
+
+LINEAR = Predictor(linear_regression(), threads=1, kept_seed=0)
+TABULAR = Predictor(tabular(), threads=1, kept_seed=0)
+
+
+def rows(predictor: Predictor, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    values = np.random.default_rng(seed).uniform(0, 2, (count, 3)).astype(np.float32)
+    if predictor is TABULAR:
+        values[:, 1] = values[:, 1] > 1
+    return {"x": values}
+
+
+def alone(job: Job) -> Columns:
+    if job.asked is None:
+        return {"output": job.predictor.predict(job.inputs)}
+    asked = job.asked
+    return estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
+
+
+def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        batcher = Batcher()
+        try:
+            return await asyncio.wait_for(work(batcher), 60)
+        finally:
+            batcher.close()
+
+    return asyncio.run(main())
+
+
+def same(found: Columns, expected: Columns) -> None:
+    assert found.keys() == expected.keys()
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column, name)
+
+
+QUESTIONS = st.tuples(
+    st.sampled_from([LINEAR, TABULAR]),
+    st.integers(1, 40),
+    st.one_of(
+        st.none(),
+        st.builds(
+            Asked,
+            samples=st.integers(2, 200),
+            seed=st.integers(0, 2),
+            sampler=st.sampled_from(["stratified", "independent"]),
+            tolerance=st.sampled_from([0.0, 0.05]),
+        ),
+    ),
+    st.integers(0, 3),
+)
+
+
+@given(
+    questions=st.lists(QUESTIONS, min_size=1, max_size=12),
+    working_set=st.sampled_from([100, 3000, 2**23]),
+    on_loop=st.booleans(),
+    leaving=st.sets(st.integers(0, 11)),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_row_has_the_bits_that_it_has_alone(
+    questions: Sequence[tuple[Predictor, int, Asked | None, int]],
+    working_set: int,
+    on_loop: bool,
+    leaving: set[int],
+) -> None:
+    """In any mix, in any chunks, on the event loop or off it, whoever leaves in the midst of it."""
+
+    async def work(batcher: Batcher) -> None:
+        jobs = []
+        for predictor, count, asked, turns in questions:
+            job = Job(predictor, rows(predictor, count, seed=len(jobs)), asked)
+            batcher.submit(job)
+            jobs.append(job)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        for number in leaving & set(range(len(jobs))):
+            jobs[number].answer.cancel()
+        for number, job in enumerate(jobs):
+            if number not in leaving:
+                same(await job.answer, alone(job))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictors, "WORKING_SET", working_set)
+        patch.setattr(batchers, "WORKING_SET", working_set)
+        patch.setattr(batchers, "_SHORT", 1.0 if on_loop else 0.0)
+        served(work)
+
+
+def test_those_who_wait_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    run = Predictor.run_passes
+
+    def counted(self: Predictor, feed: Any) -> Any:
+        runs.append(len(feed["x"]))
+        return run(self, feed)
+
+    monkeypatch.setattr(Predictor, "run_passes", counted)
+
+    async def work(batcher: Batcher) -> None:
+        samples = [100, 100, 30, 70]
+        jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(count, seed=0)) for count in samples]
+        for job in jobs:
+            batcher.submit(job)
+        for job in jobs:
+            same(await job.answer, alone(job))
+
+    served(work)
+    # Passes 0 to 30 are made over all eight rows, then two rows have what they asked for, and so on.
+    assert runs[:3] == [8, 6, 4]
+
+
+def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchers, "WORKING_SET", 1000)
+    monkeypatch.setattr(predictors, "WORKING_SET", 1000)
+
+    async def work(batcher: Batcher) -> None:
+        large = Job(LINEAR, rows(LINEAR, 2000), Asked(50, seed=1))
+        batcher.submit(large)
+        await asyncio.sleep(0.01)
+        small = Job(LINEAR, rows(LINEAR, 1), Asked(2, seed=0))
+        batcher.submit(small)
+        await small.answer
+        assert not large.answer.done()
+        same(await large.answer, alone(large))
+
+    served(work)
+
+
+def test_what_is_wrong_with_one_job_does_not_hurt_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Predictor.run_passes
+
+    def fail_on_sevens(self: Predictor, feed: Any) -> Any:
+        if (feed["x"] == 7).any():
+            raise RuntimeError("seven")
+        return run(self, feed)
+
+    monkeypatch.setattr(Predictor, "run_passes", fail_on_sevens)
+
+    async def work(batcher: Batcher) -> None:
+        jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(3)]
+        jobs[1].inputs["x"][0, 0] = 7  # type: ignore[index]
+        for job in jobs:
+            batcher.submit(job)
+        with pytest.raises(RuntimeError, match="seven"):
+            await jobs[1].answer
+        for job in (jobs[0], jobs[2]):
+            same(await job.answer, alone(job))
+
+    served(work)
+
+
+def test_work_that_nobody_waits_for_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchers, "WORKING_SET", 1000)
+    monkeypatch.setattr(predictors, "WORKING_SET", 1000)
+    runs = 0
+    run = Predictor.run_passes
+
+    def counted(self: Predictor, feed: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(self, feed)
+
+    monkeypatch.setattr(Predictor, "run_passes", counted)
+
+    async def work(batcher: Batcher) -> None:
+        left = Job(LINEAR, rows(LINEAR, 1), Asked(10_000, seed=1))
+        batcher.submit(left)
+        while runs < 3:
+            await asyncio.sleep(0)
+        left.answer.cancel()
+        job = Job(LINEAR, rows(LINEAR, 1), Asked(10_000, seed=1))
+        batcher.submit(job)
+        same(await job.answer, alone(job))
+
+    served(work)
+    needed = 10_000 // (1000 // (4 + 3))
+    assert needed < runs / 2 < needed + 10  # the answer, and the same alone; the one who left cost little

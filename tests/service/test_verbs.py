@@ -1,0 +1,171 @@
+"""Many clients at once, over HTTP: bits, fairness, overload, deadlines, clients that leave, the end."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.service.serving import Service, serving
+
+POINT = [1, 2, 3]
+LONG = {"inputs": [POINT] * 100, "samples": 1000}
+ROUTE = "/models/linear/predict/uncertainty"
+
+
+def points(rows: int, seed: int = 0) -> list[list[float]]:
+    return np.random.default_rng(seed).uniform(-2, 2, (rows, 3)).round(3).tolist()  # type: ignore[no-any-return]
+
+
+BODIES = st.fixed_dictionaries(
+    {"inputs": st.builds(points, rows=st.integers(1, 60), seed=st.integers(0, 3))},
+    optional={
+        "samples": st.integers(2, 300),
+        "seed": st.integers(0, 2),
+        "sampler": st.sampled_from(["stratified", "independent"]),
+        "tolerance": st.sampled_from([0.1, 1.0]),
+    },
+)
+
+
+@given(bodies=st.lists(BODIES, min_size=2, max_size=16))
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_answer_under_load_has_the_bytes_that_it_has_alone(
+    service: Service, bodies: list[dict[str, Any]]
+) -> None:
+    alone = [service.ask(ROUTE, **body).content for body in bodies]
+    with ThreadPoolExecutor(len(bodies)) as clients:
+        together = list(clients.map(lambda body: service.ask(ROUTE, **body).content, bodies))
+    assert together == alone
+
+
+def test_health_and_small_requests_are_answered_while_a_long_one_runs(service: Service) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        for _ in range(20):
+            assert service.ask(ROUTE, **LONG).status_code == 200
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    slowest = 0.0
+    while not done.is_set():
+        start = time.perf_counter()
+        assert service.get("/health/live").status_code == 200
+        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
+        slowest = max(slowest, time.perf_counter() - start)
+    worker.join()
+    assert slowest < 0.5
+
+
+def test_what_is_too_much_is_told_at_once_and_what_was_let_in_is_answered(bundles: Path) -> None:
+    with serving(bundles, "--max-pending", "4", "--max-samples", "100000") as service:
+        body = LONG | {"samples": 20_000}
+        with ThreadPoolExecutor(16) as clients:
+            answers = list(clients.map(lambda _: service.ask(ROUTE, **body), range(16)))
+        codes = [answer.status_code for answer in answers]
+        assert set(codes) == {200, 429}
+        assert codes.count(200) >= 4
+        for answer in answers:
+            if answer.status_code == 429:
+                assert answer.headers["Retry-After"] == "1"
+                assert "4 requests are waiting already" in answer.json()["detail"]
+        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200  # all places are free again
+
+
+def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
+    limits = ("--max-pending-passes", "3000000", "--max-samples", "100000", "--max-bytes", "3000")
+    with serving(bundles, *limits) as service:
+        heavy = {"inputs": [POINT] * 100, "samples": 20_000}
+        with ThreadPoolExecutor(6) as clients:
+            answers = list(clients.map(lambda _: service.ask(ROUTE, **heavy), range(6)))
+        assert {answer.status_code for answer in answers} == {200, 429}
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert "passes over rows are waiting already" in refused.json()["detail"]
+        alone = service.ask(ROUTE, **heavy | {"samples": 40_000})
+        assert alone.status_code == 200
+
+        # Four bodies of the largest size may be on their way; a fifth may not.
+        slow = [connection(service, length=3000, sent=b"{") for _ in range(4)]
+        time.sleep(0.2)
+        assert "bytes of requests are waiting" in service.ask(ROUTE, inputs=[POINT]).json()["detail"]
+        for client in slow:
+            client.close()
+        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200)
+
+
+def test_what_takes_too_long_ends_with_504_and_leaves_its_place(bundles: Path) -> None:
+    with serving(bundles, "--timeout", "0.3", "--max-samples", "10000000") as service:
+        start = time.perf_counter()
+        answer = service.ask(ROUTE, inputs=[POINT] * 100, samples=10_000_000)
+        assert time.perf_counter() - start < 2
+        assert answer.status_code == 504
+        assert "no answer in time" in answer.json()["detail"]
+        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
+
+
+def test_a_client_that_leaves_frees_its_place(bundles: Path) -> None:
+    with serving(bundles, "--max-pending", "1", "--max-samples", "10000000") as service:
+        body = json.dumps({"inputs": [POINT] * 100, "samples": 10_000_000}).encode()
+        client = connection(service, len(body), body)
+        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 429)
+        client.close()
+        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200)
+
+
+def test_who_leaves_does_not_hurt_who_stays(bundles: Path) -> None:
+    with serving(bundles) as service:
+        body = {"inputs": [POINT] * 20, "samples": 10_000}
+        alone = service.ask(ROUTE, **body).content
+        raw = json.dumps(body).encode()
+        with ThreadPoolExecutor(8) as clients:
+            asked = [clients.submit(service.ask, ROUTE, **body) for _ in range(8)]
+            for _ in range(20):
+                connection(service, len(raw), raw).close()
+            assert {answer.result().content for answer in asked} == {alone}
+
+
+def test_told_to_stop_it_answers_whom_it_let_in_and_nobody_else(bundles: Path) -> None:
+    with serving(bundles, "--max-samples", "100000") as service, ThreadPoolExecutor(1) as clients:
+        service.get("/health/ready")
+        asked = clients.submit(service.ask, ROUTE, inputs=[POINT] * 100, samples=100_000)
+        time.sleep(0.3)
+        assert not asked.done()
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        for answer in (service.ask(ROUTE, inputs=[POINT]), service.get("/health/ready")):
+            assert answer.status_code == 503
+            assert "shutting down" in answer.json()["detail"]
+        assert service.get("/health/live").status_code == 200
+        assert not asked.done()
+        assert asked.result().status_code == 200
+        out, errors = service.process.communicate(timeout=20)
+        assert (service.process.returncode, out, errors) == (0, "", "")
+        with pytest.raises(httpx.ConnectError):
+            service.get("/health/live")
+
+
+def connection(service: Service, length: int, sent: bytes) -> socket.socket:
+    """Begin a request, and leave it at that."""
+    url = httpx.URL(service.url)
+    client = socket.create_connection((url.host, url.port or 80))
+    head = f"POST {ROUTE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}"
+    client.sendall(head.encode() + b"\r\n\r\n" + sent)
+    return client
+
+
+def until(holds: Any, seconds: float = 10) -> None:
+    end = time.perf_counter() + seconds
+    while not holds():
+        assert time.perf_counter() < end
+        time.sleep(0.02)
