@@ -89,7 +89,7 @@ class Predictor:
         return max(1, WORKING_SET // (_rows(inputs) * row_pass + mask))
 
     def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
-        return _values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())
+        return values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())
 
     def passes(
         self, inputs: Inputs, samples: int, seed: int, sampler: Sampler = "independent"
@@ -149,7 +149,7 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
 
 
 @lru_cache
-def _values_held(cost: Cost, *chosen: tuple[str, int]) -> tuple[int, int, int]:
+def values_held(cost: Cost, *chosen: tuple[str, int]) -> tuple[int, int, int]:
     """Count the values that are held for a row, for a row in a pass, and for a pass."""
     each = (cost.row, cost.row_pass, cost.mask)
     row, row_pass, mask = (max(1, evaluate(size, dict(chosen))) for size in each)

@@ -99,7 +99,7 @@ class Input(BaseModel):
                [3. , 4.5]], dtype=float32)
         """
         if not isinstance(rows, list) or not rows:
-            raise InputError(where, "a list of at least one row", _describe(rows))
+            raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
             return _encode_features(rows, self.features, self.dtype, where)
         return self._fit(_array(rows), rows, where)
@@ -108,16 +108,21 @@ class Input(BaseModel):
         allowed = "iu" if self.dtype == "int64" else "iuf"
         if array is None or array.dtype.kind not in allowed or not self._fits(array.shape):
             raise self._first_misfit(rows, where)
+        if self.dtype == "int64":
+            self._check_range(array, where)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype=self.dtype)
         if not np.isfinite(array).all():
             raise _not_finite(array, rows, where, self.dtype)
         self._check_sizes(array, where)
-        if self.below is not None and (array.min() < 0 or array.max() >= self.below):
-            first = np.argwhere((array < 0) | (array >= self.below))[0]
-            place = where + "".join(f"[{i}]" for i in first)
-            raise InputError(place, f"an integer from 0 to {self.below - 1}", str(array[tuple(first)]))
         return array
+
+    def _check_range(self, array: NDArray[Any], where: str) -> None:
+        least, below = (-(2**63), 2**63) if self.below is None else (0, self.below)
+        if array.min() < least or array.max() >= below:
+            first = np.argwhere((array < least) | (array >= below))[0]
+            place = where + _indices(int(i) for i in first)
+            raise InputError(place, f"an integer from {least} to {below - 1}", str(array[tuple(first)]))
 
     def _check_sizes(self, array: NDArray[Any], where: str) -> None:
         for name, size in self.chosen(array).items():
@@ -156,8 +161,8 @@ def refuse_non_numbers(rows: object, where: str = "inputs", depth: int = 64) -> 
         Naming the first offender's place.
     """
     path = _path_to_non_number(rows, depth)
-    if path is not None:
-        raise InputError(where + _indices(path), "a number", _describe(_at(rows, path)))
+    if path:
+        raise InputError(where + _indices(path), "a number", describe(_at(rows, path)))
 
 
 def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
@@ -185,7 +190,7 @@ def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
         return {inputs[0].name: inputs[0].encode(rows)}
     names = [spec.name for spec in inputs]
     if not isinstance(rows, dict) or set(rows) != set(names):
-        raise InputError("inputs", f"an object with the fields {', '.join(names)}", _describe(rows))
+        raise InputError("inputs", f"an object with the fields {', '.join(names)}", describe(rows))
     arrays = {spec.name: spec.encode(rows[spec.name], f"inputs.{spec.name}") for spec in inputs}
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
@@ -218,12 +223,10 @@ def _misfit(
 ) -> InputError | None:
     numbers = {int} if number == "an integer" else {int, float}
     if not shape:
-        return (
-            None if type(value) in numbers else InputError(where + _indices(path), number, _describe(value))
-        )
+        return None if type(value) in numbers else InputError(where + _indices(path), number, describe(value))
     size, *rest = shape
     if not isinstance(value, list) or (len(value) != size if isinstance(size, int) else not value):
-        return InputError(where + _indices(path), _words(shape), _describe(value))
+        return InputError(where + _indices(path), _words(shape), describe(value))
     if not rest and numbers.issuperset(map(type, value)):
         return None
     found = (_misfit(item, tuple(rest), number, where, (*path, i)) for i, item in enumerate(value))
@@ -235,7 +238,7 @@ def _encode_features(rows: list[Any], features: tuple[Feature, ...], dtype: str,
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(
-                f"{where}[{index}]", f"an object with the fields {', '.join(names)}", _describe(row)
+                f"{where}[{index}]", f"an object with the fields {', '.join(names)}", describe(row)
             )
         if row.keys() != set(names):
             raise _wrong_fields(row, names, f"{where}[{index}]")
@@ -257,13 +260,13 @@ def _wrong_fields(row: dict[str, Any], names: list[str], where: str) -> InputErr
         if name not in row:
             return InputError(f"{where}.{name}", "a value", "nothing")
     unknown = next(name for name in row if name not in names)
-    return InputError(f"{where}.{unknown}", f"only the fields {', '.join(names)}", "this one too")
+    return InputError(f"{where}.{_short(unknown)}", f"only the fields {', '.join(names)}", "this one too")
 
 
 def _numbers(values: list[Any], feature: Feature, where: str) -> list[Any]:
     for index, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{where}[{index}].{feature.name}", "a number", _describe(value))
+            raise InputError(f"{where}[{index}].{feature.name}", "a number", describe(value))
         if not math.isfinite(value):
             raise InputError(f"{where}[{index}].{feature.name}", "a finite number", str(value))
     return values
@@ -277,7 +280,7 @@ def _codes(values: list[Any], feature: Feature, where: str) -> list[int]:
     except KeyError:
         index = next(i for i, value in enumerate(values) if _spelling(value) not in codes)
         raise InputError(
-            f"{where}[{index}].{feature.name}", f"one of {_some(categories)}", _describe(values[index])
+            f"{where}[{index}].{feature.name}", f"one of {_some(categories)}", describe(values[index])
         ) from None
 
 
@@ -320,8 +323,8 @@ def _words(shape: tuple[Dimension, ...]) -> str:
     return f"a list of {size}{inner}"
 
 
-def _describe(value: object) -> str:
-    """Say what a JSON value is, shortly."""
+def describe(value: object) -> str:
+    """Say what a JSON value is, shortly, however large it is."""
     match value:
         case None:
             return "null"
@@ -330,12 +333,15 @@ def _describe(value: object) -> str:
         case dict():
             return f"an object with the fields {_some(value)}" if value else "an empty object"
         case _:
-            text = json.dumps(value)
-            return text if len(text) <= 80 else text[:77] + "..."
+            return _short(json.dumps(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _some(names: Iterable[str]) -> str:
     """List names, the first ten of them if there are more."""
     listed = list(names)
     more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
-    return ", ".join(json.dumps(name, ensure_ascii=False) for name in listed[:10]) + more
+    return ", ".join(_short(json.dumps(name, ensure_ascii=False)) for name in listed[:10]) + more

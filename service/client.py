@@ -4,7 +4,7 @@ import csv
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +16,7 @@ from pydantic_settings import CliPositionalArg
 
 from models.command import Command
 from models.errors import CaveatError
+from models.masks import MAX_SEED
 
 Features = Mapping[str, list[str] | None]
 """The features of a model by name, and the categories of those that have some."""
@@ -31,10 +32,10 @@ class Predict(Command):
     url: str = Field("http://127.0.0.1:8000", description="where the service is")
     model: str | None = Field(None, description="name of a model; by default the service's default one")
     version: int | None = Field(None, description="version of the named model; by default the highest")
-    samples: int | None = Field(
+    samples: Annotated[int, Field(ge=2, le=MAX_SEED)] | None = Field(
         None, description="stochastic passes to make; by default as many as the service does"
     )
-    seed: int | Literal["random"] | None = Field(
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"] | None = Field(
         None, description="seed of the passes; by default the service's own"
     )
     deterministic: bool = Field(False, description="ask for a prediction without its uncertainty")
@@ -53,7 +54,11 @@ class Predict(Command):
     def cli_cmd(self) -> None:
         """Ask, and print what comes back."""
         limits = httpx.Timeout(5, read=None)  # how long an answer takes is up to samples and rows
-        with httpx.Client(base_url=self.url, timeout=limits) as client:
+        try:
+            client = httpx.Client(base_url=self.url, timeout=limits)
+        except httpx.InvalidURL as error:
+            raise CaveatError(f"--url {self.url} is no URL: {error}") from None
+        with client:
             content = self._request(client)
             try:
                 response = _call(client, "POST", self._route(), content)
@@ -200,10 +205,13 @@ class UnknownError(CaveatError):
 
 
 def _call(client: httpx.Client, method: str, path: str, request: object = None) -> httpx.Response:
-    content = None if request is None else orjson.dumps(request)
+    try:
+        content = None if request is None else orjson.dumps(request)
+    except orjson.JSONEncodeError as error:
+        raise CaveatError(f"the rows can't be written as JSON: {error}") from None
     try:
         response = client.request(method, path, content=content, headers={"Content-Type": "application/json"})
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         raise CaveatError(f"no answer from {client.base_url}: {error}") from None
     if response.is_success:
         return response

@@ -86,7 +86,7 @@ async def _respond(request: Request, error: Exception) -> Response:
             return _problem(404, f"there is nothing at {request.url.path}; /docs shows what there is")
         case HTTPException(status_code=405):
             allowed = (error.headers or {}).get("Allow")
-            detail = f"{request.method} is not for {request.url.path}; only {allowed} is"
+            detail = f"{request.method} is not for {request.url.path}, which takes {allowed}"
             return _problem(405, detail, headers=error.headers)
         case HTTPException():
             return _problem(error.status_code, error.detail, headers=error.headers)

@@ -69,7 +69,7 @@ def document(
         }
     for methods in content["paths"].values():
         for operation in methods.values():
-            _fill(operation, shown)
+            _fill(operation, shown, uncertainty_request.model_fields["samples"].default, max_rows)
             if not operation.get("parameters") and "requestBody" in operation and catalogue.default:
                 _tighten(operation, definitions["$defs"], shown, max_rows)
     return content
@@ -107,15 +107,17 @@ def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
     return [row]
 
 
-def _fill(operation: dict[str, Any], shown: Manifest) -> None:
-    """Give examples that the model can answer."""
+def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: int) -> None:
+    """Give examples that the model can answer, within the limits of the service."""
+    rows = example_rows(shown)
+    rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
     values = {"name": shown.name, "version": shown.version}
     for parameter in operation.get("parameters", []):
         parameter["example"] = values[parameter["name"]]
     for body in operation.get("requestBody", {}).get("content", {}).values():
-        body["example"] = {"inputs": example_rows(shown)}
+        body["example"] = {"inputs": rows}
         if body["schema"]["$ref"].endswith("UncertaintyRequest"):
-            body["example"] |= {"samples": 100, "seed": 0}
+            body["example"] |= {"samples": samples, "seed": 0}
 
 
 def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:

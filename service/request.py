@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from models.manifest import Manifest
 from models.masks import MAX_SEED, Sampler
-from models.signature import InputError, Inputs, encode, refuse_non_numbers
+from models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
 from service.errors import RequestError
 from service.settings import Settings
-from service.volume import refuse_more_than
+from service.volume import refuse_more_than, refuse_too_large_rows
 
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
@@ -87,7 +87,9 @@ def parse(raw: bytes, kind: type[Body], manifest: Manifest, max_rows: int) -> tu
     _refuse_more_rows_than(max_rows, body.inputs)
     if not _only_numbers(raw, body):
         _hold_to_numbers(manifest, body.inputs)
-    return body, encode(manifest.inputs, body.inputs)
+    arrays = encode(manifest.inputs, body.inputs)
+    refuse_too_large_rows(manifest, arrays)
+    return body, arrays
 
 
 def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
@@ -130,4 +132,4 @@ def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:
         )
     messages = [fault["msg"] for fault in faults if fault["loc"][:1] == place]
     expected = " or ".join(message.removeprefix("Input should be ") for message in messages)
-    return InputError(where, expected, orjson.dumps(faults[0]["input"]).decode()[:80])
+    return InputError(where, expected, describe(faults[0]["input"]))

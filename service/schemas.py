@@ -98,7 +98,7 @@ class Model(BaseModel):
     description: str
     inputs: tuple[Input, ...] = Field(description="What it takes.")
     output: tuple[Dimension, ...] = Field(description="Shape of what it computes.")
-    target: str | None = Field(description="What a regression predicts.")
+    target: str | None = Field(description="What is predicted.")
     classes: tuple[str, ...] | None = Field(description="Names of a classification's classes.")
     sites: tuple[Site, ...] = Field(description="Where the network drops units.")
     noise_variance: float | None = Field(description="Variance of a regression's target around its mean.")

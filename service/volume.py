@@ -3,11 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from models.signature import Dimension, Feature, Input
+from models.manifest import Manifest
+from models.predictor import values_held
+from models.signature import Dimension, Feature, Input, Inputs, sizes
 from service.errors import RequestError
 
 SMALL = 2**20
 """Bytes of a body that may hold anything: parsed, it takes a few tens of megabytes at worst."""
+
+LARGEST_ROW = 2**27
+"""Float32 values (512 MiB) that the network may hold for one row, where a request chooses its size."""
 
 _ENVELOPE = 8  # marks around the rows: a request's own fields, and the names of several inputs
 
@@ -34,6 +39,27 @@ def refuse_more_than(raw: bytes, inputs: Sequence[Input], max_rows: int) -> None
             413,
             f"the body holds more values than {max_rows} rows of this model have; one request may hold "
             f"{max_rows} rows, so send them in several",
+        )
+
+
+def refuse_too_large_rows(manifest: Manifest, inputs: Inputs) -> None:
+    """Refuse rows of a size for which the network would need memory out of all proportion.
+
+    Raises
+    ------
+    RequestError
+        413, saying how much.
+    """
+    chosen = sizes(manifest.inputs, inputs)
+    if not chosen:
+        return
+    held = sum(values_held(manifest.cost, *chosen.items()))
+    if held > LARGEST_ROW:
+        what = " and ".join(f"a {name} of {size}" for name, size in chosen.items())
+        raise RequestError(
+            413,
+            f"rows with {what} take about {held * 4 / 2**20:,.0f} MiB each to compute; the service gives a "
+            f"row {LARGEST_ROW * 4 // 2**20}",
         )
 
 

@@ -44,6 +44,7 @@ def test_several_inputs_are_read_by_name() -> None:
         (IMAGE, None, "inputs: expected a list of at least one row, got null"),
         (IMAGE, [], "inputs: expected a list of at least one row, got a list of 0"),
         (IMAGE, {"a": 1}, 'inputs: expected a list of at least one row, got an object with the fields "a"'),
+        (TOKENS, [[2**63]], f"inputs[0][0]: expected an integer from {-(2**63)} to {2**63 - 1}, got {2**63}"),
         (IMAGE, GOOD, "inputs[0]: expected a list of 2 lists of 3 numbers, got a list of 3"),
         (IMAGE, [GOOD, [[1, 2, 3], [4, 5]]], "inputs[1][1]: expected a list of 3 numbers, got a list of 2"),
         (IMAGE, [[[1, 2, 3], [4, "5", 6]]], 'inputs[0][1][1]: expected a number, got "5"'),

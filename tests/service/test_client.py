@@ -239,3 +239,18 @@ def test_a_missing_file_is_a_line(service: Service, capsys: pytest.CaptureFixtur
     code, _, errors = predict(capsys, "nowhere.json", "--url", service.url)
     assert code == 1
     assert "nowhere.json: [Errno 2] No such file" in errors
+
+
+def test_what_cannot_be_asked_is_a_line(
+    service: Service, tmp_path: Path, zeros: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deep.json").write_text("[" * 600 + "]" * 600)
+    for path, flags, message in (
+        (tmp_path / "deep.json", (), "can't be written as JSON"),
+        (zeros, ("--seed", "9" * 30), "--seed: Input should be less than or equal to"),
+        (zeros, ("--samples", "1"), "--samples: Input should be greater than or equal to 2"),
+        (zeros, ("--url", "http://[::1"), "is no URL"),
+    ):
+        code, _, errors = predict(capsys, path, "--url", service.url, *flags)
+        assert (code, errors.count("\n")) in ((1, 1), (2, 1))
+        assert message in errors

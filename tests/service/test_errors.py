@@ -18,7 +18,7 @@ POINT = b'{"inputs": [[1, 2, 3]]}'
     [
         ("GET", "/nothing", b"", 404, "there is nothing at /nothing; /docs shows"),
         ("GET", "/docs/assets/nothing.js", b"", 404, "there is nothing at"),
-        ("GET", "/predict", b"", 405, "GET is not for /predict; only POST is"),
+        ("GET", "/predict", b"", 405, "GET is not for /predict, which takes POST"),
         ("DELETE", "/models", b"", 405, "DELETE is not for /models"),
         ("GET", "/models/none", b"", 404, "no model 'none'; there is linear or tabular"),
         ("POST", "/models/none/predict", POINT, 404, "no model 'none'; there is linear or tabular"),

@@ -1,11 +1,12 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.signature import Input
 from service.openapi import rows_schema
-from tests.service.serving import Service
+from tests.service.serving import Service, serving
 
 PREDICTING = [
     f"{model}/{verb}"
@@ -31,6 +32,14 @@ def test_every_example_succeeds(service: Service, document: dict[str, Any]) -> N
         values = {parameter["name"]: parameter["example"] for parameter in operation.get("parameters", [])}
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
         assert service.client.request(method, path.format(**values), json=body).status_code == 200
+
+
+def test_examples_keep_to_the_limits(bundles: Path) -> None:
+    with serving(bundles, "--default-model", "linear", "--max-samples", "50", "--max-rows", "1") as service:
+        document = service.get("/openapi.json").json()
+        body = document["paths"]["/predict/uncertainty"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["example"]["samples"] == 50
+        assert service.ask("/predict/uncertainty", **body["example"]).status_code == 200
 
 
 def test_every_body_and_answer_has_a_model(document: dict[str, Any]) -> None:

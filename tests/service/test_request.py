@@ -36,6 +36,11 @@ PATIENT = {"age": 61, "smoker": "yes", "dose": 2}
         ({"inputs": [POINT], "seed": 2**53}, "seed", "or 'random', got 9007199254740992"),
         ({"inputs": [POINT], "seed": "Random"}, "seed", "a valid integer or 'random', got \"Random\""),
         ({"inputs": [POINT], "seed": 1.5}, "seed", "got 1.5"),
+        ({"inputs": [POINT], "seed": [POINT]}, "seed", "got a list of 1"),
+        ({"inputs": [POINT], "sampler": "sobol"}, "sampler", "'stratified' or 'independent', got \"sobol\""),
+        ({"inputs": [POINT], "tolerance": 0}, "tolerance", "greater than 0, got 0"),
+        ({"inputs": [POINT], "tolerance": "0.1"}, "tolerance", 'a valid number, got "0.1"'),
+        ({"inputs": "rows"}, "inputs", "expected a list of at least one row"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_place(
@@ -87,6 +92,22 @@ def test_deep_nesting_is_refused(service: Service, route: str, depth: int, leaf:
     nested = b"[" * depth + leaf + b"]" * depth
     for body in (b'{"inputs": %s}', b'{"inputs": [{"age": 1, "dose": 1, "smoker": %s}]}'):
         assert service.send(route, body % nested).status_code in (400, 422)
+
+
+@pytest.mark.parametrize("depth", [200, 254, 255, 256, 1000])
+def test_an_option_nested_deep_is_refused(service: Service, depth: int) -> None:
+    for name in ("samples", "seed", "sampler", "tolerance", "other"):
+        body = b'{"inputs": [[1, 2, 3]], "%s": %s}' % (name.encode(), b"[" * depth + b"]" * depth)
+        response = service.send("/models/linear/predict/uncertainty", body)
+        assert response.status_code in (400, 422)
+
+
+def test_a_long_name_is_not_told_back_in_full(service: Service) -> None:
+    name = "n" * 50_000
+    for rows in ([PATIENT | {name: 1}], {name: 1}, [{name: 1}], [PATIENT | {"smoker": name}]):
+        response = service.ask("/predict", inputs=rows)
+        assert response.status_code == 422
+        assert len(response.content) < 2000
 
 
 def test_lone_surrogates_and_broken_utf8_are_not_json(service: Service) -> None:

@@ -136,9 +136,9 @@ def test_who_leaves_does_not_hurt_who_stays(bundles: Path) -> None:
 
 
 def test_told_to_stop_it_answers_whom_it_let_in_and_nobody_else(bundles: Path) -> None:
-    with serving(bundles, "--max-samples", "100000") as service, ThreadPoolExecutor(1) as clients:
+    with serving(bundles, "--max-samples", "400000") as service, ThreadPoolExecutor(1) as clients:
         service.get("/health/ready")
-        asked = clients.submit(service.ask, ROUTE, inputs=[POINT] * 100, samples=100_000)
+        asked = clients.submit(service.ask, ROUTE, inputs=[POINT] * 100, samples=400_000)
         time.sleep(0.3)
         assert not asked.done()
         service.process.send_signal(signal.SIGTERM)

@@ -6,9 +6,11 @@ import numpy as np
 import orjson
 import pytest
 
+from models.manifest import Cost
 from models.signature import Feature, Input
 from service.errors import RequestError
-from service.volume import SMALL, refuse_more_than
+from service.volume import SMALL, refuse_more_than, refuse_too_large_rows
+from tests.bundles import tabular
 from tests.service.serving import Service, serving
 
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 8, 8))
@@ -83,3 +85,12 @@ def test_they_are_refused_sooner_than_rows_of_as_many_bytes_are_answered(service
             assert response.status_code == status
             seconds[content] = min(seconds[content], response.elapsed.total_seconds())
     assert seconds[bad] < 2 * seconds[good]
+
+
+def test_a_row_for_which_the_network_would_need_gigabytes_is_refused() -> None:
+    manifest = tabular().manifest.model_copy(
+        update={"inputs": (TOKENS,), "cost": Cost(row="300*length", row_pass="100*length", mask=3)}
+    )
+    refuse_too_large_rows(manifest, {"tokens": np.zeros((9, 1000), np.int64)})
+    with pytest.raises(RequestError, match=r"a length of 1000000 take about 1,526 MiB each"):
+        refuse_too_large_rows(manifest, {"tokens": np.zeros((1, 1_000_000), np.int64)})
