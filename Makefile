@@ -16,7 +16,7 @@ serve: $(VENV)/.serving ## Serve the bundled model on http://localhost:8000 (POR
 	$(BIN)/caveat serve --port $(PORT)
 
 test: $(VENV)/.dev ## Run every test, and report coverage.
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --cov --numprocesses auto --dist worksteal
 
 check: $(VENV)/.dev ## Check format, lint, types and the arrows between the packages.
 	$(BIN)/ruff format --check .

@@ -10,7 +10,9 @@ from models.signature import Dimension, Input
 
 SCHEMA_VERSION: Final = 1
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+Name = Annotated[str, Field(pattern=NAME)]
 """A model's name: also a folder's name and a part of a URL, and held to what is safe in both."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -26,8 +26,8 @@ class Predict(Command):
     """Ask a running service about the rows of a file, and print a line for each."""
 
     file: CliPositionalArg[Path] = Field(
-        description="JSON (a list of rows, or a whole request), .npy, or .csv with the names of the features"
-        " in its first line; - reads JSON from standard input"
+        description="JSON (a list of rows, or a whole request), .npy, .npz (an array for each of several"
+        " inputs), or .csv with the names of the features in its first line; - reads JSON from standard input"
     )
     url: str = Field("http://127.0.0.1:8000", description="where the service is")
     model: str | None = Field(None, description="name of a model; by default the service's default one")
@@ -98,13 +98,16 @@ class Predict(Command):
             case ".json":
                 return orjson.loads(self.file.read_bytes())
             case ".npy":
-                return _array(self.file).tolist()
+                return _numbers(_load(self.file)).tolist()
+            case ".npz":
+                rows = {name: _numbers(array).tolist() for name, array in _load(self.file).items()}
+                return rows if len(rows) > 1 else next(iter(rows.values()), None)
             case ".csv":
                 features = self._features(client)
                 with self.file.open(newline="", encoding="utf-8-sig") as lines:
                     return rows_of(csv.DictReader(lines), features)
             case suffix:
-                raise CaveatError(f"{self.file}: unknown type {suffix!r}; expected .json, .npy or .csv")
+                raise CaveatError(f"{self.file}: unknown type {suffix!r}; expected .json, .npy, .npz or .csv")
 
     def _features(self, client: httpx.Client) -> Features:
         """Ask which features the model has, and of which categories."""
@@ -121,8 +124,11 @@ class Predict(Command):
             raise _stranger(client) from None
 
 
-def _array(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
+def _load(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"holds {array.dtype}; expected numbers")
     return array

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,7 +154,7 @@ def _load(network: nn.Module, path: Path) -> None:
     """Load weights into a network; a mismatch is told by name and shape."""
     if not path.is_file():
         raise ExportError(f"--weights {path}: no such file")
-    state = _state(path)
+    state = _unwrapped(_state(path))
     try:
         network.load_state_dict(state)
         return
@@ -176,6 +177,14 @@ def _load(network: nn.Module, path: Path) -> None:
         )
 
 
+def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop what DataParallel, DistributedDataParallel and torch.compile put before every name."""
+    for wrapper in ("module.", "_orig_mod."):
+        if all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): value for name, value in state.items()}
+    return state
+
+
 def _state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -184,9 +193,9 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        first = str(error).splitlines()[0]
+        first = re.sub(r"\x1b\[\d*m", "", str(error)).partition(".")[0].splitlines()[0]
         raise ExportError(
-            f"--weights {path}: {first} Save the weights alone: torch.save(network.state_dict(), ...)"
+            f"--weights {path}: {first}. Save the weights alone: torch.save(network.state_dict(), ...)"
         ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]

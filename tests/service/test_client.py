@@ -162,14 +162,14 @@ def test_a_csv_of_excels_is_read(
     assert predict(capsys, path, "--url", service.url)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["rows.npz", "rows.parquet", "rows"])
+@pytest.mark.parametrize("name", ["rows.txt", "rows.parquet", "rows"])
 def test_an_unknown_type_is_refused_by_name(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     (tmp_path / name).write_bytes(b"[[1, 2, 3]]")
     code, _, errors = predict(capsys, tmp_path / name, "--url", service.url)
     assert code == 1
-    assert f"{name}: unknown type '{Path(name).suffix}'; expected .json, .npy or .csv" in errors
+    assert f"{name}: unknown type '{Path(name).suffix}'; expected .json, .npy, .npz or .csv" in errors
 
 
 def test_an_array_of_other_than_numbers_is_refused(
@@ -254,3 +254,13 @@ def test_what_cannot_be_asked_is_a_line(
         code, _, errors = predict(capsys, path, "--url", service.url, *flags)
         assert (code, errors.count("\n")) in ((1, 1), (2, 1))
         assert message in errors
+
+
+def test_a_file_of_several_arrays_is_sent_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], service: Service
+) -> None:
+    np.savez(tmp_path / "rows.npz", x=np.ones((2, 3)), y=np.zeros(2))
+    _, _, errors = predict(capsys, tmp_path / "rows.npz", "--url", service.url, "--model", "linear")
+    assert 'inputs: expected a list of at least one row, got an object with the fields "x", "y"' in errors
+    np.savez(tmp_path / "rows.npz", any_name=np.ones((2, 3)))
+    assert predict(capsys, tmp_path / "rows.npz", "--url", service.url, "--model", "linear")[0] == 0

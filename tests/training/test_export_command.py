@@ -63,6 +63,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = scope["Net"]().state_dict()
     torch.save(state, folder / "weights.pt")
     torch.save({"state_dict": state, "epoch": 3}, folder / "checkpoint.pt")
+    torch.save({f"module.{name}": value for name, value in state.items()}, folder / "parallel.pt")
     save_file(state, folder / "weights.safetensors")
     torch.save(scope["Net"](4).state_dict(), folder / "narrow.pt")
     torch.save({"path": folder}, folder / "pickled.pt")
@@ -93,11 +94,11 @@ def written(folder: Path) -> Manifest:
 
 
 def test_weights_of_every_format_make_the_same_bundle(run: Callable[..., int], tmp_path: Path) -> None:
-    for weights in ("weights.pt", "checkpoint.pt", "weights.safetensors"):
+    for weights in ("weights.pt", "checkpoint.pt", "parallel.pt", "weights.safetensors"):
         assert run(weights=weights) == 0
     digests = {store.load(folder).manifest.digest for folder in store.bundle_folders(tmp_path)}
     assert len(digests) == 1
-    assert store.versions(tmp_path / "fraud") == [1, 2, 3]
+    assert store.versions(tmp_path / "fraud") == [1, 2, 3, 4]
 
 
 def test_an_exported_network_is_served(run: Callable[..., int], tmp_path: Path) -> None:

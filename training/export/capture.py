@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch._dynamo import trace_rules
+from torch.distributions import Distribution
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from models.signature import ROWS
+from training.export.bags import OpenBags
 from training.export.errors import ExportError
 from training.export.recurrent import LayerByLayer
 from training.export.reference import RunningStatistics
@@ -68,9 +70,12 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
         raise
     except Exception as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-        raise ExportError(f"the network does not run on the example of shape {shapes}: {error}") from error
+        hint = _other_types(module, inputs)
+        raise ExportError(
+            f"the network does not run on the example of shape {shapes}: {error}{hint}"
+        ) from error
     try:
-        with quiet(), RunningStatistics(), LayerByLayer(), _len_stays_free():
+        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free():
             return _graph(trace(module, inputs, axes))
     except ExportError:
         raise
@@ -85,6 +90,14 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
         if fixed:
             raise ExportError(f"the network fixes the size {fixed}; {_remedy(fixed)}") from error
         raise ExportError(f"the network can't be traced into a graph: {_reason(error)}") from error
+
+
+def _other_types(module: nn.Module, inputs: Sequence[Tensor]) -> str:
+    weights = {str(part.dtype) for part in module.parameters()}
+    given = {str(tensor.dtype) for tensor in inputs}
+    if not weights or given & weights:
+        return ""
+    return f". The example is {', '.join(given)}, the weights are {', '.join(weights)}: make it one of these"
 
 
 def functional(
@@ -102,7 +115,9 @@ def trace(
 ) -> torch.export.ExportedProgram:
     """Run `torch.export` with the given axes free."""
     free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
-    with quiet():
+    # Without gradients, what a network computes under no_grad stands in the open; distributions check
+    # their arguments by the values, which a trace can't follow.
+    with quiet(), torch.no_grad(), _without_argument_checks():
         return torch.export.export(module, tuple(inputs), dynamic_shapes=_spread(module, free))
 
 
@@ -136,6 +151,16 @@ def quiet() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fastpath)
         for logger, level in loggers.items():
             logger.setLevel(level)
+
+
+@contextmanager
+def _without_argument_checks() -> Iterator[None]:
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 @contextmanager

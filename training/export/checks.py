@@ -15,6 +15,7 @@ from training.export.sites import Found
 aten = torch.ops.aten
 
 _TOLERANCE = 1e-4
+_REPEATS = 10  # of a draw that shows one time in two: all alike one time in 500
 _SUM_TOLERANCE = 1e-3
 
 
@@ -26,7 +27,23 @@ def answers_with_probabilities(evaluated: nn.Module, rows: Sequence[Tensor]) -> 
         raise ExportError(
             f"the outputs are not probabilities: on the example they lie from {answer.min():.3g} to "
             f"{answer.max():.3g}, and a row adds up to {answer[0].sum():.3g}; "
-            "are they logits (--outputs logits)?"
+            "logits are exported with --outputs logits. Where every class has a probability of its own "
+            "(several may apply), export a network for each"
+        )
+
+
+def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
+    """Refuse a network that draws with something whose draws can't be handed in, such as ``random``."""
+    answers = []
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), RunningStatistics():
+        for _ in range(_REPEATS):
+            torch.manual_seed(0)
+            answers.append(sampled(*_copies(rows)))
+    if any(not torch.equal(answer, answers[0]) for answer in answers):
+        raise ExportError(
+            "the network draws at random with something other than PyTorch, such as Python's random or "
+            "numpy.random: under one seed of PyTorch its answers differ. Draw with torch.rand, torch.randn "
+            "or torch.bernoulli"
         )
 
 

@@ -1,6 +1,7 @@
 """From a network to a verified bundle."""
 
 import copy
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
 
 from models.bundle import PASSES, PREDICT, Bundle, pack
-from models.manifest import Manifest, Provenance
+from models.manifest import NAME, Manifest, Provenance
 from models.signature import ROWS, Input
 from training.export import checks, choose
 from training.export.bits import with_stable_bits
@@ -114,7 +115,9 @@ def export(
     [('2', 0.2)]
     """
     named = _by_name(example, "x" if inputs is None else inputs[0].name)
-    _check_options(task, outputs, named, free or {}, insert or {})
+    _check_options(name, task, outputs, named, free or {}, insert or {})
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made of")
     module = _single_precision(module)
     served = Served(
         module, outputs, list(named) if isinstance(example, Mapping) else None, output, preprocess
@@ -132,6 +135,7 @@ def export(
     captured = capture(sampled, rows, axes)
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
+    checks.draws_with_torch_alone(sampled, rows)
     checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows)
     changed = _change(captured, sites, rates or {}, insert or {})
     found = _unlike_inputs(active(find_sites(captured, trained)), named)
@@ -170,6 +174,7 @@ def export(
 
 
 def _check_options(
+    name: str,
     task: str,
     outputs: str,
     named: Mapping[str, Tensor],
@@ -180,11 +185,19 @@ def _check_options(
         "classification": ("logits", "probabilities"),
         "regression": ("mean", "mean_log_variance"),
     }
+    if not re.fullmatch(NAME, name):
+        raise ExportError(
+            f"a model can't be called {name!r}: a name has up to 64 lower-case letters, digits, _ and -, and "
+            "starts with a letter or digit"
+        )
     if outputs not in fitting[task]:
         raise ExportError(f"a {task} answers with {' or '.join(fitting[task])}, not {outputs}")
     for key, axes in free.items():
         if key not in named:
-            raise ExportError(f"free sizes are given for {key}; the inputs are {', '.join(named)}")
+            raise ExportError(
+                f"free sizes are given for {key}; the inputs are {', '.join(named)}. An example names its "
+                "inputs as a mapping, or a .npz"
+            )
         for axis in axes:
             if not 0 < axis < named[key].ndim:
                 raise ExportError(
@@ -202,6 +215,8 @@ def _by_name(example: Any, only: str) -> dict[str, Tensor]:
     for key, tensor in tensors.items():
         if tensor.ndim == 0 or len(tensor) == 0:
             raise ExportError(f"the example of {key} has no rows; its first axis is the row")
+        if not tensor.isfinite().all():
+            raise ExportError(f"the example of {key} holds values that are not finite; give ordinary rows")
     return {
         key: tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else _whole(tensor)
         for key, tensor in tensors.items()

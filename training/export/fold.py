@@ -238,16 +238,21 @@ class Fold(Lowering):
         sizes = list(value.shape)
         return value.reshape(*sizes[: behind + 1], *[1] * (2 if axis.shared else 1), *sizes[behind + 1 :])
 
+    def _weighs_rows(self, node: fx.Node) -> bool:
+        """Tell whether a product is one of rows with random weights."""
+        rows, weights, *bias = _operands(node)
+        return (
+            self._rows.axis(rows) is not None
+            and self._rows.axis(weights) is None
+            and self._state(weights) is State.LOOSE
+            and all(self._state(part) is not State.LOOSE for part in bias)
+        )
+
     def _multiply(self, node: fx.Node) -> Tensor:
         """Multiply rows by weights that differ from pass to pass, as where connections are dropped."""
-        rows, weights, *bias = (argument for argument in node.args if isinstance(argument, fx.Node))
+        rows, weights, *bias = _operands(node)
         axis = self._rows.axis(rows)
-        if (
-            axis is None
-            or self._state(weights) is not State.LOOSE
-            or any(self._state(part) is State.LOOSE for part in bias)
-        ):
-            raise _rowless(node)
+        assert axis is not None
         factor = self.env[weights]
         factor = factor.transpose(1, 2) if node.target is aten.linear.default else factor
         apart = self._apart(self.env[rows], axis, self._state(rows))
@@ -264,18 +269,41 @@ class Fold(Lowering):
         if not rowless:
             self._states[node] = State.FOLDED
             return self._call(node, self._folded)
-        others = [parent for parent in node.all_input_nodes if parent not in loose]
-        if any(self._state(parent) is not State.FIXED or self._rows.axis(parent) for parent in others):
-            if node.target in _PRODUCTS:
-                return self._multiply(node)
-            raise _rowless(node)
-        values = [self.env[parent] for parent in loose]
+        if node.target in _PRODUCTS and self._weighs_rows(node):
+            return self._multiply(node)
+        varying = [parent for parent in node.all_input_nodes if self._state(parent) is not State.FIXED]
+        if node.target is aten.gather.default:
+            return self._held(node, self._gather(node))
 
         def one_pass(*each: Tensor) -> Any:
-            by_node = dict(zip(loose, each, strict=True))
+            by_node = dict(zip(varying, each, strict=True))
             return self._call(node, lambda parent: by_node.get(parent, self.env[parent]))
 
-        return self._held(node, torch.vmap(one_pass)(*values))
+        return self._held(node, torch.vmap(one_pass)(*map(self._by_pass, varying)))
+
+    def _gather(self, node: fx.Node) -> Tensor:
+        """Gather in all passes at once; under vmap it would fix their number."""
+        source, axis, index = node.args[:3]
+        assert isinstance(axis, int)
+        assert isinstance(source, fx.Node)
+        assert isinstance(index, fx.Node)
+        values, places = (
+            self._by_pass(part) if self._state(part) is not State.FIXED else self.env[part].unsqueeze(0)
+            for part in (source, index)
+        )
+        values, places = (part.expand(self._passes, *part.shape[1:]) for part in (values, places))
+        return values.gather(axis + 1 if axis >= 0 else axis, places)
+
+    def _by_pass(self, node: fx.Node) -> Tensor:
+        """Give a value with its pass axis in front and, where it has rows, all B of them."""
+        axis = self._rows.axis(node)
+        if axis is None:
+            value: Tensor = self.env[node]
+            return value
+        apart = self._apart(self._folded(node), axis, State.FOLDED).movedim(
+            axis.position + self._before(axis), 0
+        )
+        return apart.flatten(1 + axis.position, 2 + axis.position) if axis.shared else apart
 
     def _held(self, node: fx.Node, passes: Any) -> Any:
         """Hold what was run pass by pass; rows that an operator made, as by ``expand``, are folded."""
@@ -296,6 +324,10 @@ class Fold(Lowering):
         if self._state(node) is State.FIXED:
             raise ExportError("the output depends on no dropout: every pass would be equal")
         return self._apart(self._folded(node), axis, State.FOLDED)
+
+
+def _operands(node: fx.Node) -> list[fx.Node]:
+    return [argument for argument in node.args if isinstance(argument, fx.Node)]
 
 
 def _rowless(node: fx.Node) -> ExportError:

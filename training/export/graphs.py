@@ -14,6 +14,7 @@ from torch.export import Dim
 from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
 
 from training.export.capture import quiet
+from training.export.errors import ExportError
 from training.export.recurrent import TRANSLATIONS, Lowering
 
 OPSET = 20
@@ -50,6 +51,16 @@ def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Ax
         The free sizes of each.
     """
     free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
+    try:
+        model = _exported(module, inputs, free)
+    except Exception as error:  # the exporter wraps whatever it meets
+        raise _reason(error) from error
+    _name_sizes(model, axes)
+    _forget_origin(model)
+    return model
+
+
+def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, ...]) -> ir.Model:
     # The exporter parses its thousand translations anew for every graph, which takes longer than all else.
     read_once = patch.object(onnxscript_apis, "get_torchlib_ops", _translations)
     with quiet(), read_once, warnings.catch_warnings(), torch.no_grad():
@@ -65,10 +76,19 @@ def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Ax
             verbose=False,
         )
     assert program is not None
-    model = program.model
-    _name_sizes(model, axes)
-    _forget_origin(model)
-    return model
+    return program.model
+
+
+def _reason(error: BaseException) -> ExportError:
+    """Find what went wrong first, below what the exporter says about itself."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    ours = [cause for cause in causes if isinstance(cause, ExportError)]
+    if ours:
+        return ours[0]
+    lines = [line for line in str(causes[-1]).splitlines() if line.strip()] or [type(causes[-1]).__name__]
+    return ExportError(f"the network can't be written as ONNX: {' '.join(lines[:2])}")
 
 
 _read_translations = onnxscript_apis.get_torchlib_ops

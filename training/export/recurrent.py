@@ -92,6 +92,13 @@ def _layers(kind: str, x: Tensor, state: Any, weights: Any, *options: Any) -> An
     return (x, *(torch.cat(parts) for parts in zip(*ends, strict=True)))
 
 
+_ARITHMETIC = {
+    getattr(getattr(torch.ops.aten, name), kind)
+    for name in ("add", "sub", "mul", "rsub")
+    for kind in ("Tensor", "Scalar")
+}
+
+
 class Lowering(fx.Interpreter):
     """Runs a captured graph, with what ONNX has no operator for written out."""
 
@@ -100,6 +107,9 @@ class Lowering(fx.Interpreter):
         if target is torch.ops.aten.copy.default:  # which is not pointwise, though copying is
             over, source, *_ = args
             return torch.broadcast_tensors(over, source)[1].to(over.dtype)
+        if target in _ARITHMETIC and isinstance(args[0], Tensor):  # ONNX takes no operands of two types
+            common = torch.result_type(args[0], args[1])
+            args = (*(x.to(common) if isinstance(x, Tensor) else x for x in args[:2]), *args[2:])
         if target is torch.ops.caveat.lstm_layer.default and args[1][0].shape[-1] != args[1][1].shape[-1]:
             return _projected(*args)
         return super().call_function(target, args, kwargs)

@@ -55,12 +55,23 @@ class Served(nn.Module):
             else self.network(*inputs)
         )
         output = self._picked(answer)
-        if self._outputs in ("logits", "probabilities") and output.ndim != 2:
-            raise ExportError(
-                "a classification answers with one number per class, shape (rows, classes); this network "
-                f"answers {len(inputs[0])} rows with shape {tuple(output.shape)}"
-            )
+        if self._outputs in ("logits", "probabilities"):
+            output = self._by_class(output, inputs[0].shape[0])
         return self._answer(output)
+
+    def _by_class(self, output: Tensor, rows: int) -> Tensor:
+        """Give one number per class; a lone one is that of the second of two classes."""
+        if output.ndim == 1 and output.shape[0] == rows:
+            output = output.unsqueeze(1)
+        if output.ndim != 2:
+            raise ExportError(
+                "a classification answers with one number per class, shape (rows, classes), or with one for "
+                f"the second of two; this network answers {rows} rows with shape {tuple(output.shape)}"
+            )
+        if output.shape[1] == 1:
+            other = torch.zeros_like(output) if self._outputs == "logits" else 1 - output
+            return torch.cat([other, output], dim=1)
+        return output
 
     def _picked(self, answer: Any) -> Any:
         if isinstance(answer, Tensor) and not self.training:
@@ -98,6 +109,8 @@ def _item(answer: Any, pick: str | int) -> Any:
         raise TypeError
     if isinstance(pick, str) and pick in getattr(answer, "_fields", ()):
         return getattr(answer, pick)
+    if isinstance(pick, str) and pick.isdigit() and not isinstance(answer, Mapping):
+        pick = int(pick)
     return answer[pick]
 
 

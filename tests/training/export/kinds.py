@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.distributions import Bernoulli, Normal
 
 TIME = {0: {1: "time"}}
 """The second axis of the first input is free."""
@@ -239,6 +240,29 @@ def _drop_tokens(self: Any, tokens: Tensor) -> Tensor:
     return mean
 
 
+def _integer_mask(self: Any, tokens: Tensor) -> Tensor:
+    padded = (tokens == 0).long()
+    hidden: Tensor = self.drop(self.embed(tokens)) * (1.0 - padded).unsqueeze(-1)
+    return hidden.sum(1)
+
+
+def _positions(self: Any, x: Tensor) -> Tensor:
+    table = F.dropout(self.table, 0.3, self.training)
+    return torch.einsum("bnh,tnh->bnt", self.linear(x).unflatten(-1, (2, 4)), table).flatten(1)
+
+
+def _gathered_positions(self: Any, x: Tensor) -> Tensor:
+    table = F.dropout(self.table, 0.3, self.training)
+    places = torch.arange(3).unsqueeze(1).expand(3, 6)
+    return torch.einsum("bi,ti->bt", self.linear(x), table.gather(0, places))
+
+
+def _sampled_weights(self: Any, x: Tensor) -> Tensor:
+    if not self.training:
+        return F.linear(x, self.mean)
+    return F.linear(x, Normal(self.mean, F.softplus(self.spread)).rsample())
+
+
 def _heads_in_rows(self: Any, x: Tensor) -> Tensor:
     heads = x.unflatten(-1, (2, 4)).transpose(1, 2).flatten(0, 1)  # (rows x heads, time, 4)
     weights = F.dropout((heads @ heads.mT).softmax(-1), 0.2, self.training)
@@ -400,6 +424,30 @@ KINDS: dict[str, Kind] = {
             lambda self, x: F.linear(x, F.dropout(self.weight, 0.5, self.training), self.bias),
             weight=nn.Parameter(torch.randn(6, 6)),
             bias=nn.Parameter(torch.randn(6)),
+        ),
+        ((6,),),
+    ),
+    "dropout on a table for all rows": Kind(
+        lambda: Run(_positions, table=nn.Parameter(torch.randn(7, 2, 4)), linear=nn.Linear(6, 8)), ((6,),)
+    ),
+    "dropout on gathered positions": Kind(
+        lambda: Run(_gathered_positions, table=nn.Parameter(torch.randn(7, 6)), linear=nn.Linear(6, 6)),
+        ((6,),),
+    ),
+    "an integer mask": Kind(
+        lambda: Run(_integer_mask, embed=nn.Embedding(20, 8), drop=nn.Dropout(0.3)),
+        ((7,),),
+        free=TIME,
+        vocabulary=20,
+    ),
+    "bags of tokens": Kind(
+        lambda: nn.Sequential(nn.EmbeddingBag(20, 8), nn.Dropout(0.3)), ((7,),), free=TIME, vocabulary=20
+    ),
+    "a normal distribution": _noise(lambda x: x * Normal(1.0, 0.5).sample(x.shape)),
+    "a Bernoulli distribution": _noise(lambda x: x * Bernoulli(0.4).sample(x.shape)),
+    "a distribution of weights": Kind(
+        lambda: Run(
+            _sampled_weights, mean=nn.Parameter(torch.randn(6, 6)), spread=nn.Parameter(torch.randn(6, 6))
         ),
         ((6,),),
     ),

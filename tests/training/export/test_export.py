@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_batch_norm_stays_on_its_running_statistics() -> None:
             r"does not run on .* \(2, 4\)",
         ),
         (
-            nn.Sequential(nn.Dropout(), nn.Linear(3, 1), nn.Flatten(0)),
+            nn.Sequential(nn.Dropout(), nn.Linear(3, 2), nn.Flatten(0)),
             (2, 3),
             "answers with one number per class",
         ),
@@ -168,3 +169,30 @@ def test_class_names_must_match_the_outputs(network: nn.Sequential) -> None:
             name="d",
             classes=["a", "b", "c"],
         )
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_a_lone_number_is_that_of_the_second_of_two_classes(outputs: Any, flat: bool) -> None:
+    layers = [nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1)]
+    layers += [nn.Sigmoid()] if outputs == "probabilities" else []
+    layers += [nn.Flatten(0)] if flat else []
+    network, rows = nn.Sequential(*layers), torch.rand(4, 6)
+    bundle = export(network, rows, task="classification", outputs=outputs, name="two", classes=["no", "yes"])
+    found = Predictor(bundle).predict({"x": rows.numpy()})
+    second = network.eval()(rows).reshape(-1)
+    second = second.sigmoid() if outputs == "logits" else second
+    np.testing.assert_allclose(found, torch.stack([1 - second, second], 1).detach(), rtol=1e-5)
+
+
+def test_an_output_can_be_picked_by_its_number_as_text() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.3), nn.Linear(8, 3))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, self.body(x)
+
+    bundle = export(Two(), torch.rand(3, 6), task="classification", outputs="logits", name="two", output="1")
+    assert bundle.manifest.output == ("rows", 3)

@@ -1,5 +1,6 @@
 """Wrong uses, and the message that each gives: it says what to change."""
 
+import random
 from typing import Any
 
 import pytest
@@ -99,9 +100,19 @@ def _packed(self: Any, x: Tensor) -> Tensor:
         (dropping(lambda self, x: {"logits": x, "aux": x}), "several outputs: logits, aux", "--output"),
         (dropping(lambda self, x: x.flatten()), "one number per class", "answers 3 rows with shape (18,)"),
         (
-            dropping(lambda self, x: x.sum(1)),
+            dropping(lambda self, x: x.unsqueeze(1)),
             "one number per class, shape (rows, classes)",
-            "3 rows with shape (3,)",
+            "3 rows with shape (3, 1, 6)",
+        ),
+        (
+            dropping(lambda self, x: x * random.random() if self.training else x),
+            "something other than PyTorch, such as Python's random",
+            "Draw with torch.rand",
+        ),
+        (
+            behind(Run(lambda self, x: self.bag((x > 0).long()), bag=nn.EmbeddingBag(9, 2, padding_idx=0))),
+            "nn.EmbeddingBag with offsets, padding_idx or max_norm",
+            "use nn.Embedding",
         ),
         (
             Run(lambda self, x: x + 0 * F.dropout(x, 0.5, self.training)),
@@ -134,6 +145,11 @@ def test_a_network_is_refused_with_what_to_change(module: nn.Module, said: str, 
         ({"example": torch.rand(3, 7)}, "does not run on the example of shape (3, 7)"),
         ({"example": torch.rand(0, 6)}, "the example of x has no rows"),
         ({"example": torch.tensor(1.0)}, "the example of x has no rows"),
+        ({"example": torch.full((3, 6), torch.nan)}, "the example of x holds values that are not finite"),
+        ({"example": ROWS.double()}, "The example is torch.float64, the weights are torch.float32"),
+        ({"example": torch.ones(3, 6, dtype=torch.int64)}, "The example is torch.int64, the weights are"),
+        ({"name": "MyNet"}, "a model can't be called 'MyNet': a name has up to 64 lower-case letters"),
+        ({"outputs": "probabilities"}, "logits are exported with --outputs logits. Where every class"),
         ({"example": {"y": ROWS}}, "forward() got an unexpected keyword argument 'y'"),
         ({"classes": ["a", "b", "c"]}, "3 class names for 2 outputs"),
         ({"task": "regression", "outputs": "mean", "classes": ["a", "b"]}, "a regression has no classes"),
@@ -145,13 +161,18 @@ def test_a_network_is_refused_with_what_to_change(module: nn.Module, said: str, 
         ({"insert": {"linear": 1.5}}, "--insert linear:1.5: a rate lies above 0 and below 1"),
         ({"outputs": "mean"}, "a classification answers with logits or probabilities, not mean"),
         ({"task": "regression"}, "a regression answers with mean or mean_log_variance, not logits"),
-        ({"free": {"z": {1: "width"}}}, "free sizes are given for z; the inputs are x"),
+        ({"free": {"z": {1: "width"}}}, "given for z; the inputs are x. An example names its inputs as"),
         ({"free": {"x": {2: "width"}}}, "x has no axis 2 whose size could be free"),
     ],
     ids=str,
 )
 def test_an_option_is_refused_with_what_is_wrong(options: dict[str, Any], message: str) -> None:
     assert message in refused(DROPPING, **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_is_refused_by_its_name() -> None:
+    assert "a TorchScript module can't be traced" in refused(torch.jit.trace(nn.Linear(6, 2), ROWS))
 
 
 def test_a_drawn_site_without_a_switch_cannot_be_left_out() -> None:

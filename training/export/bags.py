@@ -1,0 +1,46 @@
+"""``nn.EmbeddingBag`` as a look-up and a sum: its own operator takes the rows of a batch end to end."""
+
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from training.export.errors import ExportError
+
+
+class OpenBags(TorchFunctionMode):
+    """Looks up every entry of a bag, then sums, while it is on."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Take bags apart; run everything else as it is."""
+        if func is F.embedding_bag:
+            return _opened(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _opened(
+    bags: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    del norm_type, scale_grad_by_freq, sparse, include_last_offset  # of training, or of offsets
+    if bags.ndim != 2 or offsets is not None or max_norm is not None or padding_idx is not None:
+        raise ExportError(
+            "nn.EmbeddingBag with offsets, padding_idx or max_norm lets rows of a batch meet, or changes its "
+            "weights; give it bags of shape (rows, entries), or use nn.Embedding and a sum over axis 1"
+        )
+    entries = F.embedding(bags, weight)
+    if per_sample_weights is not None:
+        entries = entries * per_sample_weights.unsqueeze(-1)
+    return entries.amax(1) if mode == "max" else entries.sum(1) if mode == "sum" else entries.mean(1)
