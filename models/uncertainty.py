@@ -84,10 +84,11 @@ class Moments:
 
     def add(self, passes: NDArray[np.floating]) -> None:
         """Take the next chunk of passes, shape (n, B, ...)."""
+        distance = passes.astype(np.float64)
         if self.count == 0:
-            self._origin = passes[0].astype(np.float64)
+            self._origin = distance[0].copy()
         self.count += len(passes)
-        distance = passes - self._origin
+        distance -= self._origin
         self._squares.add(distance * distance)
         self._sum.add(distance)
 
@@ -125,12 +126,12 @@ class ClassificationSummary:
 
     def __init__(self) -> None:
         self._probabilities = Moments()
-        self._entropy = Total()
+        self._information = Total()
 
     def add(self, passes: NDArray[np.floating]) -> None:
         """Take the next chunk of passes, shape (n, B, C)."""
         self._probabilities.add(passes)
-        self._entropy.add(entropy(passes.astype(np.float64)))
+        self._information.add(_information(passes.astype(np.float64)))
 
     def standard_error(self) -> NDArray[np.float64]:
         """Tell how far a row's mean may be off, shape (B,): that of its worst class."""
@@ -140,13 +141,13 @@ class ClassificationSummary:
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forget all rows but these."""
         self._probabilities.keep(rows)
-        self._entropy.keep(rows)
+        self._information.keep(rows)
 
     def columns(self) -> Columns:
         """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
         mean = self._probabilities.mean
         predictive = entropy(mean)
-        expected = self._entropy.value / self._probabilities.count
+        expected = self._information.value.sum(axis=-1) / self._probabilities.count
         return {
             "label": mean.argmax(axis=-1),
             "mean": _single(mean),
@@ -223,9 +224,15 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> entropy(np.array([[0.5, 0.5], [1.0, 0.0]])).round(4) + 0.0
     array([0.6931, 0.    ])
     """
-    logs = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
-    total: NDArray[np.float64] = -(probabilities * logs).sum(axis=-1)
+    total: NDArray[np.float64] = _information(probabilities).sum(axis=-1)
     return total
+
+
+def _information(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give -p log p of each probability; what is added changes none that a float32 can hold but 0."""
+    logs = np.log(probabilities + np.finfo(np.float64).tiny)
+    logs *= probabilities
+    return np.negative(logs, out=logs)
 
 
 def _single(values: NDArray[np.float64]) -> NDArray[np.float32]:

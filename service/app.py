@@ -2,22 +2,38 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from service import docs
 from service.endpoints import Endpoints
-from service.errors import add_handlers
+from service.errors import add_handlers, respond
 from service.metrics import MetricsMiddleware
-from service.operations import PATHS, problems
-from service.request import PredictRequest
+from service.operations import problems
 from service.settings import Settings
-from service.verbs import Verb, VerbRoute
+from service.verbs import Verbs
 
 
-def create_app(settings: Settings) -> FastAPI:
+class App(FastAPI):
+    """FastAPI, with the verbs and what counts requests before it."""
+
+    def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
+        super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+        self.state.endpoints = endpoints
+        verbs = ServerErrorMiddleware(Verbs(super().__call__, endpoints), handler=respond)
+        self._entry = MetricsMiddleware(verbs, endpoints.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._entry(scope, receive, send)
+
+
+def create_app(settings: Settings) -> App:
     """Make the application; its lifespan loads the store."""
     endpoints = Endpoints(settings)
 
@@ -27,16 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         endpoints.batcher.close()
 
-    predict = Verb(endpoints, PredictRequest)
-    uncertainty = Verb(endpoints, endpoints.uncertainty_request)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.endpoints = endpoints
-    app.add_middleware(MetricsMiddleware, metrics=endpoints.metrics)
+    app = App(endpoints, lifespan)
     add_handlers(app)
 
-    for path in PATHS:
-        app.router.routes.append(VerbRoute(f"{path}/predict", predict, methods=["POST"]))
-        app.router.routes.append(VerbRoute(f"{path}/predict/uncertainty", uncertainty, methods=["POST"]))
     app.add_api_route(
         "/models",
         endpoints.list_models,

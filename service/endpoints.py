@@ -94,8 +94,8 @@ class Endpoints:
             ],
         )
 
-    def predictor_of(self, scope: Scope) -> Predictor:
-        """Find the model that a route with the path parameters ``name`` and ``version``, or neither, asks.
+    def predictor_of(self, scope: Scope, name: str | None = None, version: str | None = None) -> Predictor:
+        """Find the model that a path asks: the default one, the highest version of one, or a version.
 
         Raises
         ------
@@ -104,8 +104,7 @@ class Endpoints:
         InputError
             If the version is no number.
         """
-        path = scope["path_params"]
-        return self._find(scope, path.get("name"), _number(path.get("version")))
+        return self._find(scope, name, _number(version))
 
     async def describe(self, request: Request, name: Name) -> Model:
         """Tell what the highest version of a model is."""

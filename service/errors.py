@@ -66,10 +66,11 @@ def add_handlers(app: FastAPI) -> None:
     """Let every failure of an app end as a problem document."""
     kinds = (RequestError, InputError, RequestValidationError, HTTPException, ClientDisconnect, Exception)
     for kind in kinds:
-        app.add_exception_handler(kind, _respond)
+        app.add_exception_handler(kind, respond)
 
 
-async def _respond(request: Request, error: Exception) -> Response:
+async def respond(request: Request, error: Exception) -> Response:
+    """Make the problem document of a failure."""
     match error:
         case RequestError():
             return _problem(error.status, error.detail, headers=error.headers)
@@ -81,7 +82,7 @@ async def _respond(request: Request, error: Exception) -> Response:
             too_long = fault["type"] == "int_parsing_size"
             expected = "a valid integer" if too_long else fault["msg"].removeprefix("Input should be ")
             got = str(fault["input"])[:80]
-            return await _respond(request, InputError(fault["loc"][-1], expected.partition(",")[0], got))
+            return await respond(request, InputError(fault["loc"][-1], expected.partition(",")[0], got))
         case HTTPException(status_code=404):
             return _problem(404, f"there is nothing at {request.url.path}; /docs shows what there is")
         case HTTPException(status_code=405):

@@ -53,8 +53,9 @@ class Metrics:
 
     def answered(self, scope: Scope, code: int, seconds: float) -> None:
         """Count a request whose answer is complete."""
-        route = getattr(scope.get("route"), "path", ELSEWHERE)
-        model, version = scope["state"].get("model", (ELSEWHERE, ELSEWHERE))
+        state = scope["state"]
+        route = state.get("route") or getattr(scope.get("route"), "path", ELSEWHERE)
+        model, version = state.get("model", (ELSEWHERE, ELSEWHERE))
         self._request(route, model, version, code).inc()
         self._duration(route).observe(seconds)
 

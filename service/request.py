@@ -101,10 +101,14 @@ def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
 
 
 def _only_numbers(raw: bytes, body: PredictRequest) -> bool:
-    """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text."""
+    """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text.
+
+    Besides them only "inputs" has a u, as true has, and only "stratified" an f, as false has.
+    """
     given = body.model_fields_set
     words = len(given) + (getattr(body, "seed", None) == "random") + ("sampler" in given)
-    return b"true" not in raw and b"false" not in raw and raw.count(b'"') == 2 * words
+    stratified = "sampler" in given and getattr(body, "sampler", None) == "stratified"
+    return raw.count(b'"') == 2 * words and raw.count(b"u") == 1 and raw.count(b"f") == stratified
 
 
 def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:

@@ -1,23 +1,26 @@
 """``POST .../predict`` and ``POST .../predict/uncertainty``, from bytes to bytes.
 
-Plain ASGI applications: what a framework does for a request besides would take longer than its answer.
+Plain ASGI, before FastAPI: what a framework does for a request takes longer than its answer.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from starlette.requests import ClientDisconnect
-from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.signature import InputError
 from models.uncertainty import Columns
 from service import answers, body
 from service.endpoints import Endpoints
-from service.errors import RequestError
+from service.errors import RequestError, respond
 from service.job import Job
+from service.operations import PATHS
 from service.request import PredictRequest
 
 T = TypeVar("T")
@@ -29,44 +32,53 @@ _UNWATCHED = 0.05
 """Seconds before it is worth the effort to watch whether a client leaves."""
 
 
-class VerbRoute(Route):
-    """A route that says in the scope which it is, as those of FastAPI do."""
+class Verbs:
+    """Answers both verbs, and passes every other request on."""
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for this route."""
-        match, child = super().matches(scope)
-        return match, {**child, "route": self}
-
-
-class Verb:
-    """Answers one verb for every model.
-
-    Parameters
-    ----------
-    kind
-        What a request looks like.
-    """
-
-    def __init__(self, endpoints: Endpoints, kind: type[PredictRequest]) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Endpoints) -> None:
+        self._app = app
         self._endpoints = endpoints
         self._settings = endpoints.settings
-        self._kind = kind
+        self._routes = _routes(endpoints.uncertainty_request)
         self._off_loop = CapacityLimiter(1)  # what is parsed takes several times the memory of its bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        predictor = self._endpoints.predictor_of(scope)
+        if scope["type"] == "http":
+            for pattern, route, kind in self._routes:
+                path = pattern.fullmatch(scope["path"])
+                if path:
+                    scope["state"]["route"] = route
+                    await self._answer_or_refuse(scope, receive, send, path, kind)
+                    return
+        await self._app(scope, receive, send)
+
+    async def _answer_or_refuse(
+        self, scope: Scope, receive: Receive, send: Send, path: re.Match[str], kind: type[PredictRequest]
+    ) -> None:
+        try:
+            await self._answer(scope, receive, send, path, kind)
+        except (RequestError, InputError, HTTPException, ClientDisconnect) as error:
+            response = await respond(Request(scope), error)
+            await response(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, path: re.Match[str], kind: type[PredictRequest]
+    ) -> None:
+        if scope["method"] != "POST":
+            raise HTTPException(405, headers={"Allow": "POST"})
+        predictor = self._endpoints.predictor_of(scope, **path.groupdict())
         manifest = predictor.manifest
         with self._endpoints.door.visit() as visit:
             raw = await body.read(scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes)
             start = perf_counter()
             inputs, asked = await self._run(
-                len(raw), lambda: answers.read(raw, self._kind, manifest, self._settings.max_rows)
+                len(raw), lambda: answers.read(raw, kind, manifest, self._settings.max_rows)
             )
             job = Job(predictor, inputs, asked)
             visit.bring_passes(job.rows * (asked.samples if asked else 1))
             self._endpoints.batcher.submit(job)
-            columns = await _answer(job, receive, self._settings.timeout - (perf_counter() - start))
+            columns = await _wait(job, receive, self._settings.timeout - (perf_counter() - start))
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
                 lambda: answers.write(manifest, asked, columns),
@@ -80,7 +92,15 @@ class Verb:
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
 
 
-async def _answer(job: Job, receive: Receive, timeout: float) -> Columns:
+def _routes(
+    uncertainty_request: type[PredictRequest],
+) -> list[tuple[re.Pattern[str], str, type[PredictRequest]]]:
+    kinds = (("predict", PredictRequest), ("predict/uncertainty", uncertainty_request))
+    routes = [(f"{path}/{verb}", kind) for path in PATHS for verb, kind in kinds]
+    return [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route)), route, kind) for route, kind in routes]
+
+
+async def _wait(job: Job, receive: Receive, timeout: float) -> Columns:
     """Wait for the answer of a job, until the deadline and for as long as its client does."""
     loop = asyncio.get_running_loop()
     watch = loop.call_later(min(_UNWATCHED, timeout), _watch, job, receive, timeout - _UNWATCHED)
