@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -133,8 +134,11 @@ class Input(BaseModel):
 
     def chosen(self, array: NDArray[Any]) -> dict[str, int]:
         """Tell which sizes an array that fits the signature chose."""
-        pairs = zip(self.shape[1:], array.shape[1:], strict=True)
-        return {asked: size for asked, size in pairs if isinstance(asked, str)}
+        return {name: array.shape[axis] for axis, name in self._free_axes}
+
+    @cached_property
+    def _free_axes(self) -> list[tuple[int, str]]:
+        return [(axis, size) for axis, size in enumerate(self.shape) if axis and isinstance(size, str)]
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == len(self.shape) and all(

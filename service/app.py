@@ -6,13 +6,12 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from service import docs
 from service.endpoints import Endpoints
-from service.errors import add_handlers, respond
+from service.errors import add_handlers
 from service.metrics import MetricsMiddleware
 from service.operations import problems
 from service.settings import Settings
@@ -25,8 +24,7 @@ class App(FastAPI):
     def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
         self.state.endpoints = endpoints
-        verbs = ServerErrorMiddleware(Verbs(super().__call__, endpoints), handler=respond)
-        self._entry = MetricsMiddleware(verbs, endpoints.metrics)
+        self._entry = MetricsMiddleware(Verbs(super().__call__, endpoints), endpoints.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -58,6 +58,14 @@ class Catalogue:
             )
         return cls(models, default)
 
+    def described(self) -> str:
+        """Say which models are loaded, such as ``digits 1, 2 (default) and wine 1``."""
+        words = []
+        for name in self.models:
+            versions = ", ".join(map(str, self.versions(name)))
+            words.append(f"{name} {versions}{' (default)' if name == self.default else ''}")
+        return " and ".join(words)
+
     def versions(self, name: str) -> list[int]:
         """List a model's versions, ascending; the last one is asked by default.
 

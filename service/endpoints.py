@@ -1,5 +1,6 @@
 """What each route does, in terms of HTTP."""
 
+import os
 import re
 from typing import Annotated, Any
 
@@ -41,7 +42,8 @@ class Endpoints:
         """Load the store; until then the service is not ready."""
         store = self.settings.store or BUNDLED
         chosen = self.settings
-        self._catalogue = Catalogue.load(store, chosen.default_model, chosen.threads, chosen.default_seed)
+        threads = chosen.threads or max(1, _cores() // chosen.workers)
+        self._catalogue = Catalogue.load(store, chosen.default_model, threads, chosen.default_seed)
 
     def catalogue(self) -> Catalogue:
         """Give the models that are loaded.
@@ -132,6 +134,11 @@ class Endpoints:
                 "digest": manifest.digest,
             }
         )
+
+
+def _cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _number(version: str | None) -> int | None:

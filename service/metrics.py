@@ -1,5 +1,6 @@
 """What Prometheus is told."""
 
+import os
 from functools import cache
 from time import perf_counter
 
@@ -10,6 +11,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+    multiprocess,
+    values,
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +20,20 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series be
 
 ELSEWHERE = "(none)"
 """The route of a request that no route took, and the model of one that asked none."""
+
+
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share(folder: str) -> None:
+    """Let all processes that begin from now on count together, in the files of a folder."""
+    os.environ[_SHARED] = folder
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
+def forget(worker: int | None) -> None:
+    """Tell that a process which counted has ended; what it counted stays."""
+    multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -66,7 +83,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Render all counters in Prometheus's text format."""
-        return generate_latest(self._registry)
+        if _SHARED not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
 
 
 class MetricsMiddleware:

@@ -47,6 +47,9 @@ class UncertaintyRequest(PredictRequest):
     )
 
 
+_IN_NUMBERS = b"0123456789+-.eE,[] \t\r\n"
+"""What rows of numbers are written with."""
+
 Body = TypeVar("Body", bound=PredictRequest)
 
 
@@ -101,14 +104,12 @@ def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
 
 
 def _only_numbers(raw: bytes, body: PredictRequest) -> bool:
-    """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text.
-
-    Besides them only "inputs" has a u, as true has, and only "stratified" an f, as false has.
-    """
-    given = body.model_fields_set
-    words = len(given) + (getattr(body, "seed", None) == "random") + ("sampler" in given)
-    stratified = "sampler" in given and getattr(body, "sampler", None) == "stratified"
-    return raw.count(b'"') == 2 * words and raw.count(b"u") == 1 and raw.count(b"f") == stratified
+    """Tell from the bytes, without a look at each value, that rows hold neither booleans nor text."""
+    words = raw.translate(None, delete=_IN_NUMBERS)
+    texts = len(body.model_fields_set)
+    if isinstance(body, UncertaintyRequest):
+        texts += (body.seed == "random") + ("sampler" in body.model_fields_set)
+    return b"tru" not in words and b"fals" not in words and words.count(b'"') == 2 * texts
 
 
 def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:

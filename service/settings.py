@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     default_seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
         0, description="seed of a request that names none"
     )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="processes that share the port; several answer more requests, each holds all models"
+    )
     threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="threads that one run of a network may use; 0 takes one per core"
+        0, description="threads that one run of a network may use; 0 shares the cores out to the workers"
     )

@@ -58,9 +58,11 @@ class Verbs:
     ) -> None:
         try:
             await self._answer(scope, receive, send, path, kind)
-        except (RequestError, InputError, HTTPException, ClientDisconnect) as error:
+        except Exception as error:
             response = await respond(Request(scope), error)
             await response(scope, receive, send)
+            if not isinstance(error, RequestError | InputError | HTTPException | ClientDisconnect):
+                raise  # so that the server logs it
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, path: re.Match[str], kind: type[PredictRequest]

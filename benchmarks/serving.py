@@ -1,0 +1,289 @@
+"""Caveat beside what people serve Monte Carlo dropout with today: requests per second, end to end.
+
+Every server runs in an environment of its own, with the same weights, on the same machine, one at a time;
+the rounds take turns, and each figure is the median over them. A request is one row of 784 numbers and asks
+for 100 passes. All servers may use all cores, and have their passes in one batch and their batching over
+requests on; only the tutorial loops over the passes, as tutorials do.
+
+Run it in Caveat's environment with the training extra: `make bench`. It makes the other environments below
+``--environments`` on the first run, which takes several gigabytes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from load import closed, rows_of
+from torch import nn
+
+from models import store
+from training.export import export
+
+PEERS = Path(__file__).parent / "peers"
+RESULTS = Path(__file__).parent / "results"
+NETS = {"784-128-10": (784, 128, 10), "784-1024-1024-10": (784, 1024, 1024, 10)}
+CONNECTIONS = (1, 32)
+CAVEAT = "Caveat /predict/uncertainty"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to measure.
+
+    Parameters
+    ----------
+    environment
+        Name of its environment; none for Caveat's own.
+    packages
+        What is installed there, besides PyTorch.
+    command
+        Makes its command line from its environment's programs, a port and a scratch folder.
+    path, body
+        Where and what is asked.
+    """
+
+    environment: str | None
+    packages: tuple[str, ...]
+    command: Callable[[Path, int, Path], list[str]]
+    path: str
+    body: Callable[[list[list[float]]], bytes] = field(default=lambda rows: rows_of(rows, samples=100))
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def uvicorn(application: str) -> Callable[[Path, int, Path], list[str]]:
+    """Serve an application of the peers' folder as uvicorn does best."""
+    return lambda programs, port, _: [
+        str(programs / "uvicorn"),
+        application,
+        *("--app-dir", str(PEERS), "--port", str(port)),
+        *("--log-level", "warning", "--no-access-log"),
+    ]
+
+
+def caveat(programs: Path, port: int, scratch: Path) -> list[str]:
+    """Serve the bundle of the network."""
+    return [str(programs / "caveat"), "serve", str(scratch / "store"), "--port", str(port)]
+
+
+def script(name: str) -> Callable[[Path, int, Path], list[str]]:
+    """Run a script of the peers' folder."""
+    return lambda programs, _port, _: [str(programs / "python"), str(PEERS / name)]
+
+
+def bentoml(programs: Path, port: int, _: Path) -> list[str]:
+    """Serve the service of BentoML."""
+    return [str(programs / "bentoml"), "serve", "bentoml_app:Uncertainty", "--port", str(port)]
+
+
+def mlserver(programs: Path, port: int, scratch: Path) -> list[str]:
+    """Write the settings that MLServer reads, and serve."""
+    settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
+    model = {
+        "name": "digits",
+        "implementation": "mlserver_app.Uncertainty",
+        "max_batch_size": 32,
+        "max_batch_time": 0.001,
+    }
+    (scratch / "settings.json").write_text(json.dumps(settings | {"debug": False}))
+    (scratch / "model-settings.json").write_text(json.dumps(model))
+    return [str(programs / "mlserver"), "start", str(scratch)]
+
+
+def v2(rows: list[list[float]]) -> bytes:
+    """Write a request in the V2 inference protocol."""
+    tensor = {"name": "x", "shape": [len(rows), len(rows[0])], "datatype": "FP32", "data": rows}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+FAST = ("uvicorn", "uvloop", "httptools")
+SERVERS = {
+    "bare ASGI": Server(None, (), uvicorn("bare_app:app"), "/"),
+    "Caveat /predict": Server(None, (), caveat, "/predict", rows_of),
+    CAVEAT: Server(None, (), caveat, "/predict/uncertainty"),
+    "FastAPI, looped (tutorial)": Server("fastapi", ("fastapi", *FAST), uvicorn("fastapi_app:app"), "/ask"),
+    "FastAPI, tiled": Server(
+        "fastapi", ("fastapi", *FAST), uvicorn("fastapi_app:app"), "/ask", variables={"PEER_PASSES": "tiled"}
+    ),
+    "LitServe": Server("litserve", ("litserve", *FAST), script("litserve_app.py"), "/ask", rows_of),
+    "BentoML": Server("bentoml", ("bentoml", *FAST), bentoml, "/ask", rows_of),
+    "MLServer": Server("mlserver", ("mlserver", *FAST), mlserver, "/v2/models/digits/infer", v2),
+    "Ray Serve": Server("ray", ("ray[serve]", *FAST), script("ray_app.py"), "/ask", rows_of),
+}
+
+
+def main() -> None:
+    """Measure all servers and print a table for each network."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("servers", nargs="*", help="names of servers (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="times to measure each server (default: 3)")
+    parser.add_argument("--seconds", type=float, default=4, help="seconds of load each time (default: 4)")
+    parser.add_argument("--environments", type=Path, default=Path(".peers"), help="folder (default: .peers)")
+    options = parser.parse_args()
+    names = options.servers or list(SERVERS)
+    for name in names:
+        prepare(SERVERS[name], options.environments.resolve())
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    environments = options.environments.resolve()
+    for net, widths in NETS.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            rows = make(widths, Path(scratch))
+            rates: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+            for _ in range(options.rounds):
+                for name in names:
+                    measured = measure(
+                        SERVERS[name],
+                        widths,
+                        rows,
+                        Path(scratch),
+                        environments,
+                        options.seconds,
+                    )
+                    for connections, rate in measured.items():
+                        rates[name][connections].append(rate)
+        figures[net] = {
+            name: {str(count): statistics.median(values) for count, values in counts.items()}
+            for name, counts in rates.items()
+        }
+        print(table(net, figures[net]), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": processor()}
+    (RESULTS / "serving.json").write_text(json.dumps({**machine, "rates": figures}, indent=2) + "\n")
+
+
+def processor() -> str:
+    """Name the processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.processor()
+
+
+def prepare(server: Server, environments: Path) -> None:
+    """Make the environment of a server unless it is there."""
+    if server.environment is None or (environments / server.environment / ".ready").exists():
+        return
+    folder = environments / server.environment
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    torch_of_ours = f"torch=={torch.__version__.partition('+')[0]}"
+    for packages in ((torch_of_ours, "numpy"), server.packages):
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", *packages], check=True)
+    (folder / ".ready").touch()
+
+
+def make(widths: tuple[int, ...], scratch: Path) -> list[list[float]]:
+    """Write the network as weights and as a bundle; make a row to ask about."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths[:-1]):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.5)]
+    network = nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+    torch.save(network.state_dict(), scratch / "weights.pt")
+    rows = np.random.default_rng(0).random((1, widths[0])).round(3)
+    example = torch.from_numpy(rows).float().repeat(3, 1)
+    bundle = export(network, example, task="classification", outputs="logits", name="mlp")
+    store.add(scratch / "store", bundle)
+    return rows.tolist()
+
+
+def measure(
+    server: Server,
+    widths: tuple[int, ...],
+    rows: list[list[float]],
+    scratch: Path,
+    environments: Path,
+    seconds: float,
+) -> dict[int, float]:
+    """Start a server, warm it up, and load it; give answers per second by connections."""
+    with running(server, widths, scratch, environments) as url:
+        body = server.body(rows)
+        closed(url, body, 4, 1.0)
+        rates = {}
+        for connections in CONNECTIONS:
+            result = closed(url, body, connections, seconds)
+            if set(result.codes) != {200}:
+                raise SystemExit(f"{url} answered {dict(result.codes)}")
+            rates[connections] = result.rate
+        return rates
+
+
+@contextmanager
+def running(server: Server, widths: tuple[int, ...], scratch: Path, environments: Path) -> Iterator[str]:
+    """Run a server until the block ends; give the address that answers."""
+    programs = (
+        Path(sys.executable).parent
+        if server.environment is None
+        else environments / server.environment / "bin"
+    )
+    port = 9100
+    variables = {
+        "PEER_WEIGHTS": str(scratch / "weights.pt"),
+        "PEER_WIDTHS": ",".join(map(str, widths)),
+        "PEER_PORT": str(port),
+        "PYTHONPATH": str(PEERS),
+        **server.variables,
+    }
+    with open(scratch / "server.log", "wb") as log:
+        process = subprocess.Popen(
+            server.command(programs, port, scratch),
+            env=os.environ | variables,
+            cwd=PEERS,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}{server.path}"
+            wait_until_answered(process, url, server.body([[0.5] * widths[0]]), scratch / "server.log")
+            yield url
+        finally:
+            os.killpg(process.pid, 15)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+            time.sleep(1)
+
+
+def wait_until_answered(process: subprocess.Popen[bytes], url: str, body: bytes, log: Path) -> None:
+    """Ask until there is an answer, for two minutes."""
+    end = time.perf_counter() + 120
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10):
+                return
+        except OSError as error:
+            if process.poll() is not None or time.perf_counter() > end:
+                raise SystemExit(f"{url} does not answer: {error}\n{log.read_text()[-2000:]}") from None
+            time.sleep(0.2)
+
+
+def table(net: str, rates: dict[str, dict[str, float]]) -> str:
+    """Lay the rates of a network out, and how many times as fast as each server Caveat is."""
+    ours = rates.get(CAVEAT, {})
+    lines = [f"{net}, answers per second", f"{'':30}{'1 connection':>14}{'32':>10}{'Caveat is':>14}"]
+    for name, counts in rates.items():
+        times = f"{ours['32'] / counts['32']:.2f} x" if ours and name != CAVEAT else ""
+        lines.append(f"{name:30}{counts['1']:>14.0f}{counts['32']:>10.0f}{times:>14}")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

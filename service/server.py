@@ -1,0 +1,69 @@
+"""One process that serves: it loads the store, answers, and ends when all who came in have their answers."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from service.app import App, create_app
+from service.door import Door
+from service.settings import Settings
+
+Ready = Callable[[str], None]
+"""Is told, in words, which models are loaded."""
+
+
+def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
+    """Serve on a socket until told to stop.
+
+    Raises
+    ------
+    CaveatError
+        If the store can't be served.
+    """
+    # Uvicorn raises a signal anew once it has shut down; a stop that was asked for is no failure.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: sys.exit(0))
+    app = create_app(settings)
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(app, config, listener, ready))
+
+
+async def _serve(app: App, config: uvicorn.Config, listener: socket.socket, ready: Ready) -> None:
+    """Load, then serve. The lifespan is entered here and not by Uvicorn, whose errors are tracebacks."""
+    async with app.router.lifespan_context(app):
+        # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        endpoints = app.state.endpoints
+        ready(endpoints.catalogue().described())
+        await _Server(config, endpoints.door).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Told to stop, lets nobody else in and ends when all who are in have their answers."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+        self._parent = os.getppid()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal stops at once."""
+        if self._door.closing:
+            super().handle_exit(sig, frame)
+        self._door.closing = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
+        if os.getppid() != self._parent:
+            self._door.closing = True
+        return await super().on_tick(counter) or (self._door.closing and self._door.requests == 0)

@@ -1,0 +1,113 @@
+"""Several processes that serve the same port, and one that looks after them."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+
+from models.errors import CaveatError
+from service import metrics, server
+from service.server import Ready
+from service.settings import Settings
+
+_FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
+
+_SHORT_LIFE = 1.0
+"""Seconds; a worker that ended sooner is not replaced before they are over."""
+
+
+class Workers:
+    """Runs one worker for each listener, and another one in place of each that ends unasked.
+
+    Parameters
+    ----------
+    listeners
+        Sockets on one port; the system deals connections out to them.
+    """
+
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
+        self._settings = settings
+        self._listeners = listeners
+        self._running: dict[int, tuple[ForkProcess, socket.socket, float]] = {}
+        self._stopping = False
+
+    def run(self, ready: Ready) -> None:
+        """Serve until told to stop.
+
+        Raises
+        ------
+        CaveatError
+            If the store can't be served.
+        """
+        with tempfile.TemporaryDirectory(prefix="caveat-metrics-") as folder:
+            metrics.share(folder)
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(stop, lambda *_: self._stop())
+            reports = [self._start(listener) for listener in self._listeners]
+            try:
+                words = [_received(report) for report in reports]
+            except CaveatError:
+                self._stop()
+                self._join()
+                raise
+            if not self._stopping:
+                ready(words[0])
+            self._look_after()
+
+    def _start(self, listener: socket.socket) -> Connection:
+        report, told = _FORK.Pipe(duplex=False)
+        process = _FORK.Process(target=_work, args=(self._settings, listener, told))
+        process.start()
+        told.close()
+        self._running[process.sentinel] = (process, listener, time.monotonic())
+        return report
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for process, _, _ in self._running.values():
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGTERM)
+
+    def _look_after(self) -> None:
+        while self._running:
+            for sentinel in set(self._running).intersection(wait(list(self._running))):
+                process, listener, began = self._running.pop(sentinel)
+                process.join()
+                if self._stopping:
+                    continue
+                print(
+                    f"caveat serve: worker {process.pid} ended with code {process.exitcode}; another one "
+                    "takes its place",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                metrics.forget(process.pid)
+                time.sleep(max(0.0, _SHORT_LIFE - (time.monotonic() - began)))
+                self._start(listener)
+
+    def _join(self) -> None:
+        for process, _, _ in self._running.values():
+            process.join()
+
+
+def _received(report: Connection) -> str:
+    try:
+        loaded, words = report.recv()
+    except EOFError:
+        loaded, words = False, "a worker ended before it was ready"
+    if not loaded:
+        raise CaveatError(words)
+    return str(words)
+
+
+def _work(settings: Settings, listener: socket.socket, told: Connection) -> None:
+    try:
+        server.run(settings, listener, lambda words: told.send((True, words)))
+    except CaveatError as error:
+        told.send((False, str(error)))

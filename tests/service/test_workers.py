@@ -1,0 +1,87 @@
+"""Several processes behind one port."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models import store
+from models.bundle import PREDICT, pack
+from tests.bundles import linear_regression
+from tests.service.serving import Service, caveat, serving
+
+ROUTE = "/models/linear/predict/uncertainty"
+POINT = [1, 2, 3]
+
+
+@pytest.fixture
+def several(bundles: Path) -> Iterator[Service]:
+    with serving(bundles, "--workers", "3") as running:
+        yield running
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def anew(service: Service, samples: int = 100) -> httpx.Response:
+    """Ask on a connection of its own, which any worker may take."""
+    return httpx.post(service.url + ROUTE, json={"inputs": [POINT], "samples": samples}, timeout=30)
+
+
+def test_every_worker_gives_the_same_bytes_and_counts_with_the_others(several: Service) -> None:
+    assert len(children(several.process.pid)) == 3
+    assert len({anew(several).content for _ in range(40)}) == 1
+    for _ in range(5):
+        counted = httpx.get(several.url + "/metrics").text
+        assert f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 40.0' in counted
+
+
+def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
+    expected = anew(several).content
+    before = children(several.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    end = time.perf_counter() + 20
+    while len(after := children(several.process.pid)) < 3 or before[0] in after:
+        assert time.perf_counter() < end
+        time.sleep(0.05)
+    assert {anew(several).content for _ in range(20)} == {expected}
+    several.process.send_signal(signal.SIGTERM)
+    _, errors = several.process.communicate(timeout=20)
+    assert several.process.returncode == 0
+    assert f"worker {before[0]} ended with code -9; another one takes its place" in errors
+
+
+def test_told_to_stop_all_end_with_their_parent(several: Service) -> None:
+    workers = children(several.process.pid)
+    several.process.send_signal(signal.SIGTERM)
+    out, errors = several.process.communicate(timeout=20)
+    assert (several.process.returncode, out, errors) == (0, "", "")
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_workers_whose_parent_is_killed_end_too(several: Service) -> None:
+    workers = children(several.process.pid)
+    several.process.kill()
+    several.process.communicate(timeout=20)
+    end = time.perf_counter() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.perf_counter() < end
+        time.sleep(0.05)
+
+
+def test_what_cannot_be_served_ends_with_a_line(tmp_path: Path, bundles: Path) -> None:
+    sound = linear_regression()
+    store.add(tmp_path, pack(sound.manifest, {**sound.files, PREDICT: b"junk"}))
+    ended = caveat("serve", tmp_path, "--workers", "2", "--port", "0")
+    assert (ended.returncode, ended.stderr.count("\n"), ended.stdout) == (1, 1, "")
+    assert "linear/1/predict.onnx: ONNX Runtime can't load it" in ended.stderr
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = caveat("serve", bundles, "--workers", "2", "--port", port)
+        assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
