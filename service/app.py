@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from anyio import to_thread
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
@@ -37,7 +36,7 @@ def create_app(settings: Settings) -> App:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(endpoints.load)
+        endpoints.load()  # before anybody can ask
         yield
         endpoints.batcher.close()
 

@@ -18,6 +18,8 @@ from service.settings import Settings
 
 _FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
 _SHORT_LIFE = 1.0
 """Seconds; a worker that ended sooner is not replaced before they are over."""
 
@@ -47,7 +49,7 @@ class Workers:
         """
         with tempfile.TemporaryDirectory(prefix="caveat-metrics-") as folder:
             metrics.share(folder)
-            for stop in (signal.SIGINT, signal.SIGTERM):
+            for stop in _STOPS:
                 signal.signal(stop, lambda *_: self._stop())
             reports = [self._start(listener) for listener in self._listeners]
             try:
@@ -63,7 +65,9 @@ class Workers:
     def _start(self, listener: socket.socket) -> Connection:
         report, told = _FORK.Pipe(duplex=False)
         process = _FORK.Process(target=_work, args=(self._settings, listener, told))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has handlers of its own
         process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         told.close()
         self._running[process.sentinel] = (process, listener, time.monotonic())
         return report
@@ -107,6 +111,9 @@ def _received(report: Connection) -> str:
 
 
 def _work(settings: Settings, listener: socket.socket, told: Connection) -> None:
+    for stop in _STOPS:
+        signal.signal(stop, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     try:
         server.run(settings, listener, lambda words: told.send((True, words)))
     except CaveatError as error:
