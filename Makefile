@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bundled bench-startup
+.PHONY: help serve test check bundled bench bench-startup
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,14 @@ check: $(VENV)/.dev ## Check format, lint, types and the arrows between the pack
 bundled: $(VENV)/.dev ## Train the bundled digits model anew.
 	rm -rf models/bundled/digits
 	$(BIN)/caveat train digits --out models/bundled
+
+bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (half an hour).
+	$(BIN)/python -m pip install --group bench
+	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/products.py
+	$(BIN)/python benchmarks/overload.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/sampling.py --plot docs/sampling.svg
 
 bench-startup: $(VENV)/.serving ## Measure the time to readiness and the memory of the service.
 	$(BIN)/python benchmarks/startup.py

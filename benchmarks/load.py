@@ -24,7 +24,7 @@ class Result:
     seconds
         How long it was loaded.
     codes
-        Answers by status.
+        Answers by status; 0 where the server closed the connection, -1 where none was free.
     latencies
         Seconds from when a request was due to the end of its answer, of those with status 200.
     """
@@ -120,8 +120,8 @@ def closed(url: str, body: bytes, connections: int, seconds: float) -> Result:
                 result.codes[code] += 1
                 if code == 200:
                     result.latencies.append(time.perf_counter() - start)
-                if code == 0:
-                    return
+                if code == 0:  # the server has closed the connection
+                    (client,) = await _connect(url, request_of(url, body), 1)
 
         start = time.perf_counter()
         await asyncio.gather(*map(drive, clients))

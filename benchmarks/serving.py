@@ -10,9 +10,12 @@ Run it in Caveat's environment with the training extra: `make bench`. It makes t
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -99,7 +102,7 @@ def mlserver(programs: Path, port: int, scratch: Path) -> list[str]:
         "max_batch_size": 32,
         "max_batch_time": 0.001,
     }
-    (scratch / "settings.json").write_text(json.dumps(settings | {"debug": False}))
+    (scratch / "settings.json").write_text(json.dumps(settings | {"debug": False, "parallel_workers": 0}))
     (scratch / "model-settings.json").write_text(json.dumps(model))
     return [str(programs / "mlserver"), "start", str(scratch)]
 
@@ -115,6 +118,9 @@ SERVERS = {
     "bare ASGI": Server(None, (), uvicorn("bare_app:app"), "/"),
     "Caveat /predict": Server(None, (), caveat, "/predict", rows_of),
     CAVEAT: Server(None, (), caveat, "/predict/uncertainty"),
+    "the same, a worker a core": Server(
+        None, (), caveat, "/predict/uncertainty", variables={"CAVEAT_WORKERS": str(os.cpu_count())}
+    ),
     "FastAPI, looped (tutorial)": Server("fastapi", ("fastapi", *FAST), uvicorn("fastapi_app:app"), "/ask"),
     "FastAPI, tiled": Server(
         "fastapi", ("fastapi", *FAST), uvicorn("fastapi_app:app"), "/ask", variables={"PEER_PASSES": "tiled"}
@@ -217,7 +223,7 @@ def measure(
         rates = {}
         for connections in CONNECTIONS:
             result = closed(url, body, connections, seconds)
-            if set(result.codes) != {200}:
+            if result.codes[200] < 0.99 * result.codes.total():
                 raise SystemExit(f"{url} answered {dict(result.codes)}")
             rates[connections] = result.rate
         return rates
@@ -231,7 +237,7 @@ def running(server: Server, widths: tuple[int, ...], scratch: Path, environments
         if server.environment is None
         else environments / server.environment / "bin"
     )
-    port = 9100
+    port = free_port()
     variables = {
         "PEER_WEIGHTS": str(scratch / "weights.pt"),
         "PEER_WIDTHS": ",".join(map(str, widths)),
@@ -253,12 +259,19 @@ def running(server: Server, widths: tuple[int, ...], scratch: Path, environments
             wait_until_answered(process, url, server.body([[0.5] * widths[0]]), scratch / "server.log")
             yield url
         finally:
-            os.killpg(process.pid, 15)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             time.sleep(1)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on; a server may need the next two as well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until_answered(process: subprocess.Popen[bytes], url: str, body: bytes, log: Path) -> None:

@@ -103,12 +103,23 @@ class Input(BaseModel):
             raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
             return _encode_features(rows, self.features, self.dtype, where)
-        return self._fit(_array(rows), rows, where)
-
-    def _fit(self, array: NDArray[Any] | None, rows: list[Any], where: str) -> NDArray[Any]:
-        allowed = "iu" if self.dtype == "int64" else "iuf"
-        if array is None or array.dtype.kind not in allowed or not self._fits(array.shape):
+        array = _array(rows)
+        if array is None or not self._takes(array):
             raise self._first_misfit(rows, where)
+        return self._checked(array, rows, where)
+
+    def fit(self, array: NDArray[Any], where: str = "inputs") -> NDArray[Any]:
+        """Turn an array of rows into that which the graphs take; see `encode`."""
+        if not self._takes(array) or not len(array):
+            kind = "integers" if self.dtype == "int64" else "numbers"
+            shape = ", ".join(map(str, self.shape))
+            raise InputError(where, f"{kind} of shape ({shape})", f"{array.dtype} of shape {array.shape}")
+        return self._checked(array, array, where)
+
+    def _takes(self, array: NDArray[Any]) -> bool:
+        return array.dtype.kind in ("iu" if self.dtype == "int64" else "iuf") and self._fits(array.shape)
+
+    def _checked(self, array: NDArray[Any], rows: Any, where: str) -> NDArray[Any]:
         if self.dtype == "int64":
             self._check_range(array, where)
         with np.errstate(over="ignore"):
@@ -295,7 +306,7 @@ def _spelling(value: Any) -> str | None:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _not_finite(array: NDArray[Any], rows: list[Any], where: str, dtype: str) -> InputError:
+def _not_finite(array: NDArray[Any], rows: Any, where: str, dtype: str) -> InputError:
     path = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     return InputError(where + _indices(path), f"a finite number that {dtype} can hold", str(_at(rows, path)))
 

@@ -11,22 +11,27 @@ from models.manifest import Manifest
 from models.masks import MAX_SEED
 from models.signature import InputError, Inputs
 from models.uncertainty import Columns
-from service.request import PredictRequest, UncertaintyRequest, parse
+from service.arrays import NPY, NPZ, write_npy, write_npz
+from service.request import PredictRequest, UncertaintyRequest, options_of, parse, parse_array
+
+_MAIN = ("probabilities", "prediction", "mean")
+"""What each kind of answer is about."""
 
 
 def read(
-    raw: bytes, kind: type[PredictRequest], manifest: Manifest, max_rows: int
+    raw: bytes, media_type: str, query: bytes, kind: type[PredictRequest], manifest: Manifest, max_rows: int
 ) -> tuple[Inputs, Asked | None]:
     """Read rows, and what is asked of them: nothing for an answer without dropout."""
-    body, inputs = parse(raw, kind, manifest, max_rows)
+    take = parse_array if media_type == NPY else parse
+    body, inputs = take(raw, options_of(query, kind), kind, manifest, max_rows)
     if not isinstance(body, UncertaintyRequest):
         return inputs, None
     seed = secrets.randbelow(MAX_SEED + 1) if body.seed == "random" else body.seed
     return inputs, Asked(body.samples, seed, body.sampler, body.tolerance or 0.0)
 
 
-def write(manifest: Manifest, asked: Asked | None, columns: Columns) -> bytes:
-    """Write an answer as JSON.
+def write(manifest: Manifest, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
+    """Write an answer, as JSON, as its main array alone, or as all of its arrays.
 
     Raises
     ------
@@ -40,9 +45,12 @@ def write(manifest: Manifest, asked: Asked | None, columns: Columns) -> bytes:
         told |= {"samples": asked.samples, "seed": asked.seed}
         columns = {name: column for name, column in columns.items() if name != "passes" or asked.tolerance}
     _check_finite(columns)
-    told |= columns
-    if manifest.classes is not None:
-        told["label"] = [manifest.classes[label] for label in columns["label"]]
+    if media_type == NPY:
+        return write_npy(next(columns[name] for name in _MAIN if name in columns))
+    labels = [manifest.classes[label] for label in columns["label"]] if manifest.classes else None
+    told |= columns if labels is None else {**columns, "label": labels}
+    if media_type == NPZ:
+        return write_npz({name: np.asarray(value) for name, value in told.items()})
     return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -54,7 +62,7 @@ def _deterministic(manifest: Manifest, columns: Columns) -> Columns:
 
 
 def _check_finite(columns: Columns) -> None:
-    for name in ("probabilities", "prediction", "mean", "variance"):  # where these are, all others are too
+    for name in (*_MAIN, "variance"):  # where these are, all others are too
         if name in columns and not (finite := np.isfinite(columns[name])).all():
             row = finite.reshape(len(finite), -1).all(axis=1).argmin()
             expected = "values that the network can compute with"

@@ -92,5 +92,5 @@ def create_app(settings: Settings) -> App:
     app.add_api_route("/", docs.from_root, include_in_schema=False)
     app.add_api_route("/openapi.json", endpoints.openapi, include_in_schema=False)
     app.add_api_route("/docs", docs.page, include_in_schema=False)
-    app.mount(docs.ASSETS, docs.assets())
+    app.add_api_route(f"{docs.ASSETS}/{{name}}", docs.asset, include_in_schema=False)
     return app

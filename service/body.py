@@ -5,13 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from service.arrays import NPY
 from service.errors import RequestError
+
+JSON = "application/json"
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
-async def read(raw_headers: RawHeaders, receive: Receive, limit: int, bring: Callable[[int], None]) -> bytes:
-    """Read the JSON body of a request as bytes, holding no more than ``limit`` of them.
+async def read(
+    raw_headers: RawHeaders, receive: Receive, limit: int, bring: Callable[[int], None]
+) -> tuple[bytes, str]:
+    """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
 
     Parameters
     ----------
@@ -21,12 +26,12 @@ async def read(raw_headers: RawHeaders, receive: Receive, limit: int, bring: Cal
     Raises
     ------
     RequestError
-        415 if it is not plain JSON, 413 if it is longer than ``limit``, 400 if it is empty.
+        415 if it is neither plain JSON nor an array, 413 if it is longer than ``limit``, 400 if it is empty.
     ClientDisconnect
         If the connection ends before the body does.
     """
     headers = {name: value.decode("latin-1") for name, value in raw_headers if name.startswith(b"content-")}
-    _check_type(headers)
+    media_type = _media_type(headers)
     announced = int(headers.get(b"content-length", 0))
     if announced > limit:
         raise _too_large(limit)
@@ -45,16 +50,18 @@ async def read(raw_headers: RawHeaders, receive: Receive, limit: int, bring: Cal
         chunks.append(chunk)
     if not length:
         raise RequestError(400, 'the body is empty; expected JSON such as {"inputs": [...]}')
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks), media_type
 
 
-def _check_type(headers: Mapping[bytes, str]) -> None:
+def _media_type(headers: Mapping[bytes, str]) -> str:
     given = headers.get(b"content-type", "")
-    if given != "application/json" and given.partition(";")[0].strip().lower() != "application/json":
-        raise RequestError(415, f"Content-Type is {given[:100] or 'missing'}; expected application/json")
+    media_type = given if given == JSON else given.partition(";")[0].strip().lower()
+    if media_type not in (JSON, NPY):
+        raise RequestError(415, f"Content-Type is {given[:100] or 'missing'}; expected {JSON} or {NPY}")
     encoding = headers.get(b"content-encoding", "identity")
     if encoding.lower() != "identity":
         raise RequestError(415, f"Content-Encoding is {encoding[:100]}; expected none")
+    return media_type
 
 
 def _too_large(limit: int) -> RequestError:

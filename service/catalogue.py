@@ -1,10 +1,10 @@
 """The models that are loaded, by name and version."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from models import store
-from models.bundle import MANIFEST
+from models.bundle import MANIFEST, Bundle
 from models.errors import CaveatError
 from models.predictor import Predictor
 
@@ -37,7 +37,7 @@ class Catalogue:
 
     @classmethod
     def load(
-        cls, folder: Path, default: str | None = None, threads: int = 0, kept_seed: int | None = None
+        cls, folder: Path, default: str | None = None, make: Callable[[Bundle], Predictor] = Predictor
     ) -> "Catalogue":
         """Load every bundle of a store.
 
@@ -50,7 +50,7 @@ class Catalogue:
         """
         models: dict[str, dict[int, Predictor]] = {}
         for path in store.bundle_folders(folder):
-            predictor = Predictor(store.load(path), threads, kept_seed)
+            predictor = make(store.load(path))
             models.setdefault(predictor.manifest.name, {})[predictor.manifest.version] = predictor
         if not models:
             raise CaveatError(

@@ -1,11 +1,12 @@
 """The page at /docs: Swagger UI from files of our own, so that it renders with no internet."""
 
 from importlib.util import find_spec
+from mimetypes import guess_type
 from pathlib import Path
 
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, RedirectResponse
-from starlette.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 ASSETS = "/docs/assets"
 
@@ -27,9 +28,12 @@ async def from_root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-def assets() -> StaticFiles:
-    """Serve the files of Swagger UI; the package that carries them is found, not imported."""
+async def asset(name: str) -> Response:
+    """Give a file of Swagger UI whole; the package that carries them is found, not imported."""
     package = find_spec("fastapi_offline")
     assert package is not None
     assert package.origin is not None
-    return StaticFiles(directory=Path(package.origin).parent / "static")
+    path = Path(package.origin).parent / "static" / name
+    if path.name != name or not path.is_file():
+        raise HTTPException(404)
+    return Response(path.read_bytes(), media_type=guess_type(name)[0])

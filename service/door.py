@@ -44,6 +44,10 @@ class Door:
             self.bytes -= visit.bytes
             self.passes -= visit.passes
 
+    def close(self) -> None:
+        """Let nobody else in."""
+        self.closing = True
+
     def check_open(self) -> None:
         """Refuse with 503 if the service is about to end."""
         if self.closing:

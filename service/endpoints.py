@@ -1,6 +1,5 @@
 """What each route does, in terms of HTTP."""
 
-import os
 import re
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from starlette.types import Scope
 from models.predictor import Predictor
 from models.signature import InputError
 from models.store import BUNDLED
-from service import openapi
+from service import openapi, threads
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
@@ -42,8 +41,9 @@ class Endpoints:
         """Load the store; until then the service is not ready."""
         store = self.settings.store or BUNDLED
         chosen = self.settings
-        threads = chosen.threads or max(1, _cores() // chosen.workers)
-        self._catalogue = Catalogue.load(store, chosen.default_model, threads, chosen.default_seed)
+        self._catalogue = Catalogue.load(
+            store, chosen.default_model, lambda bundle: threads.predictor(bundle, chosen)
+        )
 
     def catalogue(self) -> Catalogue:
         """Give the models that are loaded.
@@ -134,11 +134,6 @@ class Endpoints:
                 "digest": manifest.digest,
             }
         )
-
-
-def _cores() -> int:
-    """Count the cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _number(version: str | None) -> int | None:

@@ -13,6 +13,7 @@ from models.manifest import Manifest
 from models.signature import Feature, Input
 from service.catalogue import Catalogue
 from service.errors import InputProblem, Problem
+from service.examples import example_rows
 from service.operations import REF, verbs
 from service.request import PredictRequest
 from service.schemas import Classes, UncertainClasses, UncertainValues, Values
@@ -27,6 +28,10 @@ Predictions from PyTorch dropout networks that say how far they can be trusted.
   `mutual_information` (what the model does not know); a regression does the same with its `variance`.
 
 Equal requests get equal answers: `seed` decides every random choice.
+
+Large rows travel faster as one array, as `numpy.save` writes it: send `Content-Type: application/x-npy`, with
+`samples` and the like in the query of the URL. `Accept: application/x-npy` asks for the main array of the
+answer alone, `application/x-npz` for all of them.
 """
 
 TAGS = [
@@ -67,10 +72,10 @@ def document(
         content["paths"] = {
             path: methods for path, methods in content["paths"].items() if path not in DEFAULT
         }
-    for methods in content["paths"].values():
+    for path, methods in content["paths"].items():
         for operation in methods.values():
             _fill(operation, shown, uncertainty_request.model_fields["samples"].default, max_rows)
-            if not operation.get("parameters") and "requestBody" in operation and catalogue.default:
+            if path in DEFAULT:
                 _tighten(operation, definitions["$defs"], shown, max_rows)
     return content
 
@@ -90,31 +95,16 @@ def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
     return {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
 
 
-def example_rows(manifest: Manifest) -> list[Any] | dict[str, Any]:
-    """Give rows that a model takes: its own example, or else zeros and first categories."""
-    return manifest.example or _zeros(manifest.inputs)
-
-
-def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
-    if len(inputs) > 1:
-        return {spec.name: _zeros([spec]) for spec in inputs}
-    spec = inputs[0]
-    if spec.features is not None:
-        return [{feature.name: (feature.categories or [0])[0] for feature in spec.features}]
-    row: Any = 0
-    for size in reversed(spec.shape[1:]):
-        row = [row] * (size if isinstance(size, int) else 1)
-    return [row]
-
-
 def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: int) -> None:
     """Give examples that the model can answer, within the limits of the service."""
     rows = example_rows(shown)
     rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
     values = {"name": shown.name, "version": shown.version}
     for parameter in operation.get("parameters", []):
-        parameter["example"] = values[parameter["name"]]
-    for body in operation.get("requestBody", {}).get("content", {}).values():
+        if parameter["in"] == "path":
+            parameter["example"] = values[parameter["name"]]
+    if "requestBody" in operation:
+        body = operation["requestBody"]["content"]["application/json"]
         body["example"] = {"inputs": rows}
         if body["schema"]["$ref"].endswith("UncertaintyRequest"):
             body["example"] |= {"samples": samples, "seed": 0}

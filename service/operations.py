@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from models.signature import InputError
+from service.arrays import NPY, NPZ
+from service.body import JSON
 from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
 from service.request import PredictRequest
 from service.schemas import Classes, UncertainClasses, UncertainValues, Values
@@ -19,13 +21,15 @@ _PROBLEMS = {
     400: "The body is empty, or not JSON.",
     404: "No such model or version is loaded.",
     413: "The body holds more bytes, or more rows, than one request may.",
-    415: "The body is not application/json.",
+    415: "The body is neither application/json nor application/x-npy.",
     422: "The request does not fit the signature of the model.",
     429: "As much as fits is waiting already; Retry-After says when to ask again.",
     500: "A fault of the service.",
     503: "The models are not loaded yet, or the service is shutting down.",
     504: "The answer was not ready within the timeout of the service.",
 }
+
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 _PARAMETERS = {
     "name": ({"type": "string"}, "Name of a model that GET /models lists."),
@@ -56,8 +60,11 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
                 "tags": ["Models" if path else "Predict"],
                 "summary": summary,
                 "operationId": f"{word}_{which}",
-                "parameters": [_parameter(name) for name in _PARAMETERS if f"{{{name}}}" in path],
-                "requestBody": {"required": True, "content": {"application/json": {"schema": ref(body)}}},
+                "parameters": [
+                    *(_parameter(name) for name in _PARAMETERS if f"{{{name}}}" in path),
+                    *_options_of_arrays(body),
+                ],
+                "requestBody": {"required": True, "content": {JSON: {"schema": ref(body)}, NPY: _BINARY}},
                 "responses": {
                     "200": _answer(answers),
                     **{
@@ -84,7 +91,23 @@ def _parameter(name: str) -> dict[str, Any]:
 
 def _answer(kinds: Sequence[type[BaseModel]]) -> dict[str, Any]:
     schema = {"anyOf": [ref(kind) for kind in kinds]}
-    return {"description": "One entry per row.", "content": {"application/json": {"schema": schema}}}
+    content = {JSON: {"schema": schema}, NPY: _BINARY, NPZ: _BINARY}
+    return {"description": "One entry per row.", "content": content}
+
+
+def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
+    """Describe what JSON has beside its rows, which an array has not."""
+    options = body.model_json_schema(ref_template=REF)["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "schema": {key: value for key, value in schema.items() if key not in ("title", "description")},
+            "description": "As in the body, for one that is an array.",
+        }
+        for name, schema in options.items()
+        if name != "inputs"
+    ]
 
 
 def _problem(code: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a request asks: its JSON, held to the limits and to the signature of a model."""
 
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 from models.manifest import Manifest
 from models.masks import MAX_SEED, Sampler
 from models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
+from service.arrays import read_npy
 from service.errors import RequestError
 from service.settings import Settings
 from service.volume import refuse_more_than, refuse_too_large_rows
@@ -68,8 +70,33 @@ def uncertainty_request(settings: Settings) -> type[UncertaintyRequest]:
     )
 
 
-def parse(raw: bytes, kind: type[Body], manifest: Manifest, max_rows: int) -> tuple[Body, Inputs]:
+def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
+    """Read what a request may say in the query of its URL: all but its rows.
+
+    Raises
+    ------
+    InputError
+        If it does not fit ``kind``.
+    """
+    if not query:
+        return {}
+    asked = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    try:
+        read = kind.model_validate({"inputs": [], **asked}, strict=False)
+    except ValidationError as error:
+        raise _misfit(error, kind) from None
+    return read.model_dump(include=read.model_fields_set - {"inputs"})
+
+
+def parse(
+    raw: bytes, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+) -> tuple[Body, Inputs]:
     """Parse the body of a request and turn its rows into the arrays that the model takes.
+
+    Parameters
+    ----------
+    options
+        Of the query; what the body says goes before them.
 
     Raises
     ------
@@ -83,6 +110,8 @@ def parse(raw: bytes, kind: type[Body], manifest: Manifest, max_rows: int) -> tu
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise RequestError(400, f"not JSON: {error}") from None
+    if options and isinstance(document, dict):
+        document = {**options, **document}
     try:
         body = kind.model_validate(document)
     except ValidationError as error:
@@ -95,12 +124,29 @@ def parse(raw: bytes, kind: type[Body], manifest: Manifest, max_rows: int) -> tu
     return body, arrays
 
 
+def parse_array(
+    raw: bytes, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+) -> tuple[Body, Inputs]:
+    """Take the rows of a request from one array; see `parse`."""
+    spec, *others = manifest.inputs
+    if others or spec.features is not None:
+        raise RequestError(415, "this model takes several inputs, or named features; send them as JSON")
+    array = read_npy(raw)
+    if array.ndim and len(array) > max_rows:
+        raise _too_many(len(array), max_rows)
+    arrays = {spec.name: spec.fit(array)}
+    refuse_too_large_rows(manifest, arrays)
+    return kind.model_validate({**options, "inputs": []}), arrays
+
+
 def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
     for rows in inputs.values() if isinstance(inputs, dict) else [inputs]:
         if isinstance(rows, list) and len(rows) > limit:
-            raise RequestError(
-                413, f"{len(rows)} rows; one request may hold {limit}, so send them in several"
-            )
+            raise _too_many(len(rows), limit)
+
+
+def _too_many(rows: int, limit: int) -> RequestError:
+    return RequestError(413, f"{rows} rows; one request may hold {limit}, so send them in several")
 
 
 def _only_numbers(raw: bytes, body: PredictRequest) -> bool:

@@ -11,8 +11,10 @@ from types import FrameType
 
 import uvicorn
 
-from service.app import App, create_app
+from service.app import create_app
 from service.door import Door
+from service.endpoints import Endpoints
+from service.protocol import Protocol
 from service.settings import Settings
 
 Ready = Callable[[str], None]
@@ -27,25 +29,29 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
     CaveatError
         If the store can't be served.
     """
-    # Uvicorn raises a signal anew once it has shut down; a stop that was asked for is no failure.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: sys.exit(0))
+    # A stop that was asked for is no failure, at no time.
+    _on_stop(lambda: sys.exit(0))
     app = create_app(settings)
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False)
+    endpoints: Endpoints = app.state.endpoints
+    endpoints.load()
+    _on_stop(endpoints.door.close)
+    # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
+    config = uvicorn.Config(
+        app, http=Protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
+    )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(app, config, listener, ready))
-
-
-async def _serve(app: App, config: uvicorn.Config, listener: socket.socket, ready: Ready) -> None:
-    """Load, then serve. The lifespan is entered here and not by Uvicorn, whose errors are tracebacks."""
-    async with app.router.lifespan_context(app):
-        # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
-        endpoints = app.state.endpoints
         ready(endpoints.catalogue().described())
-        await _Server(config, endpoints.door).serve(sockets=[listener])
+        runner.run(_Server(config, endpoints.door).serve(sockets=[listener]))
+    endpoints.batcher.close()
+
+
+def _on_stop(act: Callable[[], object]) -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: act())
 
 
 class _Server(uvicorn.Server):
@@ -60,10 +66,10 @@ class _Server(uvicorn.Server):
         """Begin to stop; a second signal stops at once."""
         if self._door.closing:
             super().handle_exit(sig, frame)
-        self._door.closing = True
+        self._door.close()
 
     async def on_tick(self, counter: int) -> bool:
         """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
         if os.getppid() != self._parent:
-            self._door.closing = True
+            self._door.close()
         return await super().on_tick(counter) or (self._door.closing and self._door.requests == 0)

@@ -52,5 +52,7 @@ class Settings(BaseSettings):
         1, description="processes that share the port; several answer more requests, each holds all models"
     )
     threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="threads that one run of a network may use; 0 shares the cores out to the workers"
+        0,
+        description="threads that one run of a network may use; 0 shares the cores out to the workers, or"
+        " takes one where runs are too short for more",
     )

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.signature import InputError
 from models.uncertainty import Columns
 from service import answers, body
+from service.arrays import NPY, NPZ
 from service.endpoints import Endpoints
 from service.errors import RequestError, respond
 from service.job import Job
@@ -72,10 +73,16 @@ class Verbs:
         predictor = self._endpoints.predictor_of(scope, **path.groupdict())
         manifest = predictor.manifest
         with self._endpoints.door.visit() as visit:
-            raw = await body.read(scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes)
+            wanted = _accepted(scope["headers"])
+            raw, media_type = await body.read(
+                scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes
+            )
             start = perf_counter()
             inputs, asked = await self._run(
-                len(raw), lambda: answers.read(raw, kind, manifest, self._settings.max_rows)
+                len(raw),
+                lambda: answers.read(
+                    raw, media_type, scope["query_string"], kind, manifest, self._settings.max_rows
+                ),
             )
             job = Job(predictor, inputs, asked)
             visit.bring_passes(job.rows * (asked.samples if asked else 1))
@@ -83,11 +90,11 @@ class Verbs:
             columns = await _wait(job, receive, self._settings.timeout - (perf_counter() - start))
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
-                lambda: answers.write(manifest, asked, columns),
+                lambda: answers.write(manifest, asked, columns, wanted),
             )
             passes = int(columns["passes"].sum()) if asked else 0
             self._endpoints.metrics.worked(manifest.name, manifest.version, job.rows, passes)
-            await _send(send, content)
+            await _send(send, content, wanted)
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:
         """Do work on a number of bytes, off the event loop if they are many."""
@@ -132,7 +139,13 @@ def _late() -> RequestError:
     )
 
 
-async def _send(send: Send, content: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+def _accepted(headers: body.RawHeaders) -> str:
+    """Choose the type of the answer: JSON, unless an array is what the client accepts."""
+    accepted = next((value for name, value in headers if name == b"accept"), b"")
+    return next((kind for kind in (NPY, NPZ) if kind.encode() in accepted.lower()), body.JSON)
+
+
+async def _send(send: Send, content: bytes, media_type: str) -> None:
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -1,7 +1,8 @@
 """Ray Serve, with its batching decorator; the passes are tiled into one batch."""
 
 import os
-import time
+import signal
+import threading
 from typing import Any
 
 import mc
@@ -37,5 +38,8 @@ if __name__ == "__main__":
     ray.init(runtime_env={"env_vars": {**variables, "PYTHONPATH": here}}, include_dashboard=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PEER_PORT"])})
     serve.run(Uncertainty.bind(), route_prefix="/ask")
-    while True:
-        time.sleep(1)
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    stopped.wait()
+    serve.shutdown()
+    ray.shutdown()

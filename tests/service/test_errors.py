@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from pathlib import Path
 
 import httpx
@@ -121,3 +122,20 @@ def test_a_fault_of_the_service_is_not_told_but_raised_to_the_log(
 def in_process(app: FastAPI, raises: bool = False) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
     return httpx.AsyncClient(transport=transport, base_url="http://caveat")
+
+
+def test_what_is_no_http_gets_a_problem_document_too(service: Service) -> None:
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80)) as client:
+        client.sendall(b"what?\r\n\r\n")
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert Problem.model_validate_json(body).detail.startswith("not HTTP: ")
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-3", "lines=1", "bytes=9999999-"])
+def test_parts_of_a_file_are_answered_with_the_whole(service: Service, wanted: str) -> None:
+    response = service.client.get("/docs/assets/favicon.png", headers={"Range": wanted})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "image/png"

@@ -1,0 +1,161 @@
+"""What happens to latency and memory under load, and beyond what the service can do.
+
+Prints latency percentiles at shares of the capacity, with requests at random times whether or not earlier
+ones are answered; goodput beyond it; the latency of small requests while a large one runs; and memory
+after many requests. Needs the training extra.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from load import closed, opened, rows_of
+from serving import NETS, make
+
+RESULTS = Path(__file__).parent / "results"
+NET = NETS["784-128-10"]
+ROUTE = "/predict/uncertainty"
+LARGE = (4096, 1000)  # rows x passes
+FACTORS = (0.5, 0.8, 1.2, 3.0)
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    url: str
+    pid: int
+
+    def megabytes(self) -> float:
+        """Memory that the process holds."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    """Measure, print, and write JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="seconds of each load (default: 10)")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="for memory (default: 1000000)")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        (row,) = make(NET, Path(scratch))
+        body = rows_of([row], samples=100)
+        with serving(Path(scratch)) as service:
+            capacity = closed(service.url + ROUTE, body, 32, options.seconds).rate
+            figures["capacity"] = capacity
+            print(f"capacity, 32 connections: {capacity:.0f} answers per second", flush=True)
+            figures["rates"] = [
+                at_rate(service, body, factor, capacity, options.seconds) for factor in FACTORS
+            ]
+        with serving(Path(scratch)) as service:
+            figures["fairness"] = beside_a_large_one(service, row, body, options.seconds)
+        with serving(Path(scratch)) as service:
+            figures["endurance"] = after_many(service, body, options.requests)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "overload.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@contextmanager
+def serving(scratch: Path) -> Iterator[Service]:
+    """Serve the bundle until the block ends."""
+    port = 9200
+    command = [Path(sys.executable).with_name("caveat"), "serve", scratch / "store", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield Service(f"http://127.0.0.1:{port}", process.pid)
+        finally:
+            process.terminate()
+
+
+def at_rate(service: Service, body: bytes, factor: float, capacity: float, seconds: float) -> dict[str, Any]:
+    """Load the service at a share of its capacity."""
+    result = opened(service.url + ROUTE, body, factor * capacity, seconds)
+    percentiles = {f"p{q:g}": 1e3 * result.percentile(q) for q in (50, 90, 99, 99.9)}
+    codes = {str(code): count for code, count in sorted(result.codes.items())}
+    goodput = result.rate / capacity
+    print(
+        f"{factor:.0%} of capacity: goodput {goodput:.2f} of capacity; ms "
+        + ", ".join(f"{name} {value:.1f}" for name, value in percentiles.items())
+        + f"; codes {codes}; {service.megabytes():.0f} MB",
+        flush=True,
+    )
+    return {"factor": factor, "goodput": goodput, **percentiles, "codes": codes}
+
+
+def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds: float) -> dict[str, float]:
+    """Ask small requests one after the other, idle and while a large one runs."""
+    idle = closed(service.url + ROUTE, body, 1, seconds)
+    before = service.megabytes()
+    rows, samples = LARGE
+    values = np.random.default_rng(0).random((rows, len(row))).round(3).tolist()
+    request = urllib.request.Request(
+        service.url + ROUTE, rows_of(values, samples=samples), {"Content-Type": "application/json"}
+    )
+    took: list[float] = []
+    grown = [before]
+
+    def large() -> None:
+        start = time.perf_counter()
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            answer.read()
+        took.append(time.perf_counter() - start)
+
+    worker = threading.Thread(target=large)
+    worker.start()
+    latencies: list[float] = []
+    while worker.is_alive():
+        latencies += closed(service.url + ROUTE, body, 1, 0.3).latencies
+        grown.append(service.megabytes())
+    worker.join()
+    figures = {
+        "idle_p99_ms": 1e3 * idle.percentile(99),
+        "busy_p50_ms": 1e3 * float(np.percentile(latencies, 50)),
+        "busy_p99_ms": 1e3 * float(np.percentile(latencies, 99)),
+        "large_seconds": took[0],
+        "grown_mb": max(grown) - before,
+    }
+    print(
+        f"one row alone: p99 {figures['idle_p99_ms']:.1f} ms; beside {rows} rows x {samples} passes took "
+        f"{took[0]:.1f} s, meanwhile p50 {figures['busy_p50_ms']:.1f}, p99 {figures['busy_p99_ms']:.1f} ms; "
+        f"memory grew by {figures['grown_mb']:.0f} MB",
+        flush=True,
+    )
+    return figures
+
+
+def after_many(service: Service, body: bytes, requests: int) -> dict[str, float]:
+    """Look at the memory after ten thousand requests and after many."""
+    counted = 0
+    early = None
+    while counted < requests:
+        counted += closed(service.url + ROUTE, body, 32, 2).codes.total()
+        if early is None and counted >= 10_000:
+            early = service.megabytes()
+    figures = {"requests": counted, "mb_after_10000": early or 0.0, "mb_at_the_end": service.megabytes()}
+    print(
+        f"memory after 10,000 requests {figures['mb_after_10000']:.0f} MB, after {counted:,} "
+        f"{figures['mb_at_the_end']:.0f} MB"
+    )
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Passes alone beside the bare matrix products that they need, by the fastest library at hand.
+
+The time of the products is a limit: whoever runs the passes has to multiply at least once per row what
+comes before the first dropout, and once per row and pass all that comes after. Needs the training extra.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from serving import NETS, make
+
+from models import store
+from models.cohort import estimate
+from models.predictor import Predictor
+
+RESULTS = Path(__file__).parent / "results"
+SAMPLES = 100
+ROWS = (1, 16, 64)
+
+
+def main() -> None:
+    """Measure both networks and print what share of the limit the passes reach."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
+    options = parser.parse_args()
+    figures = []
+    print(f"{SAMPLES} passes, ms, medians; the share is that of the limit's speed which is reached")
+    print(
+        f"{'network':20}{'rows':>6}{'products':>10}{'passes':>10}{'share':>8}"
+        f"{'with statistics':>17}{'share':>8}"
+    )
+    for net, widths in NETS.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            make(widths, Path(scratch))
+            predictor = Predictor(store.load(Path(scratch) / "store" / "mlp" / "1"), kept_seed=0)
+        for rows in ROWS:
+            row = {"network": net, "rows": rows, **measure(predictor, widths, rows, options.rounds)}
+            figures.append(row)
+            print(
+                f"{net:20}{rows:>6}{row['products']:>10.2f}{row['passes']:>10.2f}"
+                f"{row['products'] / row['passes']:>8.2f}{row['estimate']:>17.2f}"
+                f"{row['products'] / row['estimate']:>8.2f}",
+                flush=True,
+            )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "products.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: int) -> dict[str, float]:
+    """Time the passes, with and without their statistics, and the products, in turn; milliseconds."""
+    random = np.random.default_rng(0)
+    weights = [random.random(shape, np.float32) for shape in pairwise(widths)]
+    counts = [rows] + [rows * SAMPLES] * (len(weights) - 1)
+    left = [
+        random.random((count, len(weight)), np.float32) for count, weight in zip(counts, weights, strict=True)
+    ]
+    tensors = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(left, weights, strict=True)]
+    inputs = {"x": left[0]}
+    runs: dict[str, Callable[[], object]] = {
+        "numpy": lambda: [a @ b for a, b in zip(left, weights, strict=True)],
+        "torch": lambda: [a @ b for a, b in tensors],
+        "passes": lambda: list(predictor.passes(inputs, SAMPLES, 0, "stratified")),
+        "estimate": lambda: estimate(predictor, inputs, SAMPLES, 0),
+    }
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds + 2):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    medians = {name: 1e3 * statistics.median(of[2:]) for name, of in times.items()}
+    return {
+        "products": min(medians["numpy"], medians["torch"]),
+        "passes": medians["passes"],
+        "estimate": medians["estimate"],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Rows to show, and to try a model on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.manifest import Manifest
+from models.signature import Input
+
+
+def example_rows(manifest: Manifest) -> list[Any] | dict[str, Any]:
+    """Give rows that a model takes: its own example, or else zeros and first categories."""
+    return manifest.example or _zeros(manifest.inputs)
+
+
+def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
+    if len(inputs) > 1:
+        return {spec.name: _zeros([spec]) for spec in inputs}
+    spec = inputs[0]
+    if spec.features is not None:
+        return [{feature.name: (feature.categories or [0])[0] for feature in spec.features}]
+    row: Any = 0
+    for size in reversed(spec.shape[1:]):
+        row = [row] * (size if isinstance(size, int) else 1)
+    return [row]
