@@ -15,8 +15,8 @@ from models.manifest import Cost, Manifest, Site
 from models.masks import Sampler
 from models.signature import InputError, Inputs, sizes
 
-WORKING_SET: Final = 2**21
-"""Float32 values (8 MiB) that a run may hold; what needs more runs in several chunks."""
+WORKING_SET: Final = 2**22
+"""Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
 
 _TYPES: Final = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 """What ONNX Runtime calls the types of inputs."""
@@ -83,10 +83,12 @@ class Predictor:
     def passes_at_once(self, inputs: Inputs) -> int:
         """Say how many passes over these rows fit a run, at least one.
 
-        What is held once per row does not count: a run that held fewer passes for it would hold it as well.
+        Where more than that is held once per row, as by what comes before the first dropout of a large
+        network, as much again is held for the passes: it is computed anew in every run.
         """
-        _, row_pass, mask = self._cost(inputs)
-        return max(1, WORKING_SET // (_rows(inputs) * row_pass + mask))
+        row, row_pass, mask = self._cost(inputs)
+        rows = _rows(inputs)
+        return max(1, max(WORKING_SET, rows * row) // (rows * row_pass + mask))
 
     def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
         return values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())

@@ -85,7 +85,7 @@ class Batcher:
             self._pace[outcome.group.kind] = outcome.seconds / max(outcome.load, 1)
 
     def _fill(self) -> list[Group]:
-        """Take from the head of the line what fits into a turn, at least one row."""
+        """Take from the head of the line what fits into a turn whole, or else a part of the first."""
         left = WORKING_SET
         turn: list[Group] = []
         joining: dict[Hashable, list[Member]] = {}
@@ -101,8 +101,8 @@ class Batcher:
                 turn.append(first)
             elif not first.gone:
                 most = left // first.row_load
-                if most == 0 and (turn or joining):
-                    self._line.appendleft(first)
+                if most < first.rows - first.started and (turn or joining):
+                    self._line.appendleft(first)  # its part of a turn would keep the others waiting
                     break
                 member = Member(first, first.take(max(most, 1)))
                 left -= member.count * first.row_load

@@ -92,8 +92,9 @@ class Verbs:
                 sum(column.nbytes for column in columns.values()),
                 lambda: answers.write(manifest, asked, columns, wanted),
             )
-            passes = int(columns["passes"].sum()) if asked else 0
-            self._endpoints.metrics.worked(manifest.name, manifest.version, job.rows, passes)
+            self._endpoints.metrics.worked(
+                manifest.name, manifest.version, job.rows, _passes_made(job, columns)
+            )
             await _send(send, content, wanted)
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:
@@ -131,6 +132,12 @@ async def _attend(job: Job, receive: Receive, timeout: float) -> None:
         job.fail(ClientDisconnect())
     except TimeoutError:
         job.fail(_late())
+
+
+def _passes_made(job: Job, columns: Columns) -> int:
+    if job.asked is None:
+        return 0
+    return int(columns["passes"].sum()) if job.asked.tolerance else job.rows * job.asked.samples
 
 
 def _late() -> RequestError:
