@@ -12,7 +12,7 @@ from models.signature import Inputs
 from models.strata import BLOCK
 from models.uncertainty import Columns, summary
 
-FIRST_LOOK: Final = 2 * BLOCK
+FIRST_LOOK: Final = 4 * BLOCK
 """Passes after which a row may first be found good enough; from there on it is looked at every `BLOCK`."""
 
 
