@@ -102,7 +102,9 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
         {
             "name": name,
             "in": "query",
-            "schema": {key: value for key, value in schema.items() if key not in ("title", "description")},
+            "schema": {
+                key: value for key, value in schema.items() if key not in ("title", "description", "default")
+            },
             "description": "As in the body, for one that is an array.",
         }
         for name, schema in options.items()
