@@ -15,6 +15,7 @@ A package that is missing is noted and skipped.
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import statistics
@@ -88,6 +89,8 @@ def transformers(kind: str, config: str, example: Callable[[], dict[str, Tensor]
     """Make a network of Hugging Face from a configuration."""
 
     def make() -> tuple[nn.Module, Any]:
+        with contextlib.suppress(ImportError):
+            _torchvision()  # which the library imports where it is installed
         library = importlib.import_module("transformers")
         library.logging.set_verbosity_error()
         return getattr(library, kind)(getattr(library, config)(**options)), example()
