@@ -17,12 +17,13 @@ from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
 from service.errors import RequestError
 from service.metrics import Metrics
+from service.operations import PARAMETERS
 from service.request import uncertainty_request
 from service.schemas import Health, Listed, Model, Models
 from service.settings import Settings
 
-Name = Annotated[str, Path(description="Name of a model that GET /models lists.")]
-Version = Annotated[int, Path(description="A version that GET /models lists for it.")]
+Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
+Version = Annotated[int, Path(description=PARAMETERS["version"][1])]
 
 
 class Endpoints:

@@ -31,10 +31,11 @@ _PROBLEMS = {
 
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
-_PARAMETERS = {
+PARAMETERS: dict[str, tuple[dict[str, str], str]] = {
     "name": ({"type": "string"}, "Name of a model that GET /models lists."),
     "version": ({"type": "integer"}, "A version that GET /models lists for it."),
 }
+"""Schema and description of what stands in a path."""
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -61,7 +62,7 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
                 "summary": summary,
                 "operationId": f"{word}_{which}",
                 "parameters": [
-                    *(_parameter(name) for name in _PARAMETERS if f"{{{name}}}" in path),
+                    *(_parameter(name) for name in PARAMETERS if f"{{{name}}}" in path),
                     *_options_of_arrays(body),
                 ],
                 "requestBody": {"required": True, "content": {JSON: {"schema": ref(body)}, NPY: _BINARY}},
@@ -85,7 +86,7 @@ def ref(kind: type[BaseModel]) -> dict[str, str]:
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    schema, description = _PARAMETERS[name]
+    schema, description = PARAMETERS[name]
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
 
 
