@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CaveatError
+from models.packing import pack
 
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""
@@ -103,7 +104,9 @@ class Input(BaseModel):
             raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
             return _encode_features(rows, self.features, self.dtype, where)
-        array = _array(rows)
+        array = pack(rows, len(self.shape), self.dtype)
+        if array is None:
+            array = _array(rows)
         if array is None or not self._takes(array):
             raise self._first_misfit(rows, where)
         return self._checked(array, rows, where)
