@@ -152,14 +152,14 @@ class ClassificationSummary:
 
     def columns(self) -> Columns:
         """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
-        mean = self._probabilities.mean
+        mean, variance = self._probabilities.mean, self._probabilities.variance
         predictive = entropy(mean)
         expected = self._information.value.sum(axis=-1) / self._probabilities.count
         return {
             "label": mean.argmax(axis=-1),
             "mean": _single(mean),
-            "variance": _single(self._probabilities.variance),
-            "standard_error": _single(self._probabilities.standard_error),
+            "variance": _single(variance),
+            "standard_error": _single(np.sqrt(variance / self._probabilities.count)),
             "predictive_entropy": _single(predictive),
             "expected_entropy": _single(expected),
             "mutual_information": _single(np.maximum(predictive - expected, 0)),

@@ -11,7 +11,8 @@ from models.manifest import Manifest
 from models.masks import MAX_SEED
 from models.signature import InputError, Inputs
 from models.uncertainty import Columns
-from service.arrays import NPY, NPZ, write_npy, write_npz
+from service import body
+from service.arrays import NPY, write_npy, write_npz
 from service.request import PredictRequest, UncertaintyRequest, options_of, parse, parse_array
 
 _MAIN = ("probabilities", "prediction", "mean")
@@ -23,11 +24,11 @@ def read(
 ) -> tuple[Inputs, Asked | None]:
     """Read rows, and what is asked of them: nothing for an answer without dropout."""
     take = parse_array if media_type == NPY else parse
-    body, inputs = take(raw, options_of(query, kind), kind, manifest, max_rows)
-    if not isinstance(body, UncertaintyRequest):
+    asked, inputs = take(raw, options_of(query, kind), kind, manifest, max_rows)
+    if not isinstance(asked, UncertaintyRequest):
         return inputs, None
-    seed = secrets.randbelow(MAX_SEED + 1) if body.seed == "random" else body.seed
-    return inputs, Asked(body.samples, seed, body.sampler, body.tolerance or 0.0)
+    seed = secrets.randbelow(MAX_SEED + 1) if asked.seed == "random" else asked.seed
+    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0)
 
 
 def write(manifest: Manifest, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
@@ -44,14 +45,17 @@ def write(manifest: Manifest, asked: Asked | None, columns: Columns, media_type:
     else:
         told |= {"samples": asked.samples, "seed": asked.seed}
         columns = {name: column for name, column in columns.items() if name != "passes" or asked.tolerance}
+    labels = [manifest.classes[label] for label in columns["label"]] if manifest.classes else None
+    told |= columns if labels is None else {**columns, "label": labels}
+    if media_type == body.JSON:
+        content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+        if b"null" in content:  # which orjson writes for what is not finite; a name may hold it, too
+            _check_finite(columns)
+        return content
     _check_finite(columns)
     if media_type == NPY:
         return write_npy(next(columns[name] for name in _MAIN if name in columns))
-    labels = [manifest.classes[label] for label in columns["label"]] if manifest.classes else None
-    told |= columns if labels is None else {**columns, "label": labels}
-    if media_type == NPZ:
-        return write_npz({name: np.asarray(value) for name, value in told.items()})
-    return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+    return write_npz({name: np.asarray(value) for name, value in told.items()})
 
 
 def _deterministic(manifest: Manifest, columns: Columns) -> Columns:

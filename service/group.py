@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Group:
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = members
-        self._starts = np.cumsum([0, *(member.count for member in members)])
+        self._starts = list(accumulate((member.count for member in members), initial=0))
         self._cohort: Cohort | None = None
         self._done = False
 
@@ -117,10 +118,8 @@ class Group:
 
     def _dealt(self, rows: NDArray[np.intp], columns: Columns) -> Iterator[tuple[Job, Piece]]:
         """Deal rows, ascending, out to their jobs."""
-        cuts = np.searchsorted(rows, self._starts)
-        for member, first, start, stop in zip(
-            self.members, self._starts[:-1], cuts[:-1], cuts[1:], strict=True
-        ):
+        cuts = np.searchsorted(rows, self._starts).tolist()
+        for member, first, (start, stop) in zip(self.members, self._starts, pairwise(cuts), strict=False):
             if start < stop:
-                places = rows[start:stop] - first + member.rows.start
+                places = rows[start:stop] + (member.rows.start - first)
                 yield member.job, (places, {name: column[start:stop] for name, column in columns.items()})
