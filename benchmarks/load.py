@@ -6,8 +6,8 @@ It speaks just enough HTTP for servers on this machine, so that it costs them li
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -44,21 +44,27 @@ class Result:
 
 
 class _Connection(asyncio.Protocol):
-    """One request after the other on a connection that is kept."""
+    """One request after the other on a connection that is kept.
 
-    def __init__(self, request: bytes) -> None:
+    Parameters
+    ----------
+    answered
+        Is told the status of each answer, and when its request was due.
+    """
+
+    def __init__(self, request: bytes, answered: Callable[["_Connection", int, float], None]) -> None:
         self._request = request
+        self._answered = answered
         self._buffer = b""
-        self._answer: asyncio.Future[int] | None = None
+        self._due: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def ask(self) -> asyncio.Future[int]:
-        """Send the request; the future gives the status of its answer."""
-        self._answer = asyncio.get_running_loop().create_future()
+    def ask(self, due: float) -> None:
+        """Send the request."""
+        self._due = due
         self._transport.write(self._request)  # type: ignore[attr-defined]
-        return self._answer
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -68,18 +74,21 @@ class _Connection(asyncio.Protocol):
         lower = head.lower()
         start = lower.find(b"content-length:") + 15
         length = int(lower[start:].partition(b"\r\n")[0]) if start >= 15 else _until_last_chunk(body)
-        if length is not None and len(body) >= length and self._answer is not None:
+        if length is not None and len(body) >= length:
             self._buffer = b""
-            answer, self._answer = self._answer, None
-            if not answer.done():
-                answer.set_result(int(head[9:12]))
+            self._end(int(head[9:12]))
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(0)
+        self._end(0)
 
     def close(self) -> None:
+        self._due = None
         self._transport.close()
+
+    def _end(self, code: int) -> None:
+        if self._due is not None:
+            due, self._due = self._due, None
+            self._answered(self, code, due)
 
 
 def _until_last_chunk(body: bytes) -> int | None:
@@ -96,40 +105,70 @@ def request_of(url: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _connect(url: str, request: bytes, count: int) -> list[_Connection]:
-    parts = urlsplit(url)
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: _Connection(request), parts.hostname, parts.port)
-        for _ in range(count)
-    ]
-    return [protocol for _, protocol in made]
+class _Load:
+    """Connections to a server, and what it answers on them."""
+
+    def __init__(self, url: str, body: bytes) -> None:
+        self.result = Result(0.0)
+        self.pending = 0
+        self.idle: deque[_Connection] = deque()  # each is used in turn: servers close those that are not
+        self._parts = urlsplit(url)
+        self._request = request_of(url, body)
+
+    async def connect(self, count: int) -> None:
+        """Make connections."""
+        loop = asyncio.get_running_loop()
+        for _ in range(count):
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self._request, self._answered), self._parts.hostname, self._parts.port
+            )
+            self.idle.append(connection)
+
+    def ask(self, due: float) -> None:
+        """Send a request on a connection that is idle; count one for which there is none."""
+        if self.idle:
+            self.pending += 1
+            self.idle.popleft().ask(due)
+        else:
+            self.result.codes[-1] += 1
+
+    async def finish(self, start: float) -> Result:
+        """Wait for all answers."""
+        while self.pending:
+            await asyncio.sleep(0.001)
+        self.result.seconds = time.perf_counter() - start
+        for connection in self.idle:
+            connection.close()
+        return self.result
+
+    def _answered(self, connection: _Connection, code: int, due: float) -> None:
+        self.pending -= 1
+        self.result.codes[code] += 1
+        if code == 200:
+            self.result.latencies.append(time.perf_counter() - due)
+        if code:
+            self.idle.append(connection)
 
 
 def closed(url: str, body: bytes, connections: int, seconds: float) -> Result:
     """Let every connection send its next request as soon as its last one is answered."""
 
+    class Closed(_Load):
+        def _answered(self, connection: _Connection, code: int, due: float) -> None:
+            super()._answered(connection, code, due)
+            now = time.perf_counter()
+            if now < end and code:
+                self.ask(now)
+
     async def main() -> Result:
-        clients = await _connect(url, request_of(url, body), connections)
-        end = time.perf_counter() + seconds
-        result = Result(seconds)
-
-        async def drive(client: _Connection) -> None:
-            while (start := time.perf_counter()) < end:
-                code = await client.ask()
-                result.codes[code] += 1
-                if code == 200:
-                    result.latencies.append(time.perf_counter() - start)
-                if code == 0:  # the server has closed the connection
-                    (client,) = await _connect(url, request_of(url, body), 1)
-
+        load = Closed(url, body)
+        await load.connect(connections)
         start = time.perf_counter()
-        await asyncio.gather(*map(drive, clients))
-        result.seconds = time.perf_counter() - start
-        for client in clients:
-            client.close()
-        return result
+        while load.idle:
+            load.ask(start)
+        return await load.finish(start)
 
+    end = time.perf_counter() + seconds
     return uvloop.run(main())
 
 
@@ -137,37 +176,18 @@ def opened(url: str, body: bytes, rate: float, seconds: float, connections: int 
     """Send requests at random times of a rate, whether or not earlier ones are answered."""
 
     async def main() -> Result:
-        clients = await _connect(url, request_of(url, body), connections)
-        result = Result(seconds)
-        waits = np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))
-        running: set[asyncio.Task[None]] = set()
-
-        async def ask(due: float) -> None:
-            if not clients:
-                result.codes[-1] += 1  # all connections are waiting
-                return
-            client = clients.pop()
-            code = await client.ask()
-            result.codes[code] += 1
-            if code == 200:
-                result.latencies.append(time.perf_counter() - due)
-            if code:
-                clients.append(client)
-
-        start = due = time.perf_counter()
-        for wait in waits:
-            due += wait
-            ahead = due - time.perf_counter()
-            if ahead > 0.0005:
-                await asyncio.sleep(ahead)
-            task = asyncio.ensure_future(ask(due))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        await asyncio.gather(*running)
-        result.seconds = time.perf_counter() - start
-        for client in clients:
-            client.close()
-        return result
+        load = _Load(url, body)
+        await load.connect(connections)
+        start = time.perf_counter()
+        dues = start + np.random.default_rng(0).exponential(1 / rate, int(rate * seconds)).cumsum()
+        sent = 0
+        while sent < len(dues):
+            now = time.perf_counter()
+            while sent < len(dues) and dues[sent] <= now:
+                load.ask(dues[sent])
+                sent += 1
+            await asyncio.sleep(0.0005)
+        return await load.finish(start)
 
     return uvloop.run(main())
 

@@ -15,7 +15,10 @@ from service.group import Group, Member
 from service.job import Job, Piece
 
 _SHORT = 0.002
-"""Seconds of work below which a turn is run on the event loop: the way to another thread takes longer."""
+"""Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
+
+_NEWS = 0.2
+"""Weight of a turn's pace among those before it."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class Outcome:
 class Batcher:
     """Runs jobs in turns, long ones on a thread of its own.
 
-    A turn is filled up to `WORKING_SET`, so that it is short and holds little. Jobs line up; one that
-    needs more than its part of a turn goes to the end of the line for the rest, so that a small one
-    never waits for a large one to end. An idle engine starts at once: a turn takes what is there.
+    A turn is filled up to `WORKING_SET`, or to `_SHORT` where rows take little time, so that it is short
+    and holds little. Jobs line up; one that needs more than its part of a turn goes to the end of the line
+    for the rest, so that a small one never waits for a large one to end. An idle engine starts at once: a
+    turn takes what is there.
 
     A run spreads over the cores by itself, so two at once would only slow each other down.
     """
@@ -43,7 +47,7 @@ class Batcher:
         self._line: deque[Job | Group] = deque()
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
-        self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were last
+        self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
 
     def submit(self, job: Job) -> None:
         """Put a job in line; one that is gone by its turn is passed over."""
@@ -63,7 +67,7 @@ class Batcher:
         if not turn:
             return
         loop = asyncio.get_running_loop()
-        if sum(group.load * self._pace.get(group.kind, math.inf) for group in turn) < _SHORT:
+        if sum(group.load * self._pace.get(group.kind, math.inf) for group in turn) <= 1.01 * _SHORT:
             self._finish(_run(turn))
             loop.call_soon(self._start)
         else:
@@ -82,11 +86,19 @@ class Batcher:
                 job.receive(piece)
             if not outcome.group.done:
                 self._line.append(outcome.group)
-            self._pace[outcome.group.kind] = outcome.seconds / max(outcome.load, 1)
+            self._learn(outcome.group.kind, outcome.seconds / max(outcome.load, 1))
+
+    def _learn(self, kind: Hashable, pace: float) -> None:
+        self._pace[kind] = (1 - _NEWS) * self._pace.get(kind, pace) + _NEWS * pace
+
+    def _share(self, load: int, kind: Hashable) -> float:
+        """Tell what part of a turn a load takes: of the memory or, where a turn can be short, of the time."""
+        seconds = load * self._pace.get(kind, math.inf)
+        return max(load / WORKING_SET, seconds / _SHORT if seconds <= _SHORT else 0.0)
 
     def _fill(self) -> list[Group]:
         """Take from the head of the line what fits into a turn whole, or else a part of the first."""
-        left = WORKING_SET
+        left = 1.0
         turn: list[Group] = []
         joining: dict[Hashable, list[Member]] = {}
         while self._line and left > 0:
@@ -94,18 +106,20 @@ class Batcher:
             if isinstance(first, Group):
                 if first.done:
                     continue
-                if first.load > left and (turn or joining):
+                share = self._share(first.load, first.kind)
+                if share > left and (turn or joining):
                     self._line.appendleft(first)
                     break
-                left -= first.load
+                left -= share
                 turn.append(first)
             elif not first.gone:
-                most = left // first.row_load
+                share = self._share(first.row_load, first.kind)
+                most = int(left / share)
                 if most < first.rows - first.started and (turn or joining):
                     self._line.appendleft(first)  # its part of a turn would keep the others waiting
                     break
                 member = Member(first, first.take(max(most, 1)))
-                left -= member.count * first.row_load
+                left -= member.count * share
                 joining.setdefault(first.key, []).append(member)
                 if first.started < first.rows:
                     self._line.append(first)

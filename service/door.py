@@ -34,7 +34,7 @@ class Door:
         """
         self.check_open()
         if self.requests >= self._most_requests:
-            raise _too_much(f"{self.requests} requests")
+            raise too_many_requests(self.requests)
         visit = Visit(self)
         self.requests += 1
         try:
@@ -83,6 +83,11 @@ class Visit:
         """Bring the work in that is asked for, if it is let in."""
         self._door.admit_passes(count)
         self.passes += count
+
+
+def too_many_requests(count: int) -> RequestError:
+    """Refuse a request beside so many others."""
+    return _too_much(f"{count} requests")
 
 
 def _too_much(what: str) -> RequestError:

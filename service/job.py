@@ -34,6 +34,8 @@ class Job:
         draws = (asked.seed, asked.sampler) if asked else None
         self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
         """What jobs must agree in for their rows to run together."""
+        self.kind: Hashable = (id(predictor), asked is None)
+        """What decides how long a run takes for what it holds: the graph."""
         self.row_load = predictor.row_load(inputs, asked.samples if asked else 1)
         """Values that the work on one row holds."""
         self.started = 0

@@ -76,6 +76,10 @@ class Metrics:
         self._request(route, model, version, code).inc()
         self._duration(route).observe(seconds)
 
+    def refused(self, route: str, code: int, count: int) -> None:
+        """Count requests that were refused unread: no model was looked for, and no time taken."""
+        self._request(route, ELSEWHERE, ELSEWHERE, code).inc(count)
+
     def worked(self, model: str, version: int, rows: int, passes: int) -> None:
         """Count the work of an answer."""
         self._row(model, version).inc(rows)

@@ -9,11 +9,9 @@ from models.signature import InputError
 from service.arrays import NPY, NPZ
 from service.body import JSON
 from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from service.paths import PATHS, PREDICT, UNCERTAINTY
 from service.request import PredictRequest
 from service.schemas import Classes, UncertainClasses, UncertainValues, Values
-
-PATHS = ("", "/models/{name}", "/models/{name}/versions/{version}")
-"""Before the verb: the default model, the highest version of a model, or the one that is named."""
 
 REF = "#/components/schemas/{model}"
 
@@ -46,9 +44,9 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
     """Describe both verbs for each way to say which model is asked, by path."""
     kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
-        ("predict", "predict", "Predict without dropout", PredictRequest, (Classes, Values)),
+        (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values)),
         (
-            "predict/uncertainty",
+            UNCERTAINTY,
             "uncertainty",
             "Predict with uncertainty, from many stochastic passes",
             uncertainty_request,

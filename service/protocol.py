@@ -1,6 +1,7 @@
-"""HTTP as uvicorn speaks it, with two differences.
+"""HTTP as uvicorn speaks it, with three differences.
 
-What is no HTTP gets a problem document, too, and the head and the body of an answer go out together.
+What is no HTTP gets a problem document, too; the head and the body of an answer go out together; and
+where there is no room for a request, it is refused unread.
 """
 
 import asyncio
@@ -10,10 +11,61 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import MEDIA_TYPE, problem
+from service.refusals import Refusals
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Parameters
+    ----------
+    refusals
+        Of requests beyond those that may be in the service.
+    """
+
+    def __init__(self, *args: Any, refusals: Refusals, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._refusals = refusals
+        self._reading = False  # in the midst of a request
+        self._unread = 0  # bytes still to come of a request that was refused
+        self._refused_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        if self._unread:
+            unread, self._unread = self._unread, max(0, self._unread - len(data))
+            data = data[unread:]
+        if data and not (len(self.tasks) >= self._refusals.most and self._refuse(data)):
+            super().data_received(data)
+
+    def _refuse(self, data: bytes) -> bool:
+        """Refuse a request that has just begun, if it can be; tell whether it was."""
+        busy = self._reading or self.flow.write_paused or (self.cycle and not self.cycle.response_complete)
+        unread = None if busy else self._refusals.unread(data)
+        if unread is None:
+            return False
+        self._unread = unread
+        self._refused_at = self.loop.time()
+        self.transport.write(self._refusals.answer)
+        return True
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._reading = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._reading = False
+        super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, which has been idle, unless a request was refused meanwhile."""
+        left = self._refused_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""

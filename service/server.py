@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -15,6 +17,7 @@ from service.app import create_app
 from service.door import Door
 from service.endpoints import Endpoints
 from service.protocol import Protocol
+from service.refusals import Refusals
 from service.settings import Settings
 
 Ready = Callable[[str], None]
@@ -42,8 +45,9 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
     # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
     sys.setswitchinterval(0.0005)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
+    protocol: Any = partial(Protocol, refusals=Refusals(settings, endpoints.metrics))
     config = uvicorn.Config(
-        app, http=Protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
+        app, http=protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         ready(endpoints.catalogue().described())

@@ -4,7 +4,6 @@ Plain ASGI, before FastAPI: what a framework does for a request takes longer tha
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
@@ -21,7 +20,7 @@ from service.arrays import NPY, NPZ
 from service.endpoints import Endpoints
 from service.errors import RequestError, respond
 from service.job import Job
-from service.operations import PATHS
+from service.paths import PREDICT, UNCERTAINTY, find
 from service.request import PredictRequest
 
 T = TypeVar("T")
@@ -40,25 +39,26 @@ class Verbs:
         self._app = app
         self._endpoints = endpoints
         self._settings = endpoints.settings
-        self._routes = _routes(endpoints.uncertainty_request)
+        self._kinds: dict[str, type[PredictRequest]] = {
+            PREDICT: PredictRequest,
+            UNCERTAINTY: endpoints.uncertainty_request,
+        }
         self._off_loop = CapacityLimiter(1)  # what is parsed takes several times the memory of its bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http":
-            for pattern, route, kind in self._routes:
-                path = pattern.fullmatch(scope["path"])
-                if path:
-                    scope["state"]["route"] = route
-                    await self._answer_or_refuse(scope, receive, send, path, kind)
-                    return
-        await self._app(scope, receive, send)
+        found = find(scope["path"]) if scope["type"] == "http" else None
+        if found:
+            scope["state"]["route"], verb, model = found
+            await self._answer_or_refuse(scope, receive, send, model, self._kinds[verb])
+        else:
+            await self._app(scope, receive, send)
 
     async def _answer_or_refuse(
-        self, scope: Scope, receive: Receive, send: Send, path: re.Match[str], kind: type[PredictRequest]
+        self, scope: Scope, receive: Receive, send: Send, model: dict[str, str], kind: type[PredictRequest]
     ) -> None:
         try:
-            await self._answer(scope, receive, send, path, kind)
+            await self._answer(scope, receive, send, model, kind)
         except Exception as error:
             response = await respond(Request(scope), error)
             await response(scope, receive, send)
@@ -66,11 +66,11 @@ class Verbs:
                 raise  # so that the server logs it
 
     async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, path: re.Match[str], kind: type[PredictRequest]
+        self, scope: Scope, receive: Receive, send: Send, model: dict[str, str], kind: type[PredictRequest]
     ) -> None:
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
-        predictor = self._endpoints.predictor_of(scope, **path.groupdict())
+        predictor = self._endpoints.predictor_of(scope, **model)
         manifest = predictor.manifest
         with self._endpoints.door.visit() as visit:
             wanted = _accepted(scope["headers"])
@@ -100,14 +100,6 @@ class Verbs:
     async def _run(self, size: int, work: Callable[[], T]) -> T:
         """Do work on a number of bytes, off the event loop if they are many."""
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
-
-
-def _routes(
-    uncertainty_request: type[PredictRequest],
-) -> list[tuple[re.Pattern[str], str, type[PredictRequest]]]:
-    kinds = (("predict", PredictRequest), ("predict/uncertainty", uncertainty_request))
-    routes = [(f"{path}/{verb}", kind) for path in PATHS for verb, kind in kinds]
-    return [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route)), route, kind) for route, kind in routes]
 
 
 async def _wait(job: Job, receive: Receive, timeout: float) -> Columns:
