@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CaveatError
-from models.packing import pack
 
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""
@@ -79,8 +78,8 @@ class Input(BaseModel):
         Parameters
         ----------
         rows
-            A list of rows: nested lists of numbers in the signature's shape or, for an input with
-            features, a list of objects with one value per feature.
+            A list of rows: nested lists of numbers in the signature's shape, or an array of it, or, for
+            an input with features, a list of objects with one value per feature.
         where
             What to call ``rows`` in an error.
 
@@ -100,13 +99,13 @@ class Input(BaseModel):
         array([[1. , 2. ],
                [3. , 4.5]], dtype=float32)
         """
+        if isinstance(rows, np.ndarray):
+            return self.fit(rows, where)
         if not isinstance(rows, list) or not rows:
             raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
             return _encode_features(rows, self.features, self.dtype, where)
-        array = pack(rows, len(self.shape), self.dtype)
-        if array is None:
-            array = _array(rows)
+        array = _array(rows)
         if array is None or not self._takes(array):
             raise self._first_misfit(rows, where)
         return self._checked(array, rows, where)
