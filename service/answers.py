@@ -20,7 +20,12 @@ _MAIN = ("probabilities", "prediction", "mean")
 
 
 def read(
-    raw: bytes, media_type: str, query: bytes, kind: type[PredictRequest], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray,
+    media_type: str,
+    query: bytes,
+    kind: type[PredictRequest],
+    manifest: Manifest,
+    max_rows: int,
 ) -> tuple[Inputs, Asked | None]:
     """Read rows, and what is asked of them: nothing for an answer without dropout."""
     take = parse_array if media_type == NPY else parse

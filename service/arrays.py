@@ -16,7 +16,7 @@ NPZ = "application/x-npz"
 _HEADER = 10_000  # bytes of an array's description
 
 
-def read_npy(raw: bytes) -> NDArray[np.generic]:
+def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
     """Read one array of numbers. Nothing is allocated for what the bytes only claim to hold.
 
     Raises

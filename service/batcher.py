@@ -14,7 +14,7 @@ from models.predictor import WORKING_SET
 from service.group import Group, Member
 from service.job import Job, Piece
 
-_SHORT = 0.002
+_SHORT = 0.001
 """Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
 
 _NEWS = 0.2
@@ -36,22 +36,24 @@ class Batcher:
     """Runs jobs in turns, long ones on a thread of its own.
 
     A turn is filled up to `WORKING_SET`, or to `_SHORT` where rows take little time, so that it is short
-    and holds little. Jobs line up; one that needs more than its part of a turn goes to the end of the line
-    for the rest, so that a small one never waits for a large one to end. An idle engine starts at once: a
-    turn takes what is there.
+    and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of its own
+    for the rest, and the two lines take turns, so that a small job waits for one turn of a large one at
+    most. An idle engine starts at once: a turn takes what is there.
 
     A run spreads over the cores by itself, so two at once would only slow each other down.
     """
 
     def __init__(self) -> None:
-        self._line: deque[Job | Group] = deque()
+        self._fresh: deque[Job | Group] = deque()  # no groups, which have begun
+        self._begun: deque[Job | Group] = deque()
+        self._begun_are_next = False
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
         self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
 
     def submit(self, job: Job) -> None:
         """Put a job in line; one that is gone by its turn is passed over."""
-        self._line.append(job)
+        self._fresh.append(job)
         if not self._busy:
             self._busy = True
             # A step later, so that requests which came with this one are there as well.
@@ -84,8 +86,8 @@ class Batcher:
                 outcome.group.fail(outcome.error)
             for job, piece in outcome.pieces:
                 job.receive(piece)
-            if not outcome.group.done:
-                self._line.append(outcome.group)
+            if not outcome.group.gone:
+                self._begun.append(outcome.group)
             self._learn(outcome.group.kind, outcome.seconds / max(outcome.load, 1))
 
     def _learn(self, kind: Hashable, pace: float) -> None:
@@ -97,33 +99,34 @@ class Batcher:
         return max(load / WORKING_SET, seconds / _SHORT if seconds <= _SHORT else 0.0)
 
     def _fill(self) -> list[Group]:
-        """Take from the head of the line what fits into a turn whole, or else a part of the first."""
+        """Take what fits into a turn whole, or else a part of the first in line."""
         left = 1.0
         turn: list[Group] = []
         joining: dict[Hashable, list[Member]] = {}
-        while self._line and left > 0:
-            first = self._line.popleft()
-            if isinstance(first, Group):
-                if first.done:
+        lines = (self._begun, self._fresh) if self._begun_are_next else (self._fresh, self._begun)
+        self._begun_are_next = True
+        for line in lines:
+            while line and left > 0:
+                first = line.popleft()
+                if first.gone:
                     continue
                 share = self._share(first.load, first.kind)
-                if share > left and (turn or joining):
-                    self._line.appendleft(first)
+                fits = int(left / share)
+                if fits < first.waiting and (turn or joining):
+                    line.appendleft(first)  # its part of a turn would keep the others waiting
                     break
-                left -= share
-                turn.append(first)
-            elif not first.gone:
-                share = self._share(first.row_load, first.kind)
-                most = int(left / share)
-                if most < first.rows - first.started and (turn or joining):
-                    self._line.appendleft(first)  # its part of a turn would keep the others waiting
-                    break
-                member = Member(first, first.take(max(most, 1)))
-                left -= member.count * share
-                joining.setdefault(first.key, []).append(member)
-                if first.started < first.rows:
-                    self._line.append(first)
-                    break
+                if isinstance(first, Group):
+                    left -= share
+                    turn.append(first)
+                else:
+                    member = Member(first, first.take(max(fits, 1)))
+                    left -= member.count * share
+                    joining.setdefault(first.key, []).append(member)
+                if line is self._begun or first.waiting:
+                    self._begun_are_next = False
+                if first.waiting and not isinstance(first, Group):
+                    self._begun.append(first)
+                    left = 0.0
         return turn + [Group(members) for members in joining.values()]
 
 

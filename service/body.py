@@ -15,7 +15,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 async def read(
     raw_headers: RawHeaders, receive: Receive, limit: int, bring: Callable[[int], None]
-) -> tuple[bytes, str]:
+) -> tuple[bytes | bytearray, str]:
     """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
 
     Parameters
@@ -36,7 +36,7 @@ async def read(
     if announced > limit:
         raise _too_large(limit)
     bring(announced)
-    chunks: list[bytes] = []
+    content: bytes | bytearray = b""
     length, more = 0, True
     while more:
         message = await receive()
@@ -47,10 +47,15 @@ async def read(
         if length > limit:
             raise _too_large(limit)
         bring(max(0, min(len(chunk), length - announced)))
-        chunks.append(chunk)
+        if not content:
+            content = chunk
+        elif chunk:
+            if isinstance(content, bytes):
+                content = bytearray(content)
+            content += chunk  # grows in place: to join 18 MB at the end took 10 ms in which nobody else ran
     if not length:
         raise RequestError(400, 'the body is empty; expected JSON such as {"inputs": [...]}')
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks), media_type
+    return content, media_type
 
 
 def _media_type(headers: Mapping[bytes, str]) -> str:

@@ -1,9 +1,11 @@
 """JSON in which rows of numbers become arrays, without an object of Python for every number."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, chain
 from operator import mul
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -12,56 +14,99 @@ from numpy.typing import NDArray
 
 from models.signature import Dimension, Input
 
-ROWS = "inputs"
+ROWS: Final = "inputs"
 """The field that holds the rows."""
 
-_TYPES = {"float32": "d", "float64": "d", "int64": "i"}
+_PIECE: Final = 2**14
+"""Bytes that are parsed in one go: nothing else in the process runs meanwhile."""
+
+_TYPES: Final = {"float32": ("d", "f8"), "float64": ("d", "f8"), "int64": ("i", "i8")}
+"""What simdjson and NumPy call the types to read."""
 
 
-def loads(raw: bytes, inputs: Sequence[Input]) -> Any:
-    """Parse JSON as ``orjson.loads`` does, with arrays in place of rows that are numbers in a model's shape.
+def with_arrays(raw: bytes | bytearray, inputs: Sequence[Input]) -> dict[str, Any] | None:
+    """Parse a request whose rows are nothing but numbers in the shape that a model takes; give no others.
 
-    Raises
-    ------
-    orjson.JSONDecodeError
-        If it is not JSON.
+    Returns
+    -------
+    dict
+        What ``orjson.loads`` gives, with arrays in place of the rows.
     """
-    document = _with_arrays(raw, inputs) if all(spec.features is None for spec in inputs) else None
-    return orjson.loads(raw) if document is None else document
-
-
-def _with_arrays(raw: bytes, inputs: Sequence[Input]) -> dict[str, Any] | None:
-    """Give the document with arrays; nothing if it is not as expected, which is for others to explain."""
+    if any(spec.features is not None for spec in inputs):
+        return None
     try:
-        parsed: Any = simdjson.Parser().parse(raw)
-        keys = list(parsed.keys())
-        others = {key: _plain(parsed[key]) for key in keys if key != ROWS}
-        rows = parsed[ROWS]
-        arrays = (
-            {inputs[0].name: _array(rows, inputs[0])}
-            if len(inputs) == 1
-            else {spec.name: _array(rows[spec.name], spec) for spec in inputs}
+        return _parsed(raw, inputs)
+    except (ValueError, TypeError, KeyError, RuntimeError):
+        return None
+
+
+def _parsed(raw: bytes | bytearray, inputs: Sequence[Input]) -> dict[str, Any]:
+    """Cut the rows out, and parse them and the rest apart."""
+    one = len(inputs) == 1
+    arrays = {}
+    rest = raw
+    for spec in inputs:
+        name = ROWS if one else spec.name
+        begin = _beginning(name).search(rest)
+        if not begin:
+            raise ValueError
+        pieces = list(_pieces(rest, begin.end(), len(spec.shape)))
+        arrays[spec.name] = _joined(
+            [_array(bytes(rest[start:stop]), spec) for start, stop in pieces], spec.dtype
         )
-        names = len(rows) if len(inputs) > 1 else 1
-        # What lies flat in memory does not tell whether a list stood where a number should.
-        lists = sum(_lists(array.shape) for array in arrays.values()) + orjson.dumps(others).count(b"[")
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-        return None
-    if len(others) + 1 != len(keys) or names != len(inputs) or lists != raw.count(b"["):
-        return None
-    return {**others, ROWS: arrays if len(inputs) > 1 else arrays[inputs[0].name]}
+        rest = b"".join([rest[: begin.end()], rest[pieces[-1][1] :]])
+    document: dict[str, Any] = orjson.loads(rest)
+    if document[ROWS] != ([] if one else {key: [] for key in arrays}):
+        raise ValueError
+    document[ROWS] = next(iter(arrays.values())) if one else arrays
+    return document
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, simdjson.Array):
-        return value.as_list()
-    return value.as_dict() if isinstance(value, simdjson.Object) else value
+def _pieces(raw: bytes | bytearray, start: int, axes: int) -> Iterator[tuple[int, int]]:
+    """Cut a list of rows that begins at ``start`` into stretches of rows, without the commas between."""
+    row_end, end = _ends(axes)
+    while True:
+        long = len(raw) - start > _PIECE
+        found = (row_end if long else end).search(raw, start + _PIECE if long else start)
+        if not found:
+            raise ValueError
+        yield start, found.end() - 1
+        if found[0].endswith(b"]"):
+            return
+        start = found.end()
 
 
-def _array(rows: Any, spec: Input) -> NDArray[Any]:
-    shape = _shape(rows, spec.shape)
-    kind = _TYPES[spec.dtype]
-    return np.frombuffer(rows.as_buffer(of_type=kind), "i8" if kind == "i" else "f8").reshape(shape)
+@lru_cache(256)
+def _beginning(name: str) -> re.Pattern[bytes]:
+    """Find where the list of a field begins."""
+    return re.compile(re.escape(orjson.dumps(name)) + rb"\s*:\s*\[")
+
+
+@lru_cache(16)
+def _ends(axes: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Find where a row ends, with the mark that follows it, and where the list of them does."""
+    return re.compile(rb"\]\s*" * (axes - 1) + rb"[,\]]"), re.compile(rb"\]\s*" * (axes - 1) + rb"\]")
+
+
+def _array(rows: bytes, spec: Input) -> NDArray[Any]:
+    """Parse rows; ValueError or TypeError unless they are nothing but numbers in the shape of an input."""
+    parsed: Any = simdjson.Parser().parse(b"[%b]" % rows)
+    shape = _shape(parsed, spec.shape)
+    kind, dtype = _TYPES[spec.dtype]
+    # What lies flat in memory does not tell whether a list stood where a number should.
+    if rows.count(b"[") + 1 != _lists(shape):
+        raise ValueError
+    return np.frombuffer(parsed.as_buffer(of_type=kind), dtype).reshape(shape)
+
+
+def _joined(arrays: list[NDArray[Any]], dtype: str) -> NDArray[Any]:
+    if len(arrays) == 1:
+        return arrays[0]
+    with np.errstate(over="ignore"):
+        joined: NDArray[Any] = np.concatenate(arrays, dtype=dtype, casting="same_kind")
+    if not np.isfinite(joined).all():
+        raise ValueError
+    return joined
 
 
 def _shape(rows: Any, sizes: Sequence[Dimension]) -> list[int]:

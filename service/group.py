@@ -42,8 +42,11 @@ class Group:
         self._cohort: Cohort | None = None
         self._done = False
 
+    waiting = 1
+    """What is left to take up of it, as a turn does of a job's rows: all, in one."""
+
     @property
-    def done(self) -> bool:
+    def gone(self) -> bool:
         """Whether nobody waits for more of it."""
         return self._done or all(member.job.gone for member in self.members)
 
@@ -60,7 +63,7 @@ class Group:
     @property
     def load(self) -> int:
         """Values that the next step holds."""
-        held = sum(member.count * member.job.row_load for member in self.members if not member.job.gone)
+        held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
         return min(held, WORKING_SET)
 
     def step(self) -> list[tuple[Job, Piece]]:

@@ -36,10 +36,9 @@ class Job:
         """What jobs must agree in for their rows to run together."""
         self.kind: Hashable = (id(predictor), asked is None)
         """What decides how long a run takes for what it holds: the graph."""
-        self.row_load = predictor.row_load(inputs, asked.samples if asked else 1)
+        self.load = predictor.row_load(inputs, asked.samples if asked else 1)
         """Values that the work on one row holds."""
-        self.started = 0
-        """Rows that have been taken up so far; they are taken in their order."""
+        self._started = 0  # rows that have been taken up; they are taken in their order
         self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
         self._pieces: list[Piece] = []
         self._arrived = 0
@@ -49,11 +48,16 @@ class Job:
         """Whether nobody waits for more: answered, failed, or its client has left."""
         return self.answer.done()
 
+    @property
+    def waiting(self) -> int:
+        """Number of rows that have not been taken up."""
+        return self.rows - self._started
+
     def take(self, most: int) -> slice:
         """Take up the next rows."""
-        start = self.started
-        self.started = min(start + most, self.rows)
-        return slice(start, self.started)
+        start = self._started
+        self._started = min(start + most, self.rows)
+        return slice(start, self._started)
 
     def receive(self, piece: Piece) -> None:
         """Take a part of the answer; with the last one the answer is complete."""

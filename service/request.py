@@ -11,7 +11,7 @@ from models.manifest import Manifest
 from models.masks import MAX_SEED, Sampler
 from models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
 from service.arrays import read_npy
-from service.document import loads
+from service.document import with_arrays
 from service.errors import RequestError
 from service.settings import Settings
 from service.volume import refuse_more_than, refuse_too_large_rows
@@ -88,7 +88,7 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
 
 
 def parse(
-    raw: bytes, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
 ) -> tuple[Body, Inputs]:
     """Parse the body of a request and turn its rows into the arrays that the model takes.
 
@@ -104,11 +104,10 @@ def parse(
     InputError
         If it does not fit ``kind`` or the signature of the model.
     """
-    refuse_more_than(raw, manifest.inputs, max_rows)
-    try:
-        document = loads(raw, manifest.inputs)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"not JSON: {error}") from None
+    document = with_arrays(raw, manifest.inputs)
+    if document is None:
+        refuse_more_than(raw, manifest.inputs, max_rows)
+        document = _loads(raw)
     if options and isinstance(document, dict):
         document = {**options, **document}
     try:
@@ -122,8 +121,15 @@ def parse(
     return body, arrays
 
 
+def _loads(raw: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"not JSON: {error}") from None
+
+
 def parse_array(
-    raw: bytes, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
 ) -> tuple[Body, Inputs]:
     """Take the rows of a request from one array; see `parse`."""
     spec, *others = manifest.inputs

@@ -43,7 +43,7 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
     protocol: Any = partial(Protocol, refusals=Refusals(settings, endpoints.metrics))
     config = uvicorn.Config(

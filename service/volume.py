@@ -17,7 +17,7 @@ LARGEST_ROW = 2**27
 _ENVELOPE = 8  # marks around the rows: a request's own fields, and the names of several inputs
 
 
-def refuse_more_than(raw: bytes, inputs: Sequence[Input], max_rows: int) -> None:
+def refuse_more_than(raw: bytes | bytearray, inputs: Sequence[Input], max_rows: int) -> None:
     """Refuse a body with more lists, objects or values than ``max_rows`` rows of a model can have.
 
     An empty list takes 3 bytes of JSON and 64 of memory, so a body must not be parsed to be counted.

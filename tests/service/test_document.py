@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import orjson
@@ -7,22 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.signature import Input
-from service.document import loads
+from service.document import with_arrays
 
 PLAIN = Input(name="x", dtype="float32", shape=("rows", 2))
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 2))
 TOKENS = Input(name="tokens", dtype="int64", shape=("rows", "length"))
 
 
+def read(body: str, *inputs: Input) -> Any:
+    document = with_arrays(body.encode(), inputs)
+    assert document
+    return document["inputs"]
+
+
 def test_rows_of_numbers_become_an_array() -> None:
-    document = loads(b'{"samples": 5, "inputs": [[1, 2.5], [-3, 4e-1]], "quantiles": [0.1]}', [PLAIN])
+    raw = b'{"samples": 5, "inputs": [[1, 2.5], [-3, 4e-1]], "quantiles": [0.1]}'
+    document = with_arrays(raw, [PLAIN])
+    assert document
     np.testing.assert_array_equal(document.pop("inputs"), [[1, 2.5], [-3, 0.4]])
     assert document == {"samples": 5, "quantiles": [0.1]}
 
 
 def test_several_inputs_become_arrays() -> None:
     rows = {"tokens": [[1, 2, 3]], "image": [[[1, 2], [3, 4]]]}
-    found = loads(json.dumps({"inputs": rows}).encode(), [IMAGE, TOKENS])["inputs"]
+    found = read(json.dumps({"inputs": rows}), IMAGE, TOKENS)
     assert found.keys() == rows.keys()
     for name, array in found.items():
         np.testing.assert_array_equal(array, rows[name])
@@ -48,25 +57,51 @@ def test_several_inputs_become_arrays() -> None:
         3,
     ],
 )
-def test_other_rows_stay_as_they_are(rows: object) -> None:
-    document = {"inputs": rows, "sampler": "["}
-    assert loads(orjson.dumps(document), [PLAIN]) == document
+def test_other_rows_are_left_to_others(rows: object) -> None:
+    assert with_arrays(orjson.dumps({"inputs": rows, "sampler": "["}), [PLAIN]) is None
 
 
-@pytest.mark.parametrize("raw", [b"[1]", b"3", b'"x"', b'{"a": 1}', b'{"inputs": [[1, 2]], "inputs": [[3]]}'])
-def test_other_documents_stay_as_they_are(raw: bytes) -> None:
-    assert loads(raw, [PLAIN]) == orjson.loads(raw)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"3",
+        b'"x"',
+        b'{"a": 1}',
+        b'{"inputs": [[1, 2]], "inputs": [[3]]}',
+        b'{"a": {"inputs": [[1, 2]]}}',
+        b'{"inputs": [[NaN, 1]]}',
+        b'{"inputs": [[1e400, 1]]}',
+        b'{"inputs": [[123456789012345678901234567890, 1]]}',
+        b'{"inputs": [[1, 2]]} x',
+        b'{"inputs": [[1, 2]',
+        b'{"inputs": [[1, 2]]',
+        b'{"inputs": [[1, 2],]}',
+        b"\xff",
+    ],
+)
+def test_other_documents_are_left_to_others(raw: bytes) -> None:
+    assert with_arrays(raw, [PLAIN]) is None
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b'{"inputs": [[NaN, 1]]}', b'{"inputs": [[1, 2]]} x', b"\xff"])
-def test_what_is_not_json_is_refused(raw: bytes) -> None:
-    with pytest.raises(orjson.JSONDecodeError):
-        loads(raw, [PLAIN])
+def test_floats_are_no_integers() -> None:
+    assert with_arrays(b'{"inputs": [[1.5, 2]]}', [TOKENS]) is None
 
 
-def test_integers_that_no_array_holds_are_left() -> None:
-    assert loads(b'{"inputs": [[1.5, 2]]}', [TOKENS]) == {"inputs": [[1.5, 2]]}
-    assert loads(b'{"inputs": [[123456789012345678901234567890, 1]]}', [PLAIN])["inputs"][0][0] > 1e29
+@pytest.mark.parametrize("spec", [PLAIN, IMAGE, TOKENS, Input(name="x", dtype="float64", shape=("rows",))])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_many_rows_are_read_piece_by_piece(spec: Input, indent: int | None) -> None:
+    shape = (20_000, *(3 if isinstance(size, str) else size for size in spec.shape[1:]))
+    rows = np.random.default_rng(0).integers(-100, 100, shape)
+    body = json.dumps({"samples": 3, "inputs": rows.tolist(), "tolerance": 1}, indent=indent)
+    np.testing.assert_array_equal(read(body, spec), rows)
+
+
+@pytest.mark.parametrize(("last", "spec"), [([1, 2, 3], TOKENS), ([1, 1e39], PLAIN)])
+def test_one_row_among_many_that_does_not_fit_leaves_all_to_others(last: list[float], spec: Input) -> None:
+    assert with_arrays(json.dumps({"inputs": [[1, 2]] * 20_000 + [last]}).encode(), [spec]) is None
 
 
 @given(
@@ -75,5 +110,4 @@ def test_integers_that_no_array_holds_are_left() -> None:
     )
 )
 def test_numbers_are_read_to_the_last_bit(rows: list[list[float]]) -> None:
-    found = loads(json.dumps({"inputs": rows}).encode(), [PLAIN])["inputs"]
-    assert found.tolist() == rows
+    assert read(json.dumps({"inputs": rows}), PLAIN).tolist() == rows
