@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 
 from models import cohort, store
+from models.bundle import Bundle
 from models.cohort import estimate
 from models.predictor import Predictor
 from training.train import Train
@@ -62,7 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     figures = {}
     for kind in options.kinds or KINDS:
-        predictor, rows = trained(kind, options.rows, options.epochs)
+        bundle, rows = trained(kind, options.rows, options.epochs)
+        predictor = Predictor(bundle)
         truth = moments(predictor, rows, options.truth, seed=10**6, sampler="independent")
         figures[kind] = {
             "samplers": samplers(predictor, rows, truth, options.seeds),
@@ -76,7 +78,7 @@ def main() -> None:
         plot(figures, options.plot)
 
 
-def trained(kind: str, count: int, epochs: int) -> tuple[Predictor, dict[str, NDArray[Any]]]:
+def trained(kind: str, count: int, epochs: int) -> tuple[Bundle, dict[str, NDArray[Any]]]:
     """Train a network of a kind; give it and rows to ask about."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
         options = dict(KINDS[kind])
@@ -85,12 +87,12 @@ def trained(kind: str, count: int, epochs: int) -> tuple[Predictor, dict[str, ND
             np.savez(Path(scratch) / "digits.npz", x=digits.images.astype(np.float32), y=digits.target)
             options["data"] = Path(scratch) / "digits.npz"
         Train(name="kind", out=Path(scratch) / "store", epochs=epochs, **options).cli_cmd()
-        predictor = Predictor(store.load(store.find(Path(scratch) / "store" / "kind")))
-    shape = predictor.manifest.inputs[0]
+        bundle = store.load(store.find(Path(scratch) / "store" / "kind"))
+    shape = bundle.manifest.inputs[0]
     values = load_diabetes(scaled=False).data if "regression" in kind else load_digits().images
     chosen = np.random.default_rng(0).permutation(len(values))[:count]
     encoded = values[chosen].astype(shape.dtype)
-    return predictor, {shape.name: encoded}
+    return bundle, {shape.name: encoded}
 
 
 def passes(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: Any) -> NDArray[np.float64]:

@@ -1,25 +1,25 @@
-"""Runs a bundle with ONNX Runtime."""
+"""Runs a bundle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.bundle import PASSES, PREDICT, Bundle, BundleError
 from models.dimension import evaluate
 from models.draws import Draws
+from models.engines.engine import Engine, Precision, Type
+from models.engines.onnx_runtime import CPU, OnnxRuntime
+from models.engines.openvino import OpenVino
+from models.errors import CaveatError
 from models.manifest import Cost, Manifest, Site
 from models.masks import Sampler
 from models.signature import InputError, Inputs, sizes
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
-
-_TYPES: Final = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
-"""What ONNX Runtime calls the types of inputs."""
 
 
 class Predictor:
@@ -33,17 +33,31 @@ class Predictor:
         Threads that one run may use; 0 takes one per core.
     kept_seed
         A seed that many requests share: its draws are made once and kept.
+    precision
+        What products are computed in.
+    providers
+        ONNX Runtime's execution providers, the preferred one first; for float32.
 
     Raises
     ------
     BundleError
         If a graph can't be run, or does not take and give what the manifest says.
+    CaveatError
+        If this machine has not what the precision or a provider needs.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0, kept_seed: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 0,
+        kept_seed: int | None = None,
+        precision: Precision = "float32",
+        providers: Sequence[str] = (CPU,),
+    ) -> None:
         self.manifest: Manifest = bundle.manifest
-        self._predict = _session(bundle, PREDICT, threads)
-        self._passes = _session(bundle, PASSES, threads)
+        self.precision: Precision = precision
+        self._predict = _engine(bundle, PREDICT, threads, precision, providers)
+        self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._draws = Draws(self.manifest.sites, kept_seed)
         _check_inputs(self._predict, PREDICT, self.manifest, sites=())
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
@@ -132,16 +146,15 @@ class Predictor:
         """Run passes with draws of the caller's own; give (N, B, ...)."""
         return self._run(self._passes, inputs_and_draws)
 
-    def _run(self, session: ort.InferenceSession, feed: Inputs) -> NDArray[np.floating]:
+    def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
-            output: NDArray[np.floating] = session.run(None, dict(feed))[0]
-        except Exception as error:  # ONNX Runtime's own kinds have no base but this
+            return engine.run(feed)
+        except Exception as error:  # engines' own kinds have no base but this
             chosen = sizes(self.manifest.inputs, feed)
             if not chosen and all(spec.dtype != "int64" for spec in self.manifest.inputs):
                 raise
             got = " and ".join(f"a {name} of {size}" for name, size in chosen.items()) or "other integers"
             raise InputError("inputs", "sizes and indices that the network can run on", got) from error
-        return output
 
 
 def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -162,39 +175,36 @@ def _rows(inputs: Inputs) -> int:
     return len(next(iter(inputs.values())))
 
 
-def _session(bundle: Bundle, file: str, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Threads that wait for work shall not take the cores from those that have some, such as other workers.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights that stand apart are handed over as the bytes that were verified; no path is followed.
+def _engine(
+    bundle: Bundle, file: str, threads: int, precision: Precision, providers: Sequence[str]
+) -> Engine:
     apart = {name: content for name, content in bundle.files.items() if name not in (PREDICT, PASSES)}
-    if apart:
-        lengths = [len(content) for content in apart.values()]
-        options.add_external_initializers_from_files_in_memory(list(apart), list(apart.values()), lengths)
+    graph = bundle.files[file]
     try:
-        return ort.InferenceSession(bundle.files[file], options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own kinds have no base but this
+        if precision == "bfloat16":
+            return OpenVino(graph, apart, threads)
+        return OnnxRuntime(graph, apart, threads, providers)
+    except CaveatError:
+        raise
+    except Exception as error:  # engines' own kinds have no base but this
         reason = str(error).partition("\n")[0]
-        raise BundleError(f"{_place(bundle.manifest, file)}: ONNX Runtime can't load it: {reason}") from None
+        name = "OpenVINO" if precision == "bfloat16" else "ONNX Runtime"
+        raise BundleError(f"{_place(bundle.manifest, file)}: {name} can't load it: {reason}") from None
 
 
-def _check_inputs(
-    session: ort.InferenceSession, file: str, manifest: Manifest, sites: tuple[Site, ...]
-) -> None:
+def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Site, ...]) -> None:
     """Refuse a graph that would fail on every request."""
     place = _place(manifest, file)
-    stated = {spec.name: (_TYPES[spec.dtype], len(spec.shape)) for spec in manifest.inputs}
-    stated |= {site.name: (_TYPES["float32"], len(site.shape)) for site in sites}
-    found = {value.name: (value.type, len(value.shape)) for value in session.get_inputs()}
+    stated: dict[str, Type] = {spec.name: (spec.dtype, len(spec.shape)) for spec in manifest.inputs}
+    stated |= {site.name: ("float32", len(site.shape)) for site in sites}
+    found = engine.inputs
     for name in sorted(stated.keys() | found.keys()):
         if stated.get(name) != found.get(name):
             raise BundleError(
                 f"{place}: input {name!r} is {_words(found.get(name))}, the manifest says "
                 f"{_words(stated.get(name))}"
             )
-    (shape, *others) = [value.shape for value in session.get_outputs()]
+    (shape, *others) = engine.outputs
     if others:
         raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
     classes = manifest.classes
@@ -206,5 +216,5 @@ def _place(manifest: Manifest, file: str) -> str:
     return f"{manifest.name}/{manifest.version}/{file}"
 
 
-def _words(value: tuple[str, int] | None) -> str:
+def _words(value: Type | None) -> str:
     return "not there" if value is None else f"a {value[0]} with {value[1]} axes"

@@ -9,6 +9,7 @@ import orjson
 from models.cohort import Asked
 from models.manifest import Manifest
 from models.masks import MAX_SEED
+from models.predictor import Predictor
 from models.signature import InputError, Inputs
 from models.uncertainty import Columns
 from service import body
@@ -36,7 +37,7 @@ def read(
     return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0)
 
 
-def write(manifest: Manifest, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
+def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
     """Write an answer, as JSON, as its main array alone, or as all of its arrays.
 
     Raises
@@ -44,7 +45,10 @@ def write(manifest: Manifest, asked: Asked | None, columns: Columns, media_type:
     InputError
         If a row lies so far out that the network overflows on it: JSON has no number for that.
     """
+    manifest = predictor.manifest
     told: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
+    if predictor.precision != "float32":
+        told["precision"] = predictor.precision
     if asked is None:
         columns = _deterministic(manifest, columns)
     else:

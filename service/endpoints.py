@@ -11,7 +11,7 @@ from starlette.types import Scope
 from models.predictor import Predictor
 from models.signature import InputError
 from models.store import BUNDLED
-from service import openapi, threads
+from service import openapi, predictors
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
@@ -43,7 +43,7 @@ class Endpoints:
         store = self.settings.store or BUNDLED
         chosen = self.settings
         self._catalogue = Catalogue.load(
-            store, chosen.default_model, lambda bundle: threads.predictor(bundle, chosen)
+            store, chosen.default_model, lambda bundle: predictors.predictor(bundle, chosen)
         )
 
     def catalogue(self) -> Catalogue:
@@ -133,6 +133,7 @@ class Endpoints:
                 "versions": self.catalogue().versions(manifest.name),
                 "default": manifest.name == self.catalogue().default,
                 "digest": manifest.digest,
+                "precision": predictor.precision,
             }
         )
 

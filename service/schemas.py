@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.engines.engine import Precision
 from models.manifest import Provenance, Site
 from models.signature import Dimension, Input
 
@@ -13,6 +14,9 @@ class _Answer(BaseModel):
 
     model: str = Field(description="The model that answered.")
     version: int = Field(description="Its version.")
+    precision: Literal["bfloat16"] | None = Field(
+        None, description="What products were computed in; there unless it was float32."
+    )
 
 
 class Classes(_Answer):
@@ -94,6 +98,7 @@ class Model(BaseModel):
     )
     default: bool = Field(description="Whether /predict asks this model.")
     digest: str = Field(description="The sha256 of all that the model computes and states.")
+    precision: Precision = Field(description="What its products are computed in here.")
     task: str
     description: str
     inputs: tuple[Input, ...] = Field(description="What it takes.")

@@ -1,11 +1,13 @@
 """What can be set, as flags of ``caveat serve`` and as environment variables alike."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode, SettingsConfigDict
 
+from models.engines.engine import Precision
+from models.engines.onnx_runtime import CPU
 from models.manifest import Name
 from models.masks import MAX_SEED
 
@@ -56,3 +58,24 @@ class Settings(BaseSettings):
         description="threads that one run of a network may use; 0 shares the cores out to the workers, or"
         " takes one where runs are too short for more",
     )
+    precision: Precision = Field(
+        "float32",
+        description="what products are computed in; bfloat16 needs the extra caveat[bfloat16], and answers"
+        " name it",
+    )
+    providers: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = Field(
+        (CPU,),
+        description="execution providers of ONNX Runtime, the preferred one first, with commas between:"
+        " CUDAExecutionProvider,CPUExecutionProvider runs on a GPU, in float32",
+    )
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if self.precision != "float32" and self.providers != (CPU,):
+            raise ValueError(f"--providers is for float32; {self.precision} runs on the CPU")
+        return self

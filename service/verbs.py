@@ -90,7 +90,7 @@ class Verbs:
             columns = await _wait(job, receive, self._settings.timeout - (perf_counter() - start))
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
-                lambda: answers.write(manifest, asked, columns, wanted),
+                lambda: answers.write(predictor, asked, columns, wanted),
             )
             self._endpoints.metrics.worked(
                 manifest.name, manifest.version, job.rows, _passes_made(job, columns)

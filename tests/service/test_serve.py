@@ -1,8 +1,10 @@
 import shutil
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models import store
@@ -62,6 +64,31 @@ def test_the_bundled_model_answers_its_example_in_little_memory() -> None:
         assert service.resident() < 150e6
 
 
+def test_answers_name_a_precision_that_is_not_the_usual_and_keep_their_bits() -> None:
+    rows = np.random.default_rng(0).integers(0, 17, (12, 8, 8)).tolist()
+    with serving("--precision", "bfloat16") as service, ThreadPoolExecutor(12) as clients:
+        assert service.get("/models/digits").json()["precision"] == "bfloat16"
+        together = service.ask("/predict/uncertainty", inputs=rows).json()
+        assert together["precision"] == "bfloat16"
+        assert service.ask("/predict", inputs=rows).json()["precision"] == "bfloat16"
+        alone = clients.map(lambda row: service.ask("/predict/uncertainty", inputs=[row]).json(), rows)
+        assert [answer["mean"][0] for answer in alone] == together["mean"]
+    with serving() as service:
+        exact = service.ask("/predict/uncertainty", inputs=rows).json()
+    assert "precision" not in exact
+    assert exact["mean"] != together["mean"]
+    np.testing.assert_allclose(exact["mean"], together["mean"], atol=0.01)
+
+
+def test_a_network_that_bfloat16_would_harm_runs_in_float32(bundles: Path) -> None:
+    with serving(bundles, "--precision", "bfloat16") as service:
+        assert service.get("/models/linear").json()["precision"] == "float32"
+        assert "precision" not in service.ask("/models/linear/predict", inputs=[[1, 2, 3]]).json()
+        service.process.terminate()
+        _, told = service.process.communicate(timeout=30)
+    assert "linear 1 runs in float32: bfloat16 would change the mean of its example" in told
+
+
 def test_an_only_model_is_the_default(tmp_path: Path) -> None:
     store.add(tmp_path, linear_regression())
     with serving(tmp_path, "--default-seed", "5") as service:
@@ -75,6 +102,9 @@ def test_an_only_model_is_the_default(tmp_path: Path) -> None:
         (["--port", "65536"], "--port: Input should be less than or equal to 65535"),
         (["--max-rows", "none"], "--max-rows: Input should be a valid integer"),
         (["--default-model", "other"], "no model 'other'; there is linear or tabular"),
+        (["--precision", "int4"], "--precision: Input should be 'float32' or 'bfloat16'"),
+        (["--providers", "Tpu"], "ONNX Runtime has no Tpu here; it has"),
+        (["--providers", "Tpu", "--precision", "bfloat16"], "--providers is for float32"),
         (["--host", "256.0.0.1"], "cannot listen on 256.0.0.1 port 8000"),
     ],
 )

@@ -1,0 +1,83 @@
+"""Runs a graph with OpenVINO, in bfloat16: on the matrix units of the CPU, where it has any."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engines.engine import Type
+from models.errors import CaveatError
+from models.signature import Inputs
+
+_GRAPH: Final = "graph.onnx"
+
+_TYPES: Final = {"f32": "float32", "f64": "float64", "i64": "int64"}
+
+
+class OpenVino:
+    """A graph compiled by OpenVINO for bfloat16.
+
+    Parameters
+    ----------
+    graph, weights, threads
+        See `models.engines.onnx_runtime.OnnxRuntime`.
+
+    Raises
+    ------
+    CaveatError
+        If OpenVINO is not installed, or this CPU has no bfloat16.
+    """
+
+    def __init__(self, graph: bytes, weights: Mapping[str, bytes], threads: int) -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise CaveatError("bfloat16 needs OpenVINO: pip install 'caveat[bfloat16]'") from None
+        core = openvino.Core()
+        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            name = core.get_property("CPU", "FULL_DEVICE_NAME")
+            raise CaveatError(
+                f"this CPU ({name}) does not compute in bfloat16; leave the precision at float32"
+            )
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+        }
+        with TemporaryDirectory(
+            prefix="caveat-"
+        ) as folder:  # OpenVINO finds weights that stand apart by path
+            for name, content in {**weights, _GRAPH: graph}.items():
+                (Path(folder) / name).write_bytes(content)
+            self._compiled = core.compile_model(Path(folder) / _GRAPH, "CPU", settings)
+        self._request = self._compiled.create_infer_request()
+        self._lock = Lock()  # a request is for one thread at a time
+
+    @property
+    def inputs(self) -> dict[str, Type]:
+        """What the graph takes, by name."""
+        return {
+            port.any_name: (
+                _TYPES.get(port.element_type.get_type_name(), str(port.element_type)),
+                len(port.partial_shape),
+            )
+            for port in self._compiled.inputs
+        }
+
+    @property
+    def outputs(self) -> list[list[Any]]:
+        """Shapes of what it gives."""
+        return [
+            [size.get_length() if size.is_static else str(size) for size in port.partial_shape]
+            for port in self._compiled.outputs
+        ]
+
+    def run(self, feed: Inputs) -> NDArray[np.floating]:
+        """Run it."""
+        with self._lock:
+            output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
+            return output

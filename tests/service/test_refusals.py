@@ -1,0 +1,121 @@
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.metrics import Metrics
+from service.refusals import Refusals
+from service.settings import Settings
+from tests.service.serving import Service, serving
+
+ROUTE = "/models/linear/predict/uncertainty"
+BODY = b'{"inputs": [[1, 2, 3]]}'
+
+
+def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: here", "Content-Type: application/json", *headers]
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def unread(data: bytes) -> int | None:
+    async def ask() -> int | None:
+        return Refusals(Settings(store=None, max_bytes=100), Metrics()).unread(data)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(),
+        request("/predict"),
+        request("/predict/uncertainty?samples=5"),
+        request("/models/linear/versions/1/predict"),
+        request(ROUTE, "POST", BODY, "Connection: keep-alive", "Accept: */*"),
+        request().replace(b"Content-Length", b"CONTENT-length"),
+    ],
+)
+def test_an_ordinary_request_is_recognised(data: bytes) -> None:
+    assert unread(data) == 0
+    assert unread(data[:-5]) == 5
+    assert unread(data[: data.index(b"{")]) == len(BODY)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"POST",
+        request()[:30],
+        request() + b"P",
+        request("/models"),
+        request("/health/live"),
+        request(method="GET"),
+        request(body=b" " * 101),
+        request(ROUTE, "POST", BODY, "Transfer-Encoding: chunked"),
+        request(ROUTE, "POST", BODY, "Expect: 100-continue"),
+        request(ROUTE, "POST", BODY, "Connection: close"),
+        request(ROUTE, "POST", BODY, "Upgrade: h2c"),
+        request(ROUTE, "POST", BODY, "Content-Length: 3"),
+        request(ROUTE, "POST", BODY, "X: " + "x" * 2000),
+        request().replace(b"Content-Length: 23\r\n", b""),
+        request().replace(b"Content-Length: 23", b"Content-Length: -1"),
+        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+def test_other_requests_are_read_with_care(data: bytes) -> None:
+    assert unread(data) is None
+
+
+@contextmanager
+def full(bundles: Path) -> Iterator[tuple[Service, Future[Any]]]:
+    """Serve with a single place, which a long request takes."""
+    limits = ("--max-pending", "1", "--max-samples", "10000000", "--max-pending-passes", "1000000000")
+    with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
+        rows = [[1, 2, 3]] * 100
+        taken = clients.submit(service.ask, ROUTE, inputs=rows, samples=300_000)
+        time.sleep(0.5)  # so that it is the long one that is let in
+        assert service.ask(ROUTE, inputs=[[1, 2, 3]]).status_code == 429
+        yield service, taken
+
+
+def answer(connection: socket.socket) -> bytes:
+    data = b""
+    while b"}" not in data:
+        data += connection.recv(4096)
+    return data
+
+
+def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
+    with full(bundles) as (service, taken):
+        host, port = service.client.base_url.host, service.client.base_url.port
+        with socket.create_connection((host, port)) as connection:
+            for cut in (0, 5, request().index(b"{"), len(request())):  # in pieces or whole
+                connection.sendall(request()[:cut])
+                time.sleep(0.05)
+                connection.sendall(request()[cut:])
+                refused = answer(connection)
+                assert refused.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+                assert b"retry-after: 1\r\n" in refused.lower()
+                assert b"application/problem+json" in refused
+                assert b"1 requests are waiting already" in refused
+            assert taken.result().status_code == 200
+            connection.sendall(request())
+            assert answer(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+        metrics = service.get("/metrics").text
+        counted = re.findall(r'^caveat_requests_total{code="429",.*} (\S+)$', metrics, re.MULTILINE)
+        assert sum(map(float, counted)) >= 5
+
+
+def test_health_is_told_however_full_it_is(bundles: Path) -> None:
+    with full(bundles) as (service, taken):
+        assert service.get("/health/live").status_code == 200
+        assert not taken.done()
