@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.conformal import Sets
 from models.signature import Dimension, Input
 
 SCHEMA_VERSION: Final = 1
@@ -90,6 +91,30 @@ class Provenance(_Part):
     libraries: dict[str, str] = {}
 
 
+class Calibration(_Part):
+    """What held-out rows have taught about the model's uncertainty; their numbers are in a file of arrays.
+
+    Parameters
+    ----------
+    rows
+        How many there were.
+    samples, seed
+        The passes behind the answers on them.
+    temperature
+        What the logits of every pass are divided by, in the graph itself.
+    sets, by_class
+        How a classification's prediction sets are made (see `models.conformal`), and whether they hold the
+        truth at the asked rate in every class by itself.
+    """
+
+    rows: Annotated[int, Field(ge=2)]
+    samples: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    sets: Sets | None = None
+    by_class: bool = False
+
+
 class File(_Part):
     """A file beside the manifest."""
 
@@ -124,6 +149,7 @@ class Manifest(_Part):
     noise_variance: Annotated[float, Field(ge=0)] | None = None
     provenance: Provenance = Provenance()
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    calibration: Calibration | None = None
     example: list[Any] | dict[str, Any] | None = None
     files: dict[str, File] = {}
 
@@ -136,6 +162,8 @@ class Manifest(_Part):
                 raise ValueError(f"a classification names one class per output; outputs are {self.output}")
         elif (self.noise_variance is None) == (self.outputs == "mean"):
             raise ValueError("a regression states its noise_variance, or predicts it")
+        if self.calibration and (self.calibration.sets is None) == (self.task == "classification"):
+            raise ValueError("the calibration of a classification, and of no other, says how to make sets")
         return self
 
     @property

@@ -7,7 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models import calibration
 from models.bundle import PASSES, PREDICT, Bundle, BundleError
+from models.calibration import Calibration
 from models.dimension import evaluate
 from models.draws import Draws
 from models.engines.engine import Engine, Precision, Type
@@ -56,6 +58,7 @@ class Predictor:
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self.precision: Precision = precision
+        self.calibration: Calibration | None = _calibration(bundle)
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._draws = Draws(self.manifest.sites, kept_seed)
@@ -178,7 +181,8 @@ def _rows(inputs: Inputs) -> int:
 def _engine(
     bundle: Bundle, file: str, threads: int, precision: Precision, providers: Sequence[str]
 ) -> Engine:
-    apart = {name: content for name, content in bundle.files.items() if name not in (PREDICT, PASSES)}
+    others = (PREDICT, PASSES, calibration.FILE)
+    apart = {name: content for name, content in bundle.files.items() if name not in others}
     graph = bundle.files[file]
     try:
         if precision == "bfloat16":
@@ -190,6 +194,14 @@ def _engine(
         reason = str(error).partition("\n")[0]
         name = "OpenVINO" if precision == "bfloat16" else "ONNX Runtime"
         raise BundleError(f"{_place(bundle.manifest, file)}: {name} can't load it: {reason}") from None
+
+
+def _calibration(bundle: Bundle) -> Calibration | None:
+    try:
+        return calibration.read(bundle.manifest, bundle.files)
+    except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
+        place = _place(bundle.manifest, calibration.FILE)
+        raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None
 
 
 def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Site, ...]) -> None:

@@ -1,12 +1,16 @@
 """What is answered: from the bytes of a request to a job, and from its columns to the bytes of the answer."""
 
 import secrets
+from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from models.cohort import Asked
+from models.judgement import Judgement
 from models.manifest import Manifest
 from models.masks import MAX_SEED
 from models.predictor import Predictor
@@ -25,19 +29,23 @@ def read(
     media_type: str,
     query: bytes,
     kind: type[PredictRequest],
-    manifest: Manifest,
+    predictor: Predictor,
     max_rows: int,
-) -> tuple[Inputs, Asked | None]:
-    """Read rows, and what is asked of them: nothing for an answer without dropout."""
+) -> tuple[Inputs, Asked | None, Judgement]:
+    """Read rows, and what is asked of them: no passes for an answer without dropout."""
     take = parse_array if media_type == NPY else parse
-    asked, inputs = take(raw, options_of(query, kind), kind, manifest, max_rows)
+    asked, inputs = take(raw, options_of(query, kind), kind, predictor.manifest, max_rows)
     if not isinstance(asked, UncertaintyRequest):
-        return inputs, None
+        return inputs, None, Judgement()
+    judgement = Judgement(asked.coverage, tuple(asked.quantiles), asked.max_error, asked.error_tolerance)
+    judgement.check(predictor)
     seed = secrets.randbelow(MAX_SEED + 1) if asked.seed == "random" else asked.seed
-    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0)
+    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0), judgement
 
 
-def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
+def write(
+    predictor: Predictor, asked: Asked | None, judgement: Judgement, columns: Columns, media_type: str
+) -> bytes:
     """Write an answer, as JSON, as its main array alone, or as all of its arrays.
 
     Raises
@@ -54,9 +62,13 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     else:
         told |= {"samples": asked.samples, "seed": asked.seed}
         columns = {name: column for name, column in columns.items() if name != "passes" or asked.tolerance}
-    labels = [manifest.classes[label] for label in columns["label"]] if manifest.classes else None
-    told |= columns if labels is None else {**columns, "label": labels}
+        columns |= judgement.of(predictor, columns)
+    told |= columns
+    if manifest.classes:
+        told["label"] = [manifest.classes[label] for label in columns["label"]]
     if media_type == body.JSON:
+        if manifest.classes and "prediction_set" in columns:
+            told["prediction_set"] = _names(columns["prediction_set"], manifest.classes)
         content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # which orjson writes for what is not finite; a name may hold it, too
             _check_finite(columns)
@@ -65,6 +77,10 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     if media_type == NPY:
         return write_npy(next(columns[name] for name in _MAIN if name in columns))
     return write_npz({name: np.asarray(value) for name, value in told.items()})
+
+
+def _names(held: NDArray[np.bool_], classes: Sequence[str]) -> list[list[str]]:
+    return [list(compress(classes, row)) for row in held.tolist()]
 
 
 def _deterministic(manifest: Manifest, columns: Columns) -> Columns:

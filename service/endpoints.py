@@ -22,6 +22,8 @@ from service.request import uncertainty_request
 from service.schemas import Health, Listed, Model, Models
 from service.settings import Settings
 
+NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
+
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
 Version = Annotated[int, Path(description=PARAMETERS["version"][1])]
 
@@ -134,6 +136,7 @@ class Endpoints:
                 "default": manifest.name == self.catalogue().default,
                 "digest": manifest.digest,
                 "precision": predictor.precision,
+                "calibration_missing": None if manifest.calibration else NO_CALIBRATION,
             }
         )
 

@@ -49,6 +49,22 @@ class UncertaintyRequest(PredictRequest):
         description="Stop making passes over a row once the standard error of its mean, of its worst class,"
         " is this small. `passes` then says how many each row got; `samples` is the most.",
     )
+    coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Rate at which `prediction_set`, or `interval`, holds the truth, such as 0.9. For models"
+        " with a calibration.",
+    )
+    max_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Set `abstain` where an answer had better be withheld, so that those which are not are"
+        " wrong at most at this rate, with a confidence of 95 %. For models with a calibration.",
+    )
+    error_tolerance: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Beside `max_error`: the error from which on a value is wrong, in its units."
+    )
+    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100)] = Field(
+        [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
+    )
 
 
 Body = TypeVar("Body", bound=PredictRequest)
@@ -79,7 +95,9 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
     """
     if not query:
         return {}
-    asked = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    asked: dict[str, Any] = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    if "quantiles" in asked:
+        asked["quantiles"] = asked["quantiles"].split(",")
     try:
         read = kind.model_validate({"inputs": [], **asked}, strict=False)
     except ValidationError as error:

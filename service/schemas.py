@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.engines.engine import Precision
-from models.manifest import Provenance, Site
+from models.manifest import Calibration, Provenance, Site
 from models.signature import Dimension, Input
 
 
@@ -39,6 +39,15 @@ class _UncertainAnswer(_Answer):
         None, description="Passes that each row got; there if the request had a tolerance."
     )
 
+    percentile: list[float] | None = Field(
+        None,
+        description="Where the row's uncertainty stands among the calibration rows, from 0 to 100; there if"
+        " the model has a calibration.",
+    )
+    abstain: list[bool] | None = Field(
+        None, description="Whether to withhold the answer; there if the request had a max_error."
+    )
+
 
 class UncertainClasses(_UncertainAnswer):
     """A classifier's answer from many stochastic passes: one entry per row, entropies in nats."""
@@ -54,6 +63,9 @@ class UncertainClasses(_UncertainAnswer):
     mutual_information: list[float] = Field(
         description="What the model does not know: how much the passes disagree; the difference of the two."
     )
+    prediction_set: list[list[str]] | None = Field(
+        None, description="Classes that are possible at the coverage that was asked for."
+    )
 
 
 class UncertainValues(_UncertainAnswer):
@@ -64,6 +76,12 @@ class UncertainValues(_UncertainAnswer):
     epistemic_variance: list[float] = Field(description="What the model does not know: variance over passes.")
     aleatoric_variance: list[float] = Field(description="The target's own noise around its mean.")
     standard_error: list[float] = Field(description="Monte Carlo standard error of the mean.")
+    interval: list[tuple[float, float]] | None = Field(
+        None, description="Bounds of the value at the coverage that was asked for."
+    )
+    quantiles: list[list[float]] | None = Field(
+        None, description="Quantiles of a normal law with this mean and variance, as they were asked for."
+    )
 
 
 class Health(BaseModel):
@@ -108,5 +126,7 @@ class Model(BaseModel):
     sites: tuple[Site, ...] = Field(description="Where the network drops units.")
     noise_variance: float | None = Field(description="Variance of a regression's target around its mean.")
     metrics: dict[str, float] = Field(description="Measured on rows held out of training.")
+    calibration: Calibration | None = Field(description="What held-out rows have taught about it.")
+    calibration_missing: str | None = Field(description="Why there is no calibration.")
     provenance: Provenance
     example: list[Any] | dict[str, Any] | None = Field(description="The inputs of a request.")

@@ -78,10 +78,10 @@ class Verbs:
                 scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes
             )
             start = perf_counter()
-            inputs, asked = await self._run(
+            inputs, asked, judgement = await self._run(
                 len(raw),
                 lambda: answers.read(
-                    raw, media_type, scope["query_string"], kind, manifest, self._settings.max_rows
+                    raw, media_type, scope["query_string"], kind, predictor, self._settings.max_rows
                 ),
             )
             job = Job(predictor, inputs, asked)
@@ -90,7 +90,7 @@ class Verbs:
             columns = await _wait(job, receive, self._settings.timeout - (perf_counter() - start))
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
-                lambda: answers.write(predictor, asked, columns, wanted),
+                lambda: answers.write(predictor, asked, judgement, columns, wanted),
             )
             self._endpoints.metrics.worked(
                 manifest.name, manifest.version, job.rows, _passes_made(job, columns)

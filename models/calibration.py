@@ -1,0 +1,149 @@
+"""What held-out rows say of an answer: how sure it is beside theirs, what is possible, when to abstain."""
+
+import io
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import conformal, selection
+from models.manifest import Calibration as Facts
+from models.manifest import Manifest
+from models.signature import InputError
+from models.uncertainty import Columns
+
+FILE: Final = "calibration.npz"
+
+TRUTH: Final = "truth"
+"""The array of the rows' truths: indices of classes, or values."""
+
+MAIN: Final = {"classification": "predictive_entropy", "regression": "variance"}
+"""The uncertainty by which rows are compared, of each task."""
+
+_KEPT_ANSWERS: Final = 256
+
+
+class Calibration:
+    """The calibration rows of a model: their truths, and how it answered them.
+
+    Parameters
+    ----------
+    manifest
+        Of the model; it has a calibration.
+    arrays
+        `TRUTH`, and the columns of the answers to n rows.
+    """
+
+    def __init__(self, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:
+        assert manifest.calibration is not None
+        self.facts: Facts = manifest.calibration
+        self._task = manifest.task
+        self._classes = manifest.classes
+        self._truth = arrays[TRUTH]
+        self._uncertainty = arrays[MAIN[self._task]].astype(np.float64)
+        self._ascending = np.sort(self._uncertainty)
+        if self._task == "classification":
+            every = conformal.scores(arrays["mean"], self._sets)
+            scores = np.take_along_axis(every, self._truth[:, None], axis=1)[:, 0]
+            self._errors = (arrays["label"] != self._truth).astype(np.float64)
+        else:
+            self._errors = np.abs(self._truth - arrays["mean"])
+            with np.errstate(divide="ignore"):
+                scores = self._errors / np.sqrt(arrays["variance"])
+        groups = range(len(self._classes)) if self.facts.by_class and self._classes else [None]
+        self._scores = [np.sort(scores if k is None else scores[self._truth == k]) for k in groups]
+        self._threshold = lru_cache(_KEPT_ANSWERS)(self._find_threshold)
+
+    @property
+    def _sets(self) -> conformal.Sets:
+        return self.facts.sets or "lac"
+
+    @property
+    def highest_coverage(self) -> float:
+        """The highest coverage that the calibration rows can support."""
+        return conformal.highest_coverage(min(map(len, self._scores)))
+
+    def percentile(self, columns: Columns) -> NDArray[np.float64]:
+        """Tell where rows stand among those of the calibration, shape (B,).
+
+        From 0, more certain than all, to 100; uniform for rows that are exchangeable with them.
+        """
+        values = columns[MAIN[self._task]].astype(np.float64)
+        below = np.searchsorted(self._ascending, values, side="left")
+        ties = np.searchsorted(self._ascending, values, side="right") - below
+        return 100 * (below + (ties + 1) / 2) / (len(self._ascending) + 1)
+
+    def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
+        """Give a lower and an upper bound of the value of each row, shape (B, 2)."""
+        (score,) = self._quantiles(coverage)
+        reach = score * np.sqrt(columns["variance"])
+        return np.stack([columns["mean"] - reach, columns["mean"] + reach], axis=-1)
+
+    def prediction_set(self, columns: Columns, coverage: float) -> NDArray[np.bool_]:
+        """Tell which classes are possible, shape (B, C); none, where no class conforms."""
+        held: NDArray[np.bool_] = conformal.scores(columns["mean"], self._sets) <= self._quantiles(coverage)
+        return held
+
+    def abstain(self, columns: Columns, max_error: float, error_tolerance: float | None) -> NDArray[np.bool_]:
+        """Tell which answers to withhold so that those given are wrong at most at a rate, shape (B,)."""
+        values = columns[MAIN[self._task]].astype(np.float64)
+        withheld: NDArray[np.bool_] = values > self._threshold(max_error, error_tolerance)
+        return withheld
+
+    def check(self, coverage: float | None, max_error: float | None, error_tolerance: float | None) -> None:
+        """Refuse what the calibration rows can't support.
+
+        Raises
+        ------
+        InputError
+            Saying what they can.
+        """
+        if coverage is not None and coverage > self.highest_coverage + 1e-12:
+            rows = min(map(len, self._scores))
+            raise InputError(
+                "coverage",
+                f"at most {self.highest_coverage:.6g}, which {rows} calibration rows support",
+                str(coverage),
+            )
+        if max_error is not None:
+            self._threshold(max_error, error_tolerance)
+
+    def _quantiles(self, coverage: float) -> list[float]:
+        return [conformal.quantile(scores, coverage) for scores in self._scores]
+
+    def _find_threshold(self, max_error: float, error_tolerance: float | None) -> float:
+        wrong = self._errors > (0 if error_tolerance is None else error_tolerance)
+        found = selection.threshold(self._uncertainty, wrong, max_error)
+        if found is None:
+            lowest = selection.lowest_error(self._uncertainty, wrong)
+            raise InputError(
+                "max_error",
+                f"at least {lowest:.3g}, the lowest rate that withholding answers keeps with a confidence of "
+                f"{selection.CONFIDENCE:.0%} on {len(wrong)} calibration rows",
+                str(max_error),
+            )
+        return found
+
+
+def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:
+    """Read the calibration of a bundle, if it has one.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If the file of its arrays is not there, or not sound.
+    """
+    if manifest.calibration is None:
+        return None
+    with np.load(io.BytesIO(files[FILE]), allow_pickle=False) as arrays:
+        return Calibration(manifest, dict(arrays))
+
+
+def write(truth: NDArray[Any], columns: Columns) -> bytes:
+    """Write the arrays of calibration rows."""
+    buffer = io.BytesIO()
+    kept = {name: column for name, column in columns.items() if name != "passes"}
+    np.savez_compressed(buffer, allow_pickle=False, **{TRUTH: truth, **kept})
+    return buffer.getvalue()

@@ -1,0 +1,108 @@
+"""What a client asks of an answer beyond its numbers, and what it is told."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Calibration
+from models.predictor import Predictor
+from models.signature import InputError
+from models.uncertainty import Columns
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is asked for.
+
+    Parameters
+    ----------
+    coverage
+        Rate at which prediction sets or intervals shall hold the truth.
+    quantiles
+        Probabilities whose quantiles of the predictive distribution are asked for.
+    max_error
+        Highest rate of wrong answers among those that are not withheld.
+    error_tolerance
+        Error from which on a value is wrong, in the target's units.
+    """
+
+    coverage: float | None = None
+    quantiles: tuple[float, ...] = ()
+    max_error: float | None = None
+    error_tolerance: float | None = None
+
+    def check(self, predictor: Predictor) -> None:
+        """Refuse what the model can't tell.
+
+        Raises
+        ------
+        InputError
+            Naming the field, and what the model can tell.
+        """
+        values = predictor.manifest.task == "regression"
+        if self.quantiles and not values:
+            raise InputError(
+                "quantiles", "none: they are of values, and this model answers with classes", "some"
+            )
+        if self.error_tolerance is not None and self.max_error is None:
+            raise InputError("max_error", "a rate, beside an error_tolerance", "nothing")
+        if self.max_error is not None and values != (self.error_tolerance is not None):
+            expected = (
+                "the error from which on a value is wrong" if values else "none: a class is right or wrong"
+            )
+            raise InputError("error_tolerance", expected, "nothing" if values else str(self.error_tolerance))
+        if self.coverage is None and self.max_error is None:
+            return
+        if predictor.calibration is None:
+            field = "max_error" if self.coverage is None else "coverage"
+            raise InputError(
+                field,
+                "none: this model has no calibration, see GET /models; `caveat calibrate` makes one",
+                "one",
+            )
+        predictor.calibration.check(self.coverage, self.max_error, self.error_tolerance)
+
+    def of(self, predictor: Predictor, columns: Columns) -> Columns:
+        """Tell what is asked for, and where rows stand among those of the calibration.
+
+        Returns
+        -------
+        Columns
+            ``percentile`` (B,) if the model has a calibration; where asked for, ``interval`` (B, 2) or
+            ``prediction_set`` (B, C), ``quantiles`` (B, Q), ``abstain`` (B,).
+        """
+        found: dict[str, NDArray[np.generic]] = {}
+        if self.quantiles:
+            found["quantiles"] = normal_quantiles(columns["mean"], columns["variance"], self.quantiles)
+        calibration = predictor.calibration
+        if calibration is not None:
+            found["percentile"] = calibration.percentile(columns)
+            found |= self._guaranteed(calibration, columns)
+        return found
+
+    def _guaranteed(self, calibration: Calibration, columns: Columns) -> dict[str, NDArray[np.generic]]:
+        found: dict[str, NDArray[np.generic]] = {}
+        if self.coverage is not None and "label" in columns:
+            found["prediction_set"] = calibration.prediction_set(columns, self.coverage)
+        elif self.coverage is not None:
+            found["interval"] = calibration.interval(columns, self.coverage)
+        if self.max_error is not None:
+            found["abstain"] = calibration.abstain(columns, self.max_error, self.error_tolerance)
+        return found
+
+
+def normal_quantiles(
+    mean: NDArray[np.float64], variance: NDArray[np.float64], probabilities: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Give the quantiles of normal laws, shape (B, Q).
+
+    The passes' mixture is taken for the normal law of its mean and variance, so that no pass need be kept.
+
+    >>> normal_quantiles(np.array([10.0]), np.array([4.0]), (0.5, 0.975)).round(2)
+    array([[10.  , 13.92]])
+    """
+    units = np.array([NormalDist().inv_cdf(probability) for probability in probabilities])
+    quantiles: NDArray[np.float64] = mean[:, None] + np.sqrt(variance)[:, None] * units
+    return quantiles

@@ -1,0 +1,74 @@
+"""When to withhold an answer, so that those that are given are wrong at most at a rate that is asked for."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE: Final = 0.95
+
+_STEP: Final = 0.025
+"""Part of the calibration rows by which the threshold is loosened in each test."""
+
+
+def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: float) -> float | None:
+    """Find up to which uncertainty to answer.
+
+    Thresholds are tested from the strictest on, each on the rows that it would answer, and the first that
+    fails ends it. All that passed hold at once with the confidence of one test, without a correction for
+    their number (fixed-sequence testing; Angelopoulos et al., "Learn then test: calibrating predictive
+    algorithms to achieve risk control", 2022, sec. 2.3). Each test is exact: the number of wrong answers
+    among those given is binomial (Geifman & El-Yaniv, "Selective classification for deep neural networks",
+    2017). The strictest threshold answers half of the rows, or as many as it takes to pass without an error.
+
+    Parameters
+    ----------
+    uncertainty, wrong
+        Of n calibration rows, shape (n,).
+    max_error
+        Rate of wrong answers among those given that the threshold keeps below with a confidence of
+        `CONFIDENCE` over the choice of calibration rows; between 0 and 1.
+
+    Returns
+    -------
+    float or None
+        None where no threshold passes.
+    """
+    order = np.argsort(uncertainty, kind="stable")
+    ascending, errors = uncertainty[order], np.cumsum(wrong[order])
+    rows = len(order)
+    first = max(_least_rows(max_error), math.ceil(rows / 2))
+    found = None
+    for count in range(first, rows + 1, max(1, round(_STEP * rows))):
+        answered = int(np.searchsorted(ascending, ascending[count - 1], side="right"))  # ties go together
+        if binomial_cdf(int(errors[answered - 1]), answered, max_error) > 1 - CONFIDENCE:
+            break
+        found = float(ascending[count - 1])
+    return found
+
+
+def lowest_error(uncertainty: NDArray[Any], wrong: NDArray[np.bool_]) -> float:
+    """Tell the lowest rate, to three digits, that some threshold keeps; 1 if none does."""
+    low, high = 0.0, 1.0
+    while high - low > 0.0005:
+        middle = (low + high) / 2
+        low, high = (low, middle) if threshold(uncertainty, wrong, middle) is not None else (middle, high)
+    return math.ceil(high * 1000) / 1000
+
+
+def binomial_cdf(successes: int, trials: int, rate: float) -> float:
+    """Give the probability of at most so many successes.
+
+    >>> round(binomial_cdf(1, 3, 0.5), 6)
+    0.5
+    """
+    counts = np.arange(successes)
+    steps = np.log((trials - counts) / (counts + 1)) + math.log(rate) - math.log1p(-rate)
+    logs = np.concatenate([[0.0], np.cumsum(steps)]) + trials * math.log1p(-rate)
+    return float(min(1.0, np.exp(logs).sum()))
+
+
+def _least_rows(max_error: float) -> int:
+    """Count the rows that pass the test if none of them is wrong."""
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-max_error))
