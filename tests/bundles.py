@@ -8,8 +8,11 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
+from models import calibration
 from models.bundle import PASSES, PREDICT, Bundle, pack
-from models.manifest import Cost, Manifest, Site
+from models.cohort import estimate
+from models.manifest import Calibration, Cost, Manifest, Site
+from models.predictor import Predictor
 from models.signature import Feature, Input
 
 
@@ -113,3 +116,27 @@ def _graph(
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
+
+
+def drawn(manifest: Manifest, rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draw rows for one of these models, and truths that are its answers but for noise."""
+    random = np.random.default_rng(seed)
+    (spec,) = manifest.inputs
+    x = random.uniform(-2, 2, (rows, 3)).astype(np.float32)
+    if manifest.classes is None:
+        return {spec.name: x}, x @ np.array([1.0, -2.0, 3.0]) + 0.5 + random.normal(0, 3, rows)
+    x[:, 0] = random.uniform(0, 100, rows)
+    x[:, 1] = x[:, 1] > 0
+    score = 0.04 * x[:, 0] - 2 * x[:, 1] + x[:, 2]
+    return {spec.name: x}, (random.random(rows) > 1 / (1 + np.exp(-score))).astype(np.int64)
+
+
+def calibrated(bundle: Bundle, rows: int = 199, seed: int = 1) -> Bundle:
+    """Give a bundle the calibration that some rows make, without fitting anything."""
+    inputs, truth = drawn(bundle.manifest, rows, seed)
+    facts = Calibration(
+        rows=rows, samples=100, seed=0, sets=None if bundle.manifest.classes is None else "lac"
+    )
+    content = calibration.write(truth, estimate(Predictor(bundle), inputs, 100, 0))
+    manifest = bundle.manifest.model_copy(update={"calibration": facts})
+    return pack(manifest, {**bundle.files, calibration.FILE: content})

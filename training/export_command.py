@@ -15,16 +15,16 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from torch import Tensor, nn
 
-from models.bundle import Bundle, pack
+from models.bundle import pack
 from models.command import Command
-from models.manifest import Manifest, Name
+from models.manifest import Name
 from models.predictor import Predictor
-from models.signature import Inputs
 from models.store import add
+from training.calibrate import calibrate
 from training.evaluate import evaluate
 from training.export import ExportError, export
 from training.export.served import Outputs
-from training.noise import fit_noise
+from training.held_out import read_held_out
 from training.report import report
 
 _SAMPLES = 100
@@ -76,7 +76,7 @@ class Export(Command):
     target: str | None = Field(None, description="what a regression predicts, with its unit")
     calibration: Path | None = Field(
         None,
-        description=".npz of held-out rows, arrays as in the example and y, to measure metrics and noise on",
+        description="held-out rows to calibrate on and to measure, as for caveat calibrate",
     )
     description: str = Field("", description="a sentence on the model, for those who ask it")
     out: Path = Field(Path("store"), description="store to write the bundle into")
@@ -106,7 +106,10 @@ class Export(Command):
             description=self.description,
         )
         if self.calibration is not None:
-            bundle = _measured(bundle, _arrays(self.calibration))
+            inputs, y = read_held_out(self.calibration, bundle.manifest)
+            bundle = calibrate(bundle, inputs, y)
+            metrics = evaluate(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
+            bundle = pack(bundle.manifest.model_copy(update={"metrics": metrics}), bundle.files)
         folder = add(self.out, bundle)
         print(report(folder, bundle))
         for site in bundle.manifest.sites:
@@ -233,38 +236,3 @@ def _rates(options: tuple[str, ...], mark: str, example: str) -> dict[str, float
         except ValueError:
             raise ExportError(f"{option!r}: expected a name and a rate, such as {example}") from None
     return rates
-
-
-def _measured(bundle: Bundle, rows: NDArray[Any] | dict[str, NDArray[Any]]) -> Bundle:
-    """State the metrics on held-out rows, and the noise of a regression that does not predict it."""
-    if not isinstance(rows, dict) or "y" not in rows:
-        raise ExportError("--calibration: expected a .npz with the arrays of the example and y")
-    y = rows.pop("y")
-    manifest = bundle.manifest
-    inputs = _inputs(manifest, rows)
-    if manifest.classes is not None and y.dtype.kind not in "iu":
-        y = _indices(manifest.classes, y)
-    if manifest.outputs == "mean":
-        noise = fit_noise(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
-        bundle = pack(manifest.model_copy(update={"noise_variance": noise}), bundle.files)
-    metrics = evaluate(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
-    return pack(bundle.manifest.model_copy(update={"metrics": metrics}), bundle.files)
-
-
-def _inputs(manifest: Manifest, rows: Mapping[str, NDArray[Any]]) -> Inputs:
-    names = [spec.name for spec in manifest.inputs]
-    if set(rows) != set(names):
-        raise ExportError(
-            f"--calibration: has the arrays {', '.join(rows)} and y; expected {', '.join(names)} and y"
-        )
-    return {spec.name: spec.encode(rows[spec.name].tolist(), spec.name) for spec in manifest.inputs}
-
-
-def _indices(classes: tuple[str, ...], y: NDArray[Any]) -> NDArray[np.int64]:
-    codes = {name: code for code, name in enumerate(classes)}
-    unknown = sorted({str(value) for value in y} - codes.keys())
-    if unknown:
-        raise ExportError(
-            f"--calibration: y holds {', '.join(unknown[:3])}; the classes are {', '.join(classes)}"
-        )
-    return np.array([codes[str(value)] for value in y])

@@ -13,9 +13,20 @@ def report(folder: Path, bundle: Bundle) -> str:
             f"bundle  {folder}",
             f"digest  {bundle.manifest.digest}",
             "",
+            *_calibrated(bundle),
             *(["on held-out rows:", *metrics, ""] if metrics else []),
             "next:",
             f"  caveat inspect {folder}",
             f"  caveat serve {folder.parent.parent}",
         ]
     )
+
+
+def _calibrated(bundle: Bundle) -> list[str]:
+    facts = bundle.manifest.calibration
+    if facts is None:
+        return []
+    noise = bundle.manifest.noise_variance
+    fitted = "" if facts.temperature is None else f", temperature {facts.temperature:.3g}"
+    fitted += "" if noise is None else f", noise variance {noise:.4g}"
+    return [f"calibrated on {facts.rows} rows{fitted}", ""]

@@ -19,6 +19,7 @@ from models.predictor import Predictor
 from models.signature import Input
 from models.store import add, prepare
 from training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
+from training.calibrate.noise import fit_noise
 from training.data.bundled import BUNDLED
 from training.data.dataset import Dataset, Part, Split, Task, split
 from training.data.errors import DataError
@@ -27,7 +28,6 @@ from training.evaluate import evaluate
 from training.example import example, typical
 from training.export import export
 from training.fit import Recipe, fit, seeded
-from training.noise import fit_noise
 from training.objective import objective
 from training.preprocess import preprocess
 from training.report import report

@@ -164,9 +164,9 @@ def test_preprocessing_is_inside_the_graphs(run: Callable[..., int], tmp_path: P
         (
             [],
             {"calibration": "example.npz"},
-            "--calibration: expected a .npz with the arrays of the example and y",
+            "example.npz: has the arrays tokens; expected tokens and y",
         ),
-        ([], {"calibration": "held_out.npz"}, "--calibration: y holds bad, ok; the classes are 0, 1"),
+        ([], {"calibration": "held_out.npz"}, "held_out.npz: y holds bad, ok; the classes are 0, 1"),
         ([], {"outputs": "mean"}, "--outputs mean is not what a classification answers with"),
         ([], {"outputs": "probabilities"}, "the outputs are not probabilities"),
     ],

@@ -35,7 +35,7 @@ def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
         If the file can't be read, the target is no column of it, or a column has missing or infinite
         values or holds something else.
     """
-    frame = _read(path)
+    frame = read_frame(path)
     listed = ", ".join(frame.columns)
     if target is None:
         raise DataError(f"{path}: say which column to predict with --target; it has {listed}")
@@ -45,7 +45,7 @@ def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
         raise DataError(f"{path}: no rows below the names of the columns")
     if frame.width == 1:
         raise DataError(f"{path}: {target!r} is the only column; there is nothing to predict it from")
-    columns = {column.name: _values(column, path) for column in frame}
+    columns = {column.name: values_of(column, path) for column in frame}
     y, classes = encode_target(columns.pop(target), task, f"{path}: column {target!r}")
     encoded = [_encode(name, values, path) for name, values in columns.items()]
     return Dataset(
@@ -63,7 +63,8 @@ def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
     )
 
 
-def _read(path: Path) -> pl.DataFrame:
+def read_frame(path: Path) -> pl.DataFrame:
+    """Read a CSV or Parquet file; DataError if it can't be."""
     try:
         if path.suffix.lower() == ".parquet":
             return pl.read_parquet(path)
@@ -90,7 +91,7 @@ def _unpadded(column: pl.Series) -> pl.Series:
     return column if numbers.null_count() else numbers
 
 
-def _values(column: pl.Series, path: Path) -> NDArray[Any]:
+def values_of(column: pl.Series, path: Path) -> NDArray[Any]:
     """Take a column's values as numbers, booleans or text, and refuse what is missing."""
     where = f"{path}: column {column.name!r}"
     if not column.name.strip():

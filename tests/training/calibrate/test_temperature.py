@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from models.predictor import Predictor
 from models.temperature import tempered
 from tests.bundles import tabular
-from training.temperature import HIGHEST, LOWEST, fit_temperature, most_likely_temperature
+from training.calibrate.temperature import HIGHEST, LOWEST, fit_temperature, most_likely_temperature
 
 
 def drawn(probabilities: NDArray[np.float64], seed: int = 0) -> NDArray[np.intp]:

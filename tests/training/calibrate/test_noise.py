@@ -4,7 +4,7 @@ from numpy.typing import ArrayLike
 
 from models.predictor import Predictor
 from tests.bundles import linear_regression
-from training.noise import fit_noise, most_likely_noise
+from training.calibrate.noise import fit_noise, most_likely_noise
 
 
 def noise(residual: ArrayLike, epistemic_variance: ArrayLike) -> float:

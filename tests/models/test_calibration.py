@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from models import calibration
+from models.bundle import Bundle, BundleError, pack
+from models.cohort import estimate
+from models.judgement import Judgement
+from models.predictor import Predictor
+from models.signature import InputError
+from tests.bundles import calibrated, drawn, linear_regression, tabular
+
+LINEAR = calibrated(linear_regression(noise_variance=4.0), rows=199)
+TABULAR = calibrated(tabular(), rows=400)
+
+
+def answers(predictor: Predictor, rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draw fresh rows with their truths, and answer them."""
+    inputs, truth = drawn(predictor.manifest, rows, seed)
+    return dict(estimate(predictor, inputs, 100, 0)), truth
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95, 0.99])
+def test_intervals_hold_the_truth_at_the_rate_that_is_asked_for(coverage: float) -> None:
+    predictor = Predictor(LINEAR)
+    columns, truth = answers(predictor, 2000, seed=7)
+    assert predictor.calibration
+    low, high = predictor.calibration.interval(columns, coverage).T
+    held = int(((low <= truth) & (truth <= high)).sum())
+    k = int(np.ceil(200 * coverage - 1e-9))
+    law = stats.betabinom(2000, k, 200 - k)
+    assert law.ppf(1e-4) <= held <= law.ppf(1 - 1e-4)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
+def test_sets_hold_the_truth_at_the_rate_that_is_asked_for(coverage: float) -> None:
+    predictor = Predictor(TABULAR)
+    columns, truth = answers(predictor, 2000, seed=7)
+    assert predictor.calibration
+    held = predictor.calibration.prediction_set(columns, coverage)
+    k = int(np.ceil(401 * coverage - 1e-9))
+    law = stats.betabinom(2000, k, 401 - k)
+    found = int(held[np.arange(2000), truth].sum())
+    assert law.ppf(1e-4) <= found <= law.ppf(1 - 1e-4)
+
+
+@pytest.mark.parametrize("bundle", [LINEAR, TABULAR])
+def test_percentiles_of_fresh_rows_are_uniform(bundle: Bundle) -> None:
+    predictor = Predictor(bundle)
+    columns, _ = answers(predictor, 2000, seed=8)
+    assert predictor.calibration
+    found = predictor.calibration.percentile(columns)
+    assert 0 < found.min() < found.max() < 100
+    # The calibration rows are a sample, too: two samples are compared.
+    uniform = np.arange(1, predictor.calibration.facts.rows + 1) / (predictor.calibration.facts.rows + 1)
+    assert stats.ks_2samp(found / 100, uniform).pvalue > 1e-4
+
+
+def test_what_is_withheld_is_the_most_uncertain() -> None:
+    predictor = Predictor(TABULAR)
+    columns, truth = answers(predictor, 2000, seed=9)
+    assert predictor.calibration
+    withheld = predictor.calibration.abstain(columns, 0.3, None)
+    assert 0 < withheld.mean() < 1
+    uncertainty = columns["predictive_entropy"]
+    assert uncertainty[~withheld].max() <= uncertainty[withheld].min()
+    assert (columns["label"] != truth)[~withheld].mean() < 0.33
+
+
+@pytest.mark.parametrize(
+    ("judgement", "message"),
+    [
+        (
+            Judgement(coverage=0.999),
+            "coverage: expected at most 0.997506, which 400 calibration rows support",
+        ),
+        (Judgement(max_error=0.0001), "max_error: expected at least 0"),
+        (Judgement(quantiles=(0.5,)), "quantiles: expected none"),
+        (Judgement(max_error=0.4, error_tolerance=1.0), "error_tolerance: expected none"),
+        (Judgement(error_tolerance=1.0), "max_error: expected a rate"),
+    ],
+)
+def test_what_the_rows_do_not_support_is_refused_with_what_they_do(
+    judgement: Judgement, message: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        judgement.check(Predictor(TABULAR))
+    assert str(refused.value).startswith(message)
+
+
+def test_a_value_is_wrong_from_a_tolerance_on() -> None:
+    predictor = Predictor(LINEAR)
+    with pytest.raises(InputError, match="error_tolerance: expected the error from which on"):
+        Judgement(max_error=0.1).check(predictor)
+    Judgement(max_error=0.1, error_tolerance=100.0).check(predictor)
+
+
+def test_without_calibration_nothing_is_guaranteed() -> None:
+    bare = Predictor(linear_regression())
+    for judgement in (Judgement(coverage=0.9), Judgement(max_error=0.1, error_tolerance=1.0)):
+        with pytest.raises(InputError, match="this model has no calibration"):
+            judgement.check(bare)
+    columns, _ = answers(bare, 3, seed=0)
+    assert not Judgement().of(bare, columns)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", calibration.write(np.zeros(3), {})])
+def test_arrays_that_are_none_are_refused(content: bytes) -> None:
+    broken = pack(LINEAR.manifest, {**LINEAR.files, calibration.FILE: content})
+    with pytest.raises(BundleError, match=r"linear/1/calibration.npz: not the arrays of a calibration"):
+        Predictor(broken)

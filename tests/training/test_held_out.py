@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bundles import drawn, linear_regression, tabular
+from training.data.errors import DataError
+from training.held_out import read_held_out
+
+TABLE = tabular().manifest
+ARRAYS = linear_regression().manifest
+
+
+def test_arrays_are_read(tmp_path: Path) -> None:
+    inputs, truth = drawn(ARRAYS, 5, 0)
+    np.savez(tmp_path / "rows.npz", x=inputs["x"], y=truth)
+    found, y = read_held_out(tmp_path / "rows.npz", ARRAYS)
+    np.testing.assert_array_equal(found["x"], inputs["x"])
+    np.testing.assert_array_equal(y, truth)
+
+
+@pytest.mark.parametrize("y", [[0, 1, 1], ["no", "yes", "yes"]])
+def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[object]) -> None:
+    np.savez(tmp_path / "rows.npz", x=np.zeros((3, 3)), y=y)
+    manifest = TABLE.model_copy(update={"inputs": ARRAYS.inputs})
+    assert read_held_out(tmp_path / "rows.npz", manifest)[1].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((3, 3))}, "has the arrays x; expected x and y"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "expected numbers of shape"),
+        ({"x": np.zeros((3, 3)), "y": np.zeros(2)}, r"y has shape \(2,\); expected one truth for each of 3"),
+        ({"x": np.zeros((3, 3)), "y": np.array(["a"] * 3)}, "holds text; a regression needs numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "rows.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=message):
+        read_held_out(tmp_path / "rows.npz", ARRAYS)
+
+
+def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
+    names = [feature.name for feature in TABLE.inputs[0].features or ()]
+    categories = next(each.categories for each in TABLE.inputs[0].features or () if each.categories)
+    values = dict.fromkeys(names, "1") | {names[1]: categories[0]}
+    manifest = TABLE.model_copy(update={"target": "bought"})
+    lines = [",".join(["extra", *values, "bought"]), ",".join(["9", *values.values(), "yes"])]
+    (tmp_path / "rows.csv").write_text("\n".join(lines * 1 + [lines[1].replace("yes", "no")]))
+    inputs, y = read_held_out(tmp_path / "rows.csv", manifest)
+    assert inputs["x"].tolist() == [[1, 0, 1]] * 2
+    assert y.tolist() == [1, 0]
+    (tmp_path / "short.csv").write_text("age,bought\n1,yes\n")
+    with pytest.raises(DataError, match="no column"):
+        read_held_out(tmp_path / "short.csv", manifest)
+    with pytest.raises(DataError, match=r"this model takes arrays; expected \.npz"):
+        read_held_out(tmp_path / "rows.csv", ARRAYS)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_held_out(tmp_path / "none.npz", ARRAYS)
+    (tmp_path / "rows.txt").write_text("x")
+    with pytest.raises(DataError, match=r"unknown type '\.txt'; expected \.npz, \.csv or \.parquet"):
+        read_held_out(tmp_path / "rows.txt", ARRAYS)
+    (tmp_path / "broken.npz").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match=r"expected \.npz with arrays"):
+        read_held_out(tmp_path / "broken.npz", ARRAYS)

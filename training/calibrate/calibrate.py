@@ -1,0 +1,91 @@
+"""Calibrates a bundle."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import calibration
+from models.bundle import PASSES, Bundle, pack
+from models.cohort import estimate
+from models.conformal import Sets
+from models.errors import CaveatError
+from models.manifest import Calibration
+from models.predictor import Predictor
+from models.signature import Inputs
+from training.calibrate.noise import fit_noise
+from training.calibrate.temperature import fit_temperature
+from training.calibrate.tempered import tempered
+
+LEAST_ROWS = 20
+
+
+def calibrate(
+    bundle: Bundle,
+    inputs: Inputs,
+    y: NDArray[Any],
+    samples: int = 100,
+    seed: int = 0,
+    sets: Sets = "lac",
+    by_class: bool = False,
+) -> Bundle:
+    """Calibrate a bundle on rows held out from its training, through the predictor that will serve.
+
+    Fits the temperature of a classification, or the noise of a regression that does not predict it, and
+    keeps the truths of the rows and the answers to them, by which other answers are judged.
+
+    Parameters
+    ----------
+    inputs, y
+        Raw rows, and their truths: indices of classes, or values.
+    samples, seed
+        The passes behind every answer.
+    sets, by_class
+        See `models.manifest.Calibration`.
+
+    Raises
+    ------
+    CaveatError
+        If there are too few rows, or the network's answers are not finite.
+    """
+    manifest = bundle.manifest
+    if len(y) < LEAST_ROWS:
+        raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
+    temperature = None
+    if manifest.classes is not None:
+        _refuse_missing(manifest.classes, y, by_class)
+        temperature = fit_temperature(Predictor(bundle), inputs, y, samples, seed)
+        files = {**bundle.files, PASSES: tempered(bundle.files[PASSES], temperature)}
+        if manifest.calibration is not None and manifest.calibration.temperature is not None:
+            temperature *= manifest.calibration.temperature
+    else:
+        files = dict(bundle.files)
+        if manifest.outputs == "mean":
+            noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
+            manifest = manifest.model_copy(update={"noise_variance": noise})
+    files.pop(calibration.FILE, None)
+    bare = pack(manifest.model_copy(update={"calibration": None}), files)
+    answers = estimate(Predictor(bare), inputs, samples, seed)
+    for name, column in answers.items():
+        if not np.isfinite(column).all():
+            raise CaveatError(f"the {name} is not finite on the rows to calibrate on")
+    facts = Calibration(
+        rows=len(y),
+        samples=samples,
+        seed=seed,
+        temperature=temperature,
+        sets=None if manifest.classes is None else sets,
+        by_class=by_class and manifest.classes is not None,
+    )
+    return pack(
+        bare.manifest.model_copy(update={"calibration": facts}),
+        {**files, calibration.FILE: calibration.write(y, answers)},
+    )
+
+
+def _refuse_missing(classes: tuple[str, ...], y: NDArray[Any], by_class: bool) -> None:
+    missing = [name for code, name in enumerate(classes) if not (y == code).any()]
+    if by_class and missing:
+        raise CaveatError(
+            f"no row of the class {missing[0]!r} to calibrate on; sets by class need some of each"
+        )

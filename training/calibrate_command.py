@@ -1,0 +1,44 @@
+"""The command ``caveat calibrate``: from a bundle and held-out rows to a version that judges its answers."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from models import store
+from models.command import Command
+from models.conformal import Sets
+from training.calibrate import calibrate
+from training.held_out import read_held_out
+from training.report import report
+
+
+class Calibrate(Command):
+    """Calibrate a model on rows held out from its training, and write it as a new version.
+
+    Fits the temperature of a classification, or the noise of a regression, and keeps the rows' truths and
+    the answers to them, so that the service can tell intervals, prediction sets, percentiles and when to
+    abstain. Rows that the model was trained on would make it promise too much.
+    """
+
+    bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
+    data: Path = Field(
+        description="held-out rows: .npz with an array for each input (or x for an only one) and y; for named"
+        " features .csv or .parquet with their columns and that of the target"
+    )
+    samples: int = Field(100, ge=2, description="passes behind every answer")
+    seed: int = Field(0, ge=0, description="decides what the passes drop")
+    sets: Sets = Field(
+        "lac",
+        description="how prediction sets are made: lac, the smallest on average; aps, larger where it is"
+        " hard; raps, aps with shorter tails for many classes",
+    )
+    by_class: bool = Field(False, description="let sets hold the truth at the asked rate in every class")
+
+    def cli_cmd(self) -> None:
+        """Read, calibrate, write, and say what came of it."""
+        folder = store.find(self.bundle)
+        bundle = store.load(folder)
+        inputs, y = read_held_out(self.data, bundle.manifest)
+        calibrated = calibrate(bundle, inputs, y, self.samples, self.seed, self.sets, self.by_class)
+        print(report(store.add(folder.parent.parent, calibrated), calibrated))

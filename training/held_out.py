@@ -1,0 +1,103 @@
+"""Rows held out from the training of a model that is a bundle already, with their truths."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Manifest
+from models.signature import InputError, Inputs, encode
+from training.data.errors import DataError
+from training.data.table import read_frame, values_of
+from training.data.target import encode_target
+
+TRUTH = "y"
+
+
+def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]:
+    """Read rows for a model.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` with one array for each input of the model, or ``x`` for its only one, and ``y``; or, for a
+        model of named features, ``.csv`` or ``.parquet`` with their columns and that of the target.
+
+    Returns
+    -------
+    inputs, y
+        Rows as the graphs take them; indices of classes (int64), or values (float64).
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, or does not fit the model.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix.lower() == ".npz":
+        rows, y = _arrays(path, manifest)
+    elif path.suffix.lower() in (".csv", ".parquet"):
+        rows, y = _table(path, manifest)
+    else:
+        raise DataError(f"{path}: unknown type {path.suffix!r}; expected .npz, .csv or .parquet")
+    try:
+        inputs = encode(manifest.inputs, rows)
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from None
+    count = len(next(iter(inputs.values())))
+    if y.shape != (count,):
+        raise DataError(f"{path}: {TRUTH} has shape {y.shape}; expected one truth for each of {count} rows")
+    return inputs, _encoded(y, manifest, path)
+
+
+def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = dict(loaded)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: {error}; expected .npz with arrays") from None
+    names = [spec.name for spec in manifest.inputs]
+    if len(names) == 1 and "x" in arrays:
+        arrays[names[0]] = arrays.pop("x")
+    if arrays.keys() != {*names, TRUTH}:
+        raise DataError(
+            f"{path}: has the arrays {', '.join(arrays)}; expected {', '.join(names)} and {TRUTH}"
+        )
+    y = arrays.pop(TRUTH)
+    (spec, *others) = manifest.inputs
+    if not others and spec.features is not None:
+        names = [feature.name for feature in spec.features]
+        return [dict(zip(names, row, strict=False)) for row in arrays[spec.name].tolist()], y
+    return arrays if others else arrays[spec.name], y
+
+
+def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
+    (spec, *others) = manifest.inputs
+    if others or spec.features is None:
+        raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
+    frame = read_frame(path)
+    missing = {manifest.target or "", *(feature.name for feature in spec.features)} - set(frame.columns)
+    if missing:
+        raise DataError(f"{path}: no column {sorted(missing)[0]!r}; it has {', '.join(frame.columns)}")
+    columns = {feature.name: values_of(frame[feature.name], path).tolist() for feature in spec.features}
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return rows, values_of(frame[manifest.target or ""], path)
+
+
+def _encoded(y: NDArray[Any], manifest: Manifest, path: Path) -> NDArray[Any]:
+    if manifest.classes is None:
+        return encode_target(y, "regression", f"{path}: {TRUTH}")[0]
+    found, names = encode_target(y, "classification", f"{path}: {TRUTH}")
+    codes_of = {name: code for code, name in enumerate(manifest.classes)}
+    unknown = sorted(set(names or ()) - codes_of.keys())
+    if unknown and y.dtype.kind in "iu" and y.min() >= 0 and y.max() < len(manifest.classes):
+        return y.astype(np.int64)  # indices of the classes, whatever these are called
+    if unknown:
+        raise DataError(
+            f"{path}: {TRUTH} holds {', '.join(unknown[:3])}; the classes are "
+            f"{', '.join(manifest.classes[:10])}"
+        )
+    codes: NDArray[Any] = np.array([codes_of[name] for name in names or ()])[found]
+    return codes
