@@ -38,7 +38,7 @@ class Architecture:
     """
 
     build: Build
-    hidden: tuple[int, ...]
+    hidden: Mapping[Task, tuple[int, ...]]
     dropout: Mapping[Task, float]
     ranks: Mapping[int, str] | None = None
     sequences: bool = False
@@ -56,7 +56,11 @@ class Architecture:
 
 
 def _sequences(build: Build, rate: float) -> Architecture:
-    return Architecture(build, (64, 64), _rates(rate), {2: "(length, features)"}, sequences=True)
+    return Architecture(build, _sizes(64, 64), _rates(rate), {2: "(length, features)"}, sequences=True)
+
+
+def _sizes(*sizes: int) -> dict[Task, tuple[int, ...]]:
+    return {"classification": sizes, "regression": sizes}
 
 
 def _rates(classification: float) -> dict[Task, float]:
@@ -64,8 +68,8 @@ def _rates(classification: float) -> dict[Task, float]:
 
 
 ARCHITECTURES: dict[NetworkName, Architecture] = {
-    "mlp": Architecture(MLP, (128,), _rates(0.5)),
-    "cnn": Architecture(CNN, (32, 64), _rates(0.2), {2: "(H, W)", 3: "(C, H, W)"}),
+    "mlp": Architecture(MLP, {"classification": (128,), "regression": (128, 128)}, _rates(0.5)),
+    "cnn": Architecture(CNN, _sizes(32, 64), _rates(0.2), {2: "(H, W)", 3: "(C, H, W)"}),
     "lstm": _sequences(partial(Recurrent, nn.LSTM), 0.2),
     "gru": _sequences(partial(Recurrent, nn.GRU), 0.2),
     "transformer": _sequences(Transformer, 0.1),

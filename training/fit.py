@@ -1,4 +1,4 @@
-"""Trains a network: Adam on shuffled batches, until its validation loss no longer falls."""
+"""Trains a network: Adam on shuffled batches, until its validation loss or its step size falls no more."""
 
 import copy
 import math
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 from models.errors import CaveatError
@@ -28,14 +29,15 @@ class Recipe:
     lr, weight_decay
         Step size of Adam (Kingma & Ba, ICLR 2015), and its L2 penalty.
     patience
-        Epochs without a lower validation loss after which to stop.
+        Epochs without a lower validation loss after which to stop. None goes through all epochs, while
+        the step size falls to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017, eq. 5).
     """
 
     epochs: int
     batch_size: int
     lr: float
     weight_decay: float
-    patience: int
+    patience: int | None
 
 
 @contextmanager
@@ -46,11 +48,13 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def fit(network: nn.Module, train: Part, validation: Part, objective: Objective, recipe: Recipe) -> None:
+def fit(
+    network: nn.Module, train: Part, validation: Part | None, objective: Objective, recipe: Recipe
+) -> None:
     """Train a network in place, and leave it in eval mode with the weights of its best epoch.
 
-    The best epoch is the one of the lowest validation loss. The order of the rows and what dropout
-    drops come from torch's global generator: see `seeded`.
+    The best epoch is the one of the lowest validation loss, and without rows to validate on the last.
+    The order of the rows and what dropout drops come from torch's global generator: see `seeded`.
 
     Parameters
     ----------
@@ -62,24 +66,39 @@ def fit(network: nn.Module, train: Part, validation: Part, objective: Objective,
     CaveatError
         If the loss is no longer finite.
     """
-    rows, targets = torch.from_numpy(train.x), objective.encode(train.y)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     best, best_epoch, weights = float("inf"), 0, copy.deepcopy(network.state_dict())
-    with tqdm(range(1, recipe.epochs + 1), unit="epoch") as bar:
-        for epoch in bar:
-            loss = _epoch(network, rows, targets, objective, optimiser, recipe.batch_size)
+    with tqdm(_losses(network, train, objective, recipe), total=recipe.epochs, unit="epoch") as bar:
+        for epoch, loss in enumerate(bar, start=1):
+            bar.set_postfix({"loss": f"{loss:.4f}"}, refresh=False)
+            if validation is None:
+                _refuse_infinite(epoch, loss, recipe)
+                continue
             validation_loss, score = _validate(network, validation, objective, recipe.batch_size)
-            if not (math.isfinite(loss) and math.isfinite(validation_loss)):
-                raise CaveatError(
-                    f"the loss is not finite in epoch {epoch}; lower --lr, which is {recipe.lr:g}"
-                )
+            _refuse_infinite(epoch, loss + validation_loss, recipe)
             bar.set_postfix({"loss": f"{loss:.4f}", f"validation {objective.score_name}": f"{score:.4g}"})
             if validation_loss < best:
                 best, best_epoch, weights = validation_loss, epoch, copy.deepcopy(network.state_dict())
-            elif epoch - best_epoch >= recipe.patience:
+            elif recipe.patience and epoch - best_epoch >= recipe.patience:
                 break
-    network.load_state_dict(weights)
+    if validation is not None:
+        network.load_state_dict(weights)
     network.eval()
+
+
+def _losses(network: nn.Module, train: Part, objective: Objective, recipe: Recipe) -> Iterator[float]:
+    """Train for one epoch after the other; yield the loss of each."""
+    rows, targets = torch.from_numpy(train.x), objective.encode(train.y)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    annealing = None if recipe.patience else CosineAnnealingLR(optimiser, recipe.epochs)
+    for _ in range(recipe.epochs):
+        yield _epoch(network, rows, targets, objective, optimiser, recipe.batch_size)
+        if annealing is not None:
+            annealing.step()
+
+
+def _refuse_infinite(epoch: int, loss: float, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        raise CaveatError(f"the loss is not finite in epoch {epoch}; lower --lr, which is {recipe.lr:g}")
 
 
 def _epoch(
@@ -107,5 +126,5 @@ def _validate(network: nn.Module, part: Part, objective: Objective, batch_size: 
     """Return the loss and the score without dropout."""
     network.eval()
     outputs = torch.cat([network(block) for block in torch.split(torch.from_numpy(part.x), batch_size)])
-    loss = objective.loss(outputs, objective.encode(part.y)).item()
+    loss = objective.validation_loss(outputs, objective.encode(part.y)).item()
     return loss, objective.score(objective.answer(outputs), torch.from_numpy(part.y))

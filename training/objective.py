@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from training.data.dataset import Task
 from training.data.errors import DataError
+from training.export.served import Outputs
+from training.likelihood import beta_nll, profile_nll
+
+Noise = Literal["constant", "predicted"]
+"""Whether a regression's target is as noisy in every row, or the network says how noisy it is in each."""
 
 
 class Unscale(nn.Module):
@@ -35,14 +39,45 @@ class Unscale(nn.Module):
         return values * self.scale + self.mean
 
 
+class UnscaleNormal(nn.Module):
+    """From a scaled target's mean and log-variance back to those of the target.
+
+    Parameters
+    ----------
+    values
+        What brings the target back to its units.
+    """
+
+    log_factor: Tensor
+
+    def __init__(self, values: Unscale) -> None:
+        super().__init__()
+        self.values = values
+        self.register_buffer("log_factor", 2 * values.scale.log())
+
+    def scale_noise(self, factor: float) -> None:
+        """Multiply all variances from now on."""
+        self.log_factor += math.log(factor)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Map means and log-variances (B, 2) to the same of the target in its units, in float64."""
+        return torch.stack([self.values(outputs[:, 0]), outputs[:, 1] + self.log_factor], dim=-1)
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a network is trained towards.
 
     Parameters
     ----------
+    width
+        How many outputs the network has; None for a single value.
+    outputs
+        What its answers are, as an export calls them.
     loss
         Of a network's outputs and encoded targets, a mean over rows.
+    validation_loss
+        The same without weights on the rows: what decides which epoch was the best.
     encode
         From the targets of a data set, (B,), to those of the loss.
     answer
@@ -51,37 +86,56 @@ class Objective:
         What a person follows while it trains, computed from answers and targets.
     """
 
+    width: int | None
+    outputs: Outputs
     loss: Callable[[Tensor, Tensor], Tensor]
+    validation_loss: Callable[[Tensor, Tensor], Tensor]
     encode: Callable[[NDArray[Any]], Tensor]
     answer: nn.Module
     score_name: str
     score: Callable[[Tensor, Tensor], float]
 
 
-def objective(task: Task, y: NDArray[Any]) -> Objective:
-    """Make the objective of a task.
+def classification(classes: int) -> Objective:
+    """Learn classes by cross-entropy, and answer with probabilities."""
+    return Objective(
+        width=classes,
+        outputs="probabilities",
+        loss=F.cross_entropy,
+        validation_loss=F.cross_entropy,
+        encode=torch.from_numpy,
+        answer=nn.Softmax(dim=-1),
+        score_name="accuracy",
+        score=_accuracy,
+    )
 
-    Classes are learned by cross-entropy and answered as probabilities; values are learned by squared
-    error on the standardised target and answered in its own units.
+
+def regression(y: NDArray[Any], noise: Noise) -> Objective:
+    """Learn values on the standardised target, and answer in its own units.
+
+    Where the noise is constant, the mean is learned by squared error; where it is predicted, mean and
+    log-variance are learned together, by `beta_nll`.
 
     Parameters
     ----------
     y
-        Targets of the training rows, shape (B,); they decide a regression's scale.
+        Targets of the training rows, shape (B,); they decide the scale.
 
     Raises
     ------
     DataError
-        If the targets of a regression have no scale: they are all the same, or too large to square.
+        If the targets have no scale: they are all the same, or too large to square.
     """
-    if task == "classification":
-        return Objective(F.cross_entropy, torch.from_numpy, nn.Softmax(dim=-1), "accuracy", _accuracy)
     mean, scale = _moments(y)
 
     def encode(values: NDArray[Any]) -> Tensor:
         return torch.from_numpy((values - mean) / scale).float()
 
-    return Objective(F.mse_loss, encode, Unscale(mean, scale), "RMSE", _rmse)
+    unscale = Unscale(mean, scale)
+    if noise == "constant":
+        return Objective(None, "mean", F.mse_loss, F.mse_loss, encode, unscale, "RMSE", _rmse)
+    normal = UnscaleNormal(unscale)
+    return Objective(2, "mean_log_variance", beta_nll, profile_nll, encode, normal, "RMSE", _rmse_of_means)
 
 
 def _moments(y: NDArray[Any]) -> tuple[float, float]:
@@ -101,6 +155,10 @@ def _moments(y: NDArray[Any]) -> tuple[float, float]:
 
 def _accuracy(probabilities: Tensor, y: Tensor) -> float:
     return float((probabilities.argmax(dim=-1) == y).double().mean())
+
+
+def _rmse_of_means(answers: Tensor, y: Tensor) -> float:
+    return _rmse(answers[:, 0], y)
 
 
 def _rmse(values: Tensor, y: Tensor) -> float:

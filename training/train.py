@@ -1,5 +1,6 @@
 """The command ``caveat train``: from data to a bundle in a store."""
 
+import math
 import re
 from collections import OrderedDict
 from importlib.metadata import version
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from torch import nn
@@ -16,7 +18,7 @@ from models.bundle import Bundle, pack
 from models.command import Command
 from models.manifest import Name, Provenance
 from models.predictor import Predictor
-from models.signature import Input
+from models.signature import Input, Inputs
 from models.store import add, prepare
 from training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
 from training.calibrate.noise import fit_noise
@@ -28,11 +30,15 @@ from training.evaluate import evaluate
 from training.example import example, typical
 from training.export import export
 from training.fit import Recipe, fit, seeded
-from training.objective import objective
+from training.mixture import fit_factor
+from training.objective import Noise, Objective, UnscaleNormal, classification, regression
 from training.preprocess import preprocess
 from training.report import report
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
+
+LR: dict[Task, float] = {"classification": 1e-3, "regression": 5e-3}
+PATIENCE: dict[Task, int | None] = {"classification": 40, "regression": None}
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -67,8 +73,8 @@ class Train(Command):
         None,
         min_length=1,
         description="size of each hidden layer, such as 512,512: units of mlp, lstm and gru, channels of "
-        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp, 32,64 for cnn "
-        "and 64,64 for the others",
+        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp (128,128 for a "
+        "regression), 32,64 for cnn and 64,64 for the others",
     )
     dropout: tuple[Rate, ...] | None = Field(
         None,
@@ -78,11 +84,26 @@ class Train(Command):
         "given, 0.1 for a regression, and for a classification 0.5 for mlp, 0.2 for cnn, lstm and gru, and "
         "0.1 for transformer",
     )
+    noise: Noise | None = Field(
+        None,
+        description="what a regression takes the target's noise for: constant, or predicted for each row; "
+        "unless given, a network is trained for either, and the one is kept under which the validation rows "
+        "are more likely",
+    )
     epochs: int = Field(200, ge=1, description="times to go over the training rows, at most")
     batch_size: int = Field(32, ge=1, description="rows per step")
-    lr: float = Field(1e-3, gt=0, description="step size of Adam")
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="step size of Adam; unless given, 0.001 for a classification and 0.005 for a regression",
+    )
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
-    patience: int = Field(40, ge=1, description="epochs without a lower validation loss after which to stop")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a lower validation loss after which to stop; unless given, 40 for a "
+        "classification, while a regression goes through all epochs, as the step size falls to 0",
+    )
     samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
     test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")
     seed: int = Field(1, ge=0, lt=2**32, description="decides the split, the weights and every batch")
@@ -114,13 +135,50 @@ class Train(Command):
     def bundle(self, dataset: Dataset) -> Bundle:
         """Train on a data set and export the network with its metrics, in memory."""
         refuse_misfit(self.network, dataset.input.shape[1:])
-        spec = self._architecture.signature(dataset.input)
         parts = split(dataset, self.test_size, self.seed)
-        bundle = export(
-            self._network(dataset, parts),
+        bundles = [self._candidate(dataset, parts, aim) for aim in self._objectives(dataset, parts.train.y)]
+        bundle = bundles[0] if len(bundles) == 1 else self._likeliest(bundles, *dataset.fed(parts.validation))
+        return _with(
+            bundle,
+            metrics=evaluate(Predictor(bundle), *dataset.fed(parts.test), self.samples, self.seed),
+            example=self._example(bundle.manifest.inputs[0], parts),
+        )
+
+    def _objectives(self, dataset: Dataset, y: NDArray[Any]) -> list[Objective]:
+        if dataset.classes is not None:
+            if self.noise is not None:
+                raise DataError(f"--noise {self.noise} goes with a regression; {dataset.name} holds classes")
+            return [classification(len(dataset.classes))]
+        noises: tuple[Noise, ...] = (self.noise,) if self.noise else ("constant", "predicted")
+        return [regression(y, noise) for noise in noises]
+
+    def _candidate(self, dataset: Dataset, parts: Split, aim: Objective) -> Bundle:
+        """Train towards an objective, export, and fit the noise of a regression on validation rows."""
+        network = self._network(dataset, parts, aim)
+        bundle = self._export(network, dataset, parts, aim)
+        fed = dataset.fed(parts.validation)
+        if aim.outputs == "mean":
+            noise = fit_noise(Predictor(bundle), *fed, self.samples, self.seed)
+            return _with(bundle, noise_variance=noise)
+        if isinstance(aim.answer, UnscaleNormal):
+            aim.answer.scale_noise(fit_factor(Predictor(bundle), *fed, self.samples, self.seed))
+            return self._export(network, dataset, parts, aim)
+        return bundle
+
+    def _likeliest(self, bundles: list[Bundle], inputs: Inputs, y: NDArray[Any]) -> Bundle:
+        def log_likelihood(bundle: Bundle) -> float:
+            metrics = evaluate(Predictor(bundle), inputs, y, self.samples, self.seed)
+            return metrics.get("log_likelihood", -math.inf)
+
+        return max(bundles, key=log_likelihood)
+
+    def _export(self, network: nn.Module, dataset: Dataset, parts: Split, aim: Objective) -> Bundle:
+        spec = self._architecture.signature(dataset.input)
+        return export(
+            network,
             parts.test.x[:5],
             task=dataset.task,
-            outputs="probabilities" if dataset.task == "classification" else "mean",
+            outputs=aim.outputs,
             name=self.name or _name(dataset.name),
             inputs=[spec],
             free={spec.name: self._architecture.free},
@@ -128,29 +186,19 @@ class Train(Command):
             target=dataset.target,
             provenance=self._provenance(dataset, parts),
         )
-        if dataset.task == "regression":
-            noise = fit_noise(Predictor(bundle), *dataset.fed(parts.validation), self.samples, self.seed)
-            bundle = _with(bundle, noise_variance=noise)
-        return _with(
-            bundle,
-            metrics=evaluate(Predictor(bundle), *dataset.fed(parts.test), self.samples, self.seed),
-            example=self._example(spec, parts),
-        )
 
-    def _network(self, dataset: Dataset, parts: Split) -> nn.Module:
+    def _network(self, dataset: Dataset, parts: Split, aim: Objective) -> nn.Module:
         """Train; return the whole way from a raw row to its answer."""
         standardise = preprocess(dataset.input, parts.train.x, sequences=self._architecture.sequences)
         train, validation = (
             Part(standardise(torch.from_numpy(part.x)).numpy(), part.y)
             for part in (parts.train, parts.validation)
         )
-        aim = objective(dataset.task, parts.train.y)
-        outputs = None if dataset.classes is None else len(dataset.classes)
         with seeded(self.seed):
             network = self._architecture.build(
-                train.x.shape[1:], outputs, self._hidden, self._dropout(dataset.task)
+                train.x.shape[1:], aim.width, self._hidden(dataset.task), self._dropout(dataset.task)
             )
-            fit(network, train, validation, aim, self._recipe)
+            fit(network, train, validation, aim, self._recipe(dataset.task))
         return nn.Sequential(OrderedDict(preprocess=standardise, network=network, answer=aim.answer))
 
     def _example(self, spec: Input, parts: Split) -> list[Any] | None:
@@ -162,26 +210,30 @@ class Train(Command):
     def _architecture(self) -> Architecture:
         return ARCHITECTURES[self.network]
 
-    @property
-    def _hidden(self) -> tuple[int, ...]:
-        return self.hidden or self._architecture.hidden
+    def _hidden(self, task: Task) -> tuple[int, ...]:
+        return self.hidden or self._architecture.hidden[task]
 
     def _dropout(self, task: Task) -> tuple[float, ...]:
         return self.dropout or (self._architecture.dropout[task],)
 
-    @property
-    def _recipe(self) -> Recipe:
-        return Recipe(self.epochs, self.batch_size, self.lr, self.weight_decay, self.patience)
+    def _recipe(self, task: Task) -> Recipe:
+        return Recipe(
+            self.epochs,
+            self.batch_size,
+            self.lr or LR[task],
+            self.weight_decay,
+            self.patience or PATIENCE[task],
+        )
 
     def _provenance(self, dataset: Dataset, parts: Split) -> Provenance:
         return Provenance(
             seed=self.seed,
             hyperparameters={
                 "network": self.network,
-                "hidden": list(self._hidden),
+                "hidden": list(self._hidden(dataset.task)),
                 "dropout": list(self._dropout(dataset.task)),
                 "optimiser": "Adam",
-                **vars(self._recipe),
+                **vars(self._recipe(dataset.task)),
             },
             data={
                 "name": dataset.name,

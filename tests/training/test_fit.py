@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from models.errors import CaveatError
 from models.networks.mlp import MLP
 from training.data.dataset import Part
 from training.fit import Recipe, fit, seeded
-from training.objective import objective
+from training.objective import classification, regression
 
 RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, weight_decay=0.0, patience=30)
 
@@ -25,7 +26,7 @@ TRAIN, VALIDATION = moons(300, 0), moons(200, 1)
 def trained(seed: int, recipe: Recipe = RECIPE) -> nn.Module:
     with seeded(seed):
         network = MLP((2,), 2, hidden=(32,), dropout=(0.1,))
-        fit(network, TRAIN, VALIDATION, objective("classification", TRAIN.y), recipe)
+        fit(network, TRAIN, VALIDATION, classification(2), recipe)
     return network
 
 
@@ -83,9 +84,30 @@ def test_it_stops_when_patience_ends_and_keeps_the_best(
     part = Part(np.zeros((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
     zero = Part(part.x, np.zeros(4))
     recipe = Recipe(epochs=len(losses), batch_size=4, lr=0.1, weight_decay=0.0, patience=patience)
-    fit(network, part, zero, objective("regression", part.y), recipe)
+    fit(network, part, zero, regression(part.y, "constant"), recipe)
     assert network.epoch.item() == best
     assert len(losses) - len(list(network.script)) == stopped
+
+
+def test_without_patience_the_step_size_falls_to_0_and_the_best_epoch_is_kept() -> None:
+    network = Scripted([3, 1, 2, 2])
+    part = Part(np.ones((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
+    recipe = Recipe(epochs=4, batch_size=4, lr=0.1, weight_decay=0.0, patience=None)
+    fit(network, part, Part(part.x, np.zeros(4)), regression(part.y, "constant"), recipe)
+    assert network.epoch.item() == 2
+    assert not list(network.script)
+
+
+def test_without_validation_rows_the_last_epoch_is_kept() -> None:
+    """A gradient without noise moves Adam by its step size each time: their sum is the weight."""
+    network = Scripted([])
+    part = Part(np.ones((4, 1), np.float32), np.array([99.0, 101.0, 99.0, 101.0]))
+    aim = replace(regression(part.y, "constant"), loss=lambda outputs, targets: -outputs.mean())
+    fit(network, part, None, aim, Recipe(4, batch_size=4, lr=0.1, weight_decay=0.0, patience=None))
+    assert network.epoch.item() == 4
+    assert not network.training
+    steps = 0.1 * (1 + np.cos(np.pi * np.arange(4) / 4)) / 2
+    assert network.weight.item() == pytest.approx(steps.sum(), rel=1e-4)
 
 
 def test_the_bar_shows_loss_and_score(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,9 +117,11 @@ def test_the_bar_shows_loss_and_score(capsys: pytest.CaptureFixture[str]) -> Non
     assert "validation accuracy=" in bar
 
 
-def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_loss_that_is_not_finite_ends_the_training(validated: bool) -> None:
     part = Part(TRAIN.x, TRAIN.x[:, 0].astype(np.float64))
+    validation = part if validated else None
     recipe = Recipe(epochs=50, batch_size=32, lr=1e10, weight_decay=0.0, patience=50)
     network = MLP((2,), None, hidden=(32,), dropout=(0.1,))
     with pytest.raises(CaveatError, match=r"loss is not finite in epoch \d+; lower --lr, which is 1e\+10"):
-        fit(network, part, part, objective("regression", part.y), recipe)
+        fit(network, part, validation, regression(part.y, "constant"), recipe)

@@ -1,35 +1,51 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from training.data.errors import DataError
-from training.objective import objective
+from training.objective import UnscaleNormal, classification, regression
 
 
 def test_probabilities_sum_to_one_and_accuracy_counts() -> None:
-    aim = objective("classification", np.array([0, 1]))
+    aim = classification(2)
     answers = aim.answer(torch.tensor([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0]]))
     torch.testing.assert_close(answers.sum(dim=1), torch.ones(3))
     assert aim.score(answers, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
 
 
 def test_cross_entropy_of_even_odds_is_log_two() -> None:
-    aim = objective("classification", np.array([0, 1]))
+    aim = classification(2)
     assert aim.loss(torch.zeros(2, 2), aim.encode(np.array([0, 1]))).item() == pytest.approx(np.log(2))
 
 
 def test_a_regression_learns_the_scaled_target_and_answers_in_its_units() -> None:
     y = np.array([100.0, 300.0])
-    aim = objective("regression", y)
+    aim = regression(y, "constant")
     assert aim.encode(y).tolist() == [-1, 1]
     assert aim.answer(aim.encode(y)).tolist() == [100, 300]
     assert aim.loss(torch.zeros(2), aim.encode(y)).item() == 1
     assert aim.score(torch.tensor([103.0, 304.0]), torch.from_numpy(y)) == pytest.approx(12.5**0.5)
 
 
+def test_a_predicted_noise_is_answered_in_the_targets_units_squared() -> None:
+    y = np.array([100.0, 300.0])
+    aim = regression(y, "predicted")
+    assert isinstance(aim.answer, UnscaleNormal)
+    outputs = torch.tensor([[-1.0, 0.0], [0.5, math.log(0.25)]])
+    variances = torch.tensor([1e4, 2500.0], dtype=torch.float64)
+    answers = aim.answer(outputs)
+    torch.testing.assert_close(answers[:, 0], torch.tensor([100.0, 250.0], dtype=torch.float64))
+    torch.testing.assert_close(answers[:, 1].exp(), variances)
+    aim.answer.scale_noise(4.0)
+    torch.testing.assert_close(aim.answer(outputs)[:, 1].exp(), 4 * variances)
+    assert aim.score(answers, torch.tensor([103.0, 254.0])) == pytest.approx(12.5**0.5)
+
+
 def test_seconds_since_1970_keep_their_digits() -> None:
     y = 1_700_000_000.0 + np.arange(5)
-    aim = objective("regression", y)
+    aim = regression(y, "constant")
     answers = aim.answer(aim.encode(y))
     assert answers.dtype == torch.float64
     np.testing.assert_allclose(answers.numpy(), y, rtol=0, atol=1e-5)
@@ -41,4 +57,4 @@ def test_seconds_since_1970_keep_their_digits() -> None:
 )
 def test_a_target_without_a_scale_is_refused(y: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        objective("regression", np.array(y))
+        regression(np.array(y), "constant")

@@ -73,7 +73,35 @@ def test_the_noise_accounts_for_what_the_network_cannot() -> None:
     answer = estimate(Predictor(bundle, threads=1), {"patient": parts.test.x}, 100, 0)
     score = (parts.test.y - answer["mean"]) / np.sqrt(answer["variance"])
     assert 0.7 < score.std() < 1.4
-    assert bundle.manifest.noise_variance == pytest.approx(answer["aleatoric_variance"][0])
+
+
+def test_of_two_noises_the_likelier_is_kept() -> None:
+    """Diabetes' noise grows with the target, so that a predicted one wins; alone, each gives the same."""
+    bundle = trained("diabetes")[0]
+    assert bundle.manifest.outputs == "mean_variance"
+    alone = Train(dataset="diabetes", noise="predicted").bundle(BUNDLED["diabetes"]())
+    assert alone.manifest.digest == bundle.manifest.digest
+
+
+def test_a_constant_noise_is_stated() -> None:
+    manifest = Train(dataset="diabetes", noise="constant", epochs=20).bundle(BUNDLED["diabetes"]()).manifest
+    assert manifest.outputs == "mean"
+    assert manifest.noise_variance is not None
+    assert manifest.noise_variance > 0
+
+
+def test_noise_that_grows_is_found_again(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, size=(2000, 2))
+    deviation = 10 * np.exp(x[:, 1])
+    np.savez(tmp_path / "fan.npz", x=x, y=500 + 50 * x[:, 0] + deviation * generator.standard_normal(2000))
+    command = Train(data=tmp_path / "fan.npz", epochs=30)
+    bundle = command.bundle(read(tmp_path / "fan.npz", None, "regression"))
+    edge = np.array([[0, -0.8], [0, 0.0], [0, 0.8]], np.float32)
+    answer = estimate(Predictor(bundle, threads=1), {"x": edge}, 100, 0)
+    expected = 10 * np.exp(edge[:, 1])
+    np.testing.assert_allclose(np.sqrt(answer["variance"]), expected, rtol=0.25)
+    assert (answer["epistemic_variance"] < answer["aleatoric_variance"]).all()
 
 
 def test_the_manifest_says_where_the_model_comes_from() -> None:
@@ -271,6 +299,11 @@ def test_a_store_that_cannot_be_written_is_refused_before_training(
 def test_a_wrong_number_of_rates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CaveatError, match="2 dropout rates for 2 hidden layers; expected 1, or 3"):
         Train(dataset="digits", hidden=(8, 8), dropout=(0.1, 0.2), out=tmp_path).cli_cmd()
+
+
+def test_a_classification_has_no_noise_to_choose() -> None:
+    with pytest.raises(CaveatError, match="--noise predicted goes with a regression; digits holds classes"):
+        Train(dataset="digits", noise="predicted").bundle(BUNDLED["digits"]())
 
 
 def test_data_without_a_usable_name_needs_one(tmp_path: Path) -> None:
