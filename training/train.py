@@ -21,6 +21,9 @@ from models.predictor import Predictor
 from models.signature import Input, Inputs
 from models.store import add, prepare
 from training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
+from training.calibrate import calibrate
+from training.calibrate.calibrate import LEAST_ROWS
+from training.calibrate.mixture import fit_factor
 from training.calibrate.noise import fit_noise
 from training.data.bundled import BUNDLED
 from training.data.dataset import Dataset, Part, Split, Task, split
@@ -30,7 +33,6 @@ from training.evaluate import evaluate
 from training.example import example, typical
 from training.export import export
 from training.fit import Recipe, fit, seeded
-from training.mixture import fit_factor
 from training.objective import Noise, Objective, UnscaleNormal, classification, regression
 from training.preprocess import preprocess
 from training.report import report
@@ -47,7 +49,7 @@ class Train(Command):
     """Train a dropout network on a bundled data set or a file, and write it into a store.
 
     The rows' standardisation and the target's scale become part of the network. A part of the rows is
-    held out to test on, another decides when training stops.
+    held out to test the model on and then to calibrate it, another decides when training stops.
     """
 
     dataset: CliPositionalArg[Literal["digits", "diabetes"] | None] = Field(
@@ -138,11 +140,14 @@ class Train(Command):
         parts = split(dataset, self.test_size, self.seed)
         bundles = [self._candidate(dataset, parts, aim) for aim in self._objectives(dataset, parts.train.y)]
         bundle = bundles[0] if len(bundles) == 1 else self._likeliest(bundles, *dataset.fed(parts.validation))
-        return _with(
+        held_out = dataset.fed(parts.test)
+        measured = _with(
             bundle,
-            metrics=evaluate(Predictor(bundle), *dataset.fed(parts.test), self.samples, self.seed),
+            metrics=evaluate(Predictor(bundle), *held_out, self.samples, self.seed),
             example=self._example(bundle.manifest.inputs[0], parts),
         )
+        # What has measured the model may calibrate it: nothing was chosen by these rows.
+        return calibrate(measured, *held_out, self.samples) if len(parts.test) >= LEAST_ROWS else measured
 
     def _objectives(self, dataset: Dataset, y: NDArray[Any]) -> list[Objective]:
         if dataset.classes is not None:

@@ -37,10 +37,10 @@ from models.cohort import estimate
 from models.networks.mlp import MLP
 from models.predictor import Predictor
 from models.signature import ROWS, Input
+from training.calibrate.mixture import likeliest, log_density, log_likelihoods
 from training.data.dataset import Part
 from training.export import export
 from training.fit import Recipe, fit, seeded
-from training.mixture import likeliest, log_density, log_likelihoods
 from training.objective import Objective, UnscaleNormal, regression
 from training.preprocess import preprocess
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from models import predictor as module
 from models.predictor import Predictor
+from training.calibrate.mixture import fit_factor, log_density
 from training.export import export
-from training.mixture import fit_factor, log_density
 
 
 def test_the_density_is_the_mean_of_the_passes_densities() -> None:
