@@ -28,7 +28,10 @@ from models import __version__
             "--lr: Input should be greater than 0",
         ),
         (["train"], "caveat train: name a bundled data set (digits or diabetes) or a file with --data, one"),
-        (["fly"], "caveat: no command 'fly'; expected one of train, export, calibrate, inspect, serve, predict"),
+        (
+            ["fly"],
+            "caveat: no command 'fly'; expected one of train, export, calibrate, inspect, serve, predict",
+        ),
     ],
 )
 def test_a_mistake_is_told_once_by_its_option(

@@ -56,7 +56,7 @@ def test_classification_equals_a_direct_computation() -> None:
     found = columns(ClassificationSummary(), [passes])
     exact = passes.astype(np.float64)
     mean = exact.mean(axis=0)
-    predictive = -(mean * np.log(mean)).sum(axis=-1)
+    predictive = -(mean * np.log(mean)).sum(axis=-1) + (exact.var(axis=0, ddof=1) / mean).sum(axis=-1) / 100
     expected = -(exact * np.log(exact)).sum(axis=-1).mean(axis=0)
     np.testing.assert_array_equal(found["label"], mean.argmax(axis=-1))
     for name, truth in {
@@ -70,12 +70,26 @@ def test_classification_equals_a_direct_computation() -> None:
         np.testing.assert_allclose(found[name], truth, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
+def test_entropies_of_few_passes_are_hardly_biased() -> None:
+    """Passes of a known law: what 20 of them say is, on average, what very many do."""
+    random = np.random.default_rng(0)
+    alpha = np.array([2.0, 1.0, 0.5])
+    exact = entropy((alpha / alpha.sum())[None])[0]
+    passes = random.dirichlet(alpha, (20, 20_000))
+    found = columns(ClassificationSummary(), [passes.astype(np.float32)])["predictive_entropy"]
+    plain = entropy(passes.mean(axis=0))
+    assert abs(found.mean() - exact) < 0.1 * abs(plain.mean() - exact)
+    many = entropy(random.dirichlet(alpha, 200_000)).mean()
+    information = columns(ClassificationSummary(), [passes.astype(np.float32)])["mutual_information"]
+    assert information.mean() == pytest.approx(exact - many, rel=0.01)
+
+
 def test_two_certain_passes_that_disagree_are_all_mutual_information() -> None:
     passes = np.array([[[1, 0]], [[0, 1]]], np.float32)
     found = columns(ClassificationSummary(), [passes])
-    assert found["predictive_entropy"][0] == pytest.approx(np.log(2))
+    assert found["predictive_entropy"][0] == pytest.approx(np.log(2) + 0.5)  # and what two passes miss
     assert found["expected_entropy"][0] == 0
-    assert found["mutual_information"][0] == pytest.approx(np.log(2))
+    assert found["mutual_information"][0] == pytest.approx(np.log(2) + 0.5)
     assert found["variance"][0].tolist() == [0.5, 0.5]
 
 
