@@ -54,7 +54,9 @@ class Calibration:
                 scores = self._errors / np.sqrt(arrays["variance"])
         groups = range(len(self._classes)) if self.facts.by_class and self._classes else [None]
         self._scores = [np.sort(scores if k is None else scores[self._truth == k]) for k in groups]
+        # Clients ask for the same few rates again and again.
         self._threshold = lru_cache(_KEPT_ANSWERS)(self._find_threshold)
+        self._quantiles = lru_cache(_KEPT_ANSWERS)(self._find_quantiles)
 
     @property
     def _sets(self) -> conformal.Sets:
@@ -77,8 +79,7 @@ class Calibration:
 
     def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
         """Give a lower and an upper bound of the value of each row, shape (B, 2)."""
-        (score,) = self._quantiles(coverage)
-        reach = score * np.sqrt(columns["variance"])
+        reach = self._quantiles(coverage) * np.sqrt(columns["variance"])
         return np.stack([columns["mean"] - reach, columns["mean"] + reach], axis=-1)
 
     def prediction_set(self, columns: Columns, coverage: float) -> NDArray[np.bool_]:
@@ -88,8 +89,8 @@ class Calibration:
 
     def abstain(self, columns: Columns, max_error: float, error_tolerance: float | None) -> NDArray[np.bool_]:
         """Tell which answers to withhold so that those given are wrong at most at a rate, shape (B,)."""
-        values = columns[MAIN[self._task]].astype(np.float64)
-        withheld: NDArray[np.bool_] = values > self._threshold(max_error, error_tolerance)
+        threshold = self._threshold(max_error, error_tolerance)
+        withheld: NDArray[np.bool_] = columns[MAIN[self._task]] > threshold
         return withheld
 
     def check(self, coverage: float | None, max_error: float | None, error_tolerance: float | None) -> None:
@@ -110,8 +111,9 @@ class Calibration:
         if max_error is not None:
             self._threshold(max_error, error_tolerance)
 
-    def _quantiles(self, coverage: float) -> list[float]:
-        return [conformal.quantile(scores, coverage) for scores in self._scores]
+    def _find_quantiles(self, coverage: float) -> NDArray[np.float64]:
+        """Give the score up to which a truth is held, of all classes alike, or of each."""
+        return np.array([conformal.quantile(scores, coverage) for scores in self._scores])
 
     def _find_threshold(self, max_error: float, error_tolerance: float | None) -> float:
         wrong = self._errors > (0 if error_tolerance is None else error_tolerance)

@@ -79,7 +79,8 @@ class Cohort:
         -------
         rows, columns
             The rows that have left with this step, and their answers: the fields of
-            `ClassificationSummary` or `RegressionSummary`, and ``passes``, how many each row got.
+            `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and
+            ``percentile`` if the model has a calibration.
         """
         start, stop = self._passes, self._next_stop()
         self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
@@ -90,6 +91,8 @@ class Cohort:
         if not done.any():
             return self.rows[:0], {}
         columns = {**self._summary.columns(), "passes": np.full(len(done), stop)}
+        if self._predictor.calibration is not None:
+            columns["percentile"] = self._predictor.calibration.percentile(columns)
         if done.all():
             rows, self.rows = self.rows, self.rows[:0]
             return rows, columns

@@ -42,25 +42,19 @@ def scores(probabilities: NDArray[Any], sets: Sets) -> NDArray[np.float64]:
     >>> scores(np.array([[0.7, 0.2, 0.1]]), "lac").round(3), scores(np.array([[0.7, 0.2, 0.1]]), "aps")
     (array([[0.3, 0.8, 0.9]]), array([[0.7, 0.9, 1. ]]))
     """
+    if sets == "lac":
+        # Not 1 - p: float32 probabilities sum up to a little more or less than 1, which is told apart here.
+        others: NDArray[np.float64] = (
+            np.add.reduce(probabilities, axis=-1, dtype=np.float64, keepdims=True) - probabilities
+        )
+        return others
     exact = probabilities.astype(np.float64)
     order = np.argsort(-exact, axis=-1, kind="stable")
-    falling = np.take_along_axis(exact, order, axis=-1)
-    if sets == "lac":
-        # The sum of the others keeps digits that 1 - p has lost where p is nearly 1.
-        found = np.stack(
-            [np.delete(falling, k, axis=-1).sum(axis=-1) for k in range(exact.shape[-1])], axis=-1
-        )
-    else:
-        found = falling.cumsum(axis=-1)
+    found = np.take_along_axis(exact, order, axis=-1).cumsum(axis=-1)
     if sets == "raps":
         found = found + _PENALTY * np.maximum(np.arange(1, exact.shape[-1] + 1) - _FREE_RANKS, 0)
     places = np.argsort(order, axis=-1, kind="stable")
     return np.take_along_axis(found, places, axis=-1)
-
-
-def _before(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum up what stands before each value of the last axis."""
-    return np.concatenate([np.zeros_like(values[..., :1]), values[..., :-1].cumsum(axis=-1)], axis=-1)
 
 
 def highest_coverage(rows: int) -> float:

@@ -6,7 +6,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import Calibration
 from models.predictor import Predictor
 from models.signature import InputError
 from models.uncertainty import Columns
@@ -65,25 +64,20 @@ class Judgement:
         predictor.calibration.check(self.coverage, self.max_error, self.error_tolerance)
 
     def of(self, predictor: Predictor, columns: Columns) -> Columns:
-        """Tell what is asked for, and where rows stand among those of the calibration.
+        """Tell what is asked for, once it has been checked.
 
         Returns
         -------
         Columns
-            ``percentile`` (B,) if the model has a calibration; where asked for, ``interval`` (B, 2) or
-            ``prediction_set`` (B, C), ``quantiles`` (B, Q), ``abstain`` (B,).
+            As asked for: ``interval`` (B, 2) or ``prediction_set`` (B, C), ``quantiles`` (B, Q),
+            ``abstain`` (B,).
         """
         found: dict[str, NDArray[np.generic]] = {}
         if self.quantiles:
             found["quantiles"] = normal_quantiles(columns["mean"], columns["variance"], self.quantiles)
         calibration = predictor.calibration
-        if calibration is not None:
-            found["percentile"] = calibration.percentile(columns)
-            found |= self._guaranteed(calibration, columns)
-        return found
-
-    def _guaranteed(self, calibration: Calibration, columns: Columns) -> dict[str, NDArray[np.generic]]:
-        found: dict[str, NDArray[np.generic]] = {}
+        if calibration is None:
+            return found
         if self.coverage is not None and "label" in columns:
             found["prediction_set"] = calibration.prediction_set(columns, self.coverage)
         elif self.coverage is not None:

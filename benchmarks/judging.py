@@ -1,0 +1,67 @@
+"""What a calibration costs the service: answers per second without one, with one, and with all that it tells.
+
+The same network is served as two versions, one of them calibrated; the rounds take turns, and each figure is
+the median over them. Needs the training extra.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from load import closed, rows_of
+from overload import serving
+from serving import NETS, RESULTS, make
+
+from models import store
+from training.calibrate import calibrate
+
+NET = NETS["784-128-10"]
+ROWS = 1000
+CASES: dict[str, tuple[int, dict[str, float]]] = {
+    "without a calibration": (1, {}),
+    "with one (percentile)": (2, {}),
+    "percentile, prediction_set, abstain": (2, {"coverage": 0.9, "max_error": 0.95}),
+}
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="times to measure, in turn (default: 5)")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
+    options = parser.parse_args()
+    rates: dict[str, list[float]] = {case: [] for case in CASES}
+    with tempfile.TemporaryDirectory() as scratch:
+        row = calibrated(Path(scratch))
+        with serving(Path(scratch)) as service:
+            for _ in range(options.rounds):
+                for case, (version, asked) in CASES.items():
+                    url = f"{service.url}/models/mlp/versions/{version}/predict/uncertainty"
+                    body = rows_of([row], samples=100, **asked)
+                    closed(url, body, 32, 0.3)
+                    rates[case].append(closed(url, body, 32, options.seconds).rate)
+    figures = {case: statistics.median(of) for case, of in rates.items()}
+    plain = figures["without a calibration"]
+    for case, rate in figures.items():
+        print(f"{case:40}{rate:>8.0f} answers per second{rate / plain:>8.2f}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "judging.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def calibrated(scratch: Path) -> list[float]:
+    """Write the network, and a version that is calibrated on random rows; make a row to ask about."""
+    (row,) = make(NET, scratch)
+    random = np.random.default_rng(0)
+    rows, truths = random.random((ROWS, NET[0]), np.float32), random.integers(0, NET[-1], ROWS)
+    bundle = store.load(store.find(scratch / "store" / "mlp"))
+    store.add(scratch / "store", calibrate(bundle, {"x": rows}, truths))
+    return row
+
+
+if __name__ == "__main__":
+    main()
