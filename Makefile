@@ -28,12 +28,17 @@ bundled: $(VENV)/.dev ## Train the bundled digits model anew.
 	rm -rf models/bundled/digits
 	$(BIN)/caveat train digits --out models/bundled
 
-bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (half an hour).
-	$(BIN)/python -m pip install --group bench
+bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (an hour).
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/products.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overload.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/head.py
+	$(BIN)/python benchmarks/precision.py
+	$(BIN)/python benchmarks/judging.py
+	$(BIN)/python benchmarks/entropies.py
+	$(BIN)/python benchmarks/plots.py docs/benchmarks
 	$(BIN)/python benchmarks/sampling.py --plot docs/sampling.svg
 
 bench-startup: $(VENV)/.serving ## Measure the time to readiness and the memory of the service.

@@ -4,8 +4,6 @@ All that comes before the dropout runs once, so the passes should cost little: t
 deterministic pass of the same rows. Needs the ``training`` extra.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from report import parser, write
 from torch import Tensor, nn
 
 from models.predictor import Predictor
@@ -106,15 +105,12 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> int:
+def main() -> None:
     """Measure each network at 1 and 8 rows and print what the passes cost."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=12, help="times to measure; the first warms up")
-    parser.add_argument("--threads", type=int, default=0, help="threads of a run (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=12, help="times to measure; the first warms up")
+    arguments.add_argument("--threads", type=int, default=0, help="threads of a run (default: one a core)")
+    options = arguments.parse_args()
     torch.manual_seed(0)
     figures: list[dict[str, Any]] = []
     for name, make in (("resnet18", resnet), ("vgg11", vgg)):
@@ -125,8 +121,8 @@ def main() -> int:
         figures += [
             {"network": name, "rows": rows, **measure(predictor, rows, options.rounds)} for rows in (1, 8)
         ]
-    print(json.dumps(figures) if options.json else table(figures))
-    return 0
+    print(table(figures))
+    write("head", figures)
 
 
 def table(figures: list[dict[str, Any]]) -> str:
@@ -144,4 +140,4 @@ def table(figures: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -4,8 +4,6 @@ The same network is served as two versions, one of them calibrated; the rounds t
 the median over them. Needs the training extra.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -13,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from load import closed, rows_of
 from overload import serving
-from serving import NETS, RESULTS, make
+from report import parser, write
+from serving import NETS, make
 
 from models import store
 from training.calibrate import calibrate
@@ -29,12 +28,10 @@ CASES: dict[str, tuple[int, dict[str, float]]] = {
 
 def main() -> None:
     """Measure, print a table, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="times to measure, in turn (default: 5)")
-    parser.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=5, help="times to measure, in turn (default: 5)")
+    arguments.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
+    options = arguments.parse_args()
     rates: dict[str, list[float]] = {case: [] for case in CASES}
     with tempfile.TemporaryDirectory() as scratch:
         row = calibrated(Path(scratch))
@@ -49,8 +46,7 @@ def main() -> None:
     plain = figures["without a calibration"]
     for case, rate in figures.items():
         print(f"{case:40}{rate:>8.0f} answers per second{rate / plain:>8.2f}")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "judging.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write("judging", figures)
 
 
 def calibrated(scratch: Path) -> list[float]:

@@ -1,11 +1,9 @@
 """What bfloat16 changes: time, error beside the Monte Carlo error, and whether bits still hold.
 
 Trains one network of every kind, as `sampling.py` does, and takes the networks of `serving.py` as they are
-initialised. Needs the training extra, matplotlib, and OpenVINO (the extra ``bfloat16``).
+initialised. Needs the training extra and OpenVINO (the extra ``bfloat16``).
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sampling import HERE, KINDS, passes, trained
+from report import parser, write
+from sampling import KINDS, passes, trained
 from serving import NETS, make
 
 from models import store
@@ -25,13 +24,11 @@ BAR = 0.1
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
-    parser.add_argument("--epochs", type=int, default=25, help="epochs of training (default: 25)")
-    options = parser.parse_args()
+    """Measure, print a table, and write it down."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
+    arguments.add_argument("--epochs", type=int, default=25, help="epochs of training (default: 25)")
+    options = arguments.parse_args()
     figures = {}
     print(f"{SAMPLES} passes over 16 rows in bfloat16 beside float32")
     print(f"{'network':20}{'speed':>8}{'error of the mean / its standard error':>42}{'bits':>8}")
@@ -43,9 +40,7 @@ def main() -> None:
             f"{'hold' if figure['bits_hold'] else 'differ':>8}",
             flush=True,
         )
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "precision.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write("precision", figures)
 
 
 def network(kind: str, epochs: int) -> tuple[Bundle, dict[str, Any]]:

@@ -4,8 +4,6 @@ The time of the products is a limit: whoever runs the passes has to multiply at 
 comes before the first dropout, and once per row and pass all that comes after. Needs the training extra.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -15,24 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from report import parser, write
 from serving import NETS, make
 
 from models import store
 from models.cohort import estimate
 from models.predictor import Predictor
 
-RESULTS = Path(__file__).parent / "results"
 SAMPLES = 100
 ROWS = (1, 16, 64)
 
 
 def main() -> None:
     """Measure both networks and print what share of the limit the passes reach."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
+    options = arguments.parse_args()
     figures = []
     print(f"{SAMPLES} passes, ms, medians; the share is that of the limit's speed which is reached")
     print(f"{'network':20}{'rows':>6}{'products':>10}{'passes':>10}{'share':>8}")
@@ -48,8 +44,7 @@ def main() -> None:
                 f"{row['products'] / row['passes']:>8.2f}",
                 flush=True,
             )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "products.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write("products", figures)
 
 
 def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: int) -> dict[str, float]:

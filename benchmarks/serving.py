@@ -9,11 +9,9 @@ Run it in Caveat's environment with the training extra: `make bench`. It makes t
 ``--environments`` on the first run, which takes several gigabytes.
 """
 
-import argparse
 import contextlib
 import json
 import os
-import platform
 import signal
 import socket
 import statistics
@@ -32,16 +30,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from load import closed, rows_of
+from report import earlier, parser, write
 from torch import nn
 
 from models import store
 from training.export import export
 
 PEERS = Path(__file__).parent / "peers"
-RESULTS = Path(__file__).parent / "results"
 NETS = {"784-128-10": (784, 128, 10), "784-1024-1024-10": (784, 1024, 1024, 10)}
 CONNECTIONS = (1, 32)
-CAVEAT = "Caveat /predict/uncertainty"
+CAVEAT = "Caveat"
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ SERVERS = {
     "bare ASGI": Server(None, (), uvicorn("bare_app:app"), "/"),
     "Caveat /predict": Server(None, (), caveat, "/predict", rows_of),
     CAVEAT: Server(None, (), caveat, "/predict/uncertainty"),
-    "the same, a worker a core": Server(
+    "Caveat, a worker a core": Server(
         None, (), caveat, "/predict/uncertainty", variables={"CAVEAT_WORKERS": str(os.cpu_count())}
     ),
     "FastAPI, looped (tutorial)": Server("fastapi", ("fastapi", *FAST), uvicorn("fastapi_app:app"), "/ask"),
@@ -134,51 +132,43 @@ SERVERS = {
 
 def main() -> None:
     """Measure all servers and print a table for each network."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    arguments = parser(__doc__)
+    arguments.add_argument("servers", nargs="*", help="names of servers (default: all)")
+    arguments.add_argument(
+        "--nets", nargs="+", choices=NETS, default=list(NETS), help="what they serve (default: both)"
     )
-    parser.add_argument("servers", nargs="*", help="names of servers (default: all)")
-    parser.add_argument("--rounds", type=int, default=3, help="times to measure each server (default: 3)")
-    parser.add_argument("--seconds", type=float, default=4, help="seconds of load each time (default: 4)")
-    parser.add_argument("--environments", type=Path, default=Path(".peers"), help="folder (default: .peers)")
-    options = parser.parse_args()
+    arguments.add_argument("--rounds", type=int, default=3, help="times to measure each (default: 3)")
+    arguments.add_argument("--seconds", type=float, default=4, help="seconds of load each time (default: 4)")
+    arguments.add_argument(
+        "--environments", type=Path, default=Path(".peers"), help="folder (default: .peers)"
+    )
+    options = arguments.parse_args()
     names = options.servers or list(SERVERS)
-    for name in names:
-        prepare(SERVERS[name], options.environments.resolve())
-    figures: dict[str, dict[str, dict[str, float]]] = {}
     environments = options.environments.resolve()
-    for net, widths in NETS.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            rows = make(widths, Path(scratch))
-            rates: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-            for _ in range(options.rounds):
-                for name in names:
-                    measured = measure(
-                        SERVERS[name],
-                        widths,
-                        rows,
-                        Path(scratch),
-                        environments,
-                        options.seconds,
-                    )
-                    for connections, rate in measured.items():
-                        rates[name][connections].append(rate)
-        figures[net] = {
-            name: {str(count): statistics.median(values) for count, values in counts.items()}
-            for name, counts in rates.items()
-        }
-        print(table(net, figures[net]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "processor": processor()}
-    (RESULTS / "serving.json").write_text(json.dumps({**machine, "rates": figures}, indent=2) + "\n")
+    for name in names:
+        prepare(SERVERS[name], environments)
+    for net in options.nets:
+        rates = compare(names, NETS[net], environments, options.rounds, options.seconds)
+        print(table(net, rates), flush=True)
+        write("serving", earlier("serving") | {net: rates})
 
 
-def processor() -> str:
-    """Name the processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.processor()
+def compare(
+    names: list[str], widths: tuple[int, ...], environments: Path, rounds: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """Measure servers in turn; give each one's median answers per second, by connections."""
+    rates: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in names}
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = make(widths, Path(scratch))
+        for _ in range(rounds):
+            for name in names:
+                measured = measure(SERVERS[name], widths, rows, Path(scratch), environments, seconds)
+                for connections, rate in measured.items():
+                    rates[name][str(connections)].append(rate)
+    return {
+        name: {connections: statistics.median(of) for connections, of in each.items()}
+        for name, each in rates.items()
+    }
 
 
 def prepare(server: Server, environments: Path) -> None:

@@ -1,73 +1,73 @@
 """What the benchmarks claim, they must be able to deny."""
 
-import runpy
+import importlib
+import importlib.util
+import json
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-STARTUP = BENCHMARKS / "startup.py"
-UCI = runpy.run_path(str(BENCHMARKS / "quality" / "uci.py"))
-REFERENCE = {
-    "test_ll": {"mean": -1.0, "standard_error": 0.03},
-    "test_MC_rmse": {"mean": 0.5, "standard_error": 0.02},
-}
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Import a program, with a folder of its own for the results and these arguments."""
+
+    def program(name: str, *arguments: str) -> ModuleType:
+        monkeypatch.syspath_prepend(str(BENCHMARKS))
+        monkeypatch.setattr(importlib.import_module("report"), "RESULTS", tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        return importlib.import_module(name)
+
+    return program
+
+
+def written(folder: Path, name: str) -> Any:
+    """Read the figures that a program wrote, beside the name of the machine and, if it can be, a plot."""
+    assert (folder / f"{name}.svg").exists() == bool(importlib.util.find_spec("matplotlib"))
+    results = json.loads((folder / f"{name}.json").read_text())
+    assert results["processor"]
+    assert results["cores"]
+    return results["figures"]
 
 
 @pytest.mark.parametrize(("figures", "code"), [((1.4, 149.0), 0), ((1.6, 149.0), 1), ((1.4, 151.0), 1)])
 def test_a_missed_bar_is_an_exit_code(
     figures: tuple[float, float],
     code: int,
+    program: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    main = runpy.run_path(str(STARTUP))["main"]
-    monkeypatch.setitem(main.__globals__, "measure", lambda samples: figures)
-    monkeypatch.setattr(sys, "argv", ["startup.py", "--rounds", "1"])
-    assert main() == code
+    startup = program("startup", "--rounds", "1")
+    monkeypatch.setattr(startup, "measure", lambda samples: figures)
+    assert startup.main() == code
     assert "process start to ready" in capsys.readouterr().out
+    assert written(tmp_path, "startup")["ready_seconds"] == figures[0]
 
 
-def figures(likelihood: float, rmse: float) -> list[dict[str, float]]:
-    """Two splits with these means; the standard error of the log-likelihood is 0.04."""
-    return [{"mixture": likelihood + step, "rmse": rmse} for step in (-0.04, 0.04)]
-
-
-@pytest.mark.parametrize(
-    ("name", "likelihood", "rmse", "met"),
-    [
-        ("boston", -0.99, 0.519, (True, True)),
-        ("boston", -1.01, 0.521, (False, False)),
-        ("yacht", -0.89, 0.3, (True, True)),  # the standard error of the difference is 0.05
-        ("yacht", -0.91, 0.3, (False, True)),
-    ],
-)
-def test_a_likelihood_below_the_reference_or_an_error_above_it_is_missed(
-    name: str, likelihood: float, rmse: float, met: tuple[bool, bool]
+@pytest.mark.slow
+def test_scaling_measures_all_that_grows(
+    program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = UCI["bars"](name, figures(likelihood, rmse), REFERENCE)
-    assert tuple(found.values()) == met
-
-
-def test_a_split_is_measured_from_its_rows_to_its_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generator = np.random.default_rng(0)
-    x = generator.uniform(-1, 1, size=(600, 2))
-    y = 10 * x[:, 0] + np.exp(x[:, 1]) * generator.standard_normal(600)
-    train, test = np.arange(500)[None], np.arange(500, 600)[None]
-    np.savez(tmp_path / "fan.npz", X=x, y=y, train_idx=train, test_idx=test)
-    measure = UCI["measure"]
-    monkeypatch.setitem(measure.__globals__, "STEPS", 400)
-    monkeypatch.setitem(measure.__globals__, "RATES", ((0.0, 0.1), (0.9, 0.1)))
-    found = measure(tmp_path / "fan.npz", 0, 50)
-    assert found["rates"] == (0.0, 0.1)
-    assert found["validation"][0] > found["validation"][1]
-    true = stats.norm.logpdf(y[500:], 10 * x[500:, 0], np.exp(x[500:, 1])).mean()
-    assert true - 0.3 < found["normal"] < true + 0.05
-    assert true - 0.3 < found["mixture"] < true + 0.05
-    assert found["rmse"] < 1.6  # the noise's is 1.35
-    assert found["deterministic"] < found["mixture"]
+    scaling = program("scaling", "--seconds", "0.1")
+    small = {"NETS": {"8-16-2": (8, 16, 2)}, "SAMPLES": (10, 20), "ROWS": (1, 5), "WIDTHS": (8,)}
+    for name, value in {**small, "CONNECTIONS": (1, 2), "WORKERS": (1,), "THREADS": (2,)}.items():
+        monkeypatch.setattr(scaling, name, value)
+    scaling.main()
+    figures = written(tmp_path, "scaling")
+    assert {name: list(next(iter(series.values()))) for name, series in figures.items()} == {
+        "samples": ["10", "20"],
+        "rows": ["1", "5"],
+        "connections": ["1", "2"],
+        "width": ["8"],
+        "workers": ["1 x 2"],
+    }
+    costs = [cost for series in figures.values() for line in series.values() for cost in line.values()]
+    assert min(costs) > 0
+    assert "ms against rows" in capsys.readouterr().out
