@@ -65,6 +65,7 @@ def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: in
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 2):
         for name, run in runs.items():
+            time.sleep(0.1)  # so that no library's threads still spin, waiting for more of the work before
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
