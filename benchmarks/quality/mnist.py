@@ -2,20 +2,28 @@
 
 Trains the network of Srivastava et al. (2014), exports it, and asks the bundle as the service does: 100
 passes over MNIST's 10,000 test digits and over notMNIST's 10,000 letters. The deterministic pass stands
-beside it. Each is judged with a temperature too; for the passes there are two, by which every pass is
-divided before the mean is taken, or the mean itself. Temperatures are fitted on the 5,000 training rows
-that are held out. Recipes are chosen on these as well, and on images made of them that are no digits
-(``--tune``). Test rows and letters decide nothing.
+beside it. Each is judged with a temperature too; for the passes there are two, by which the logits of
+every pass are divided before the mean is taken, or those of the mean. Temperatures are fitted on the 5,000
+training rows that are held out. Recipes are chosen on these as well, and on images made of them that are
+no digits (``--tune``).
+
+No figure of test rows or letters chooses among the recipes, but they were not unseen throughout: those of
+``max-norm``, seed 0, were looked at first. It told letters with an AUROC of 0.951 and had an ECE of 0.90 %
+with its passes tempered. Only then came images of one length (letters are brighter than digits), weight
+decay, nonsense and tempering the mean, each kept for what it did on the rows held out. Of the recipes after
+it the chosen one alone was judged on test rows and letters, once.
 
 The bars, for means over seeds: a test error of at most 1.25 %, as printed for this network; an expected
-calibration error below 0.5 % with a temperature; an AUROC of at least 0.97 against letters by the best of
-the served scores. Needs the training extra and the dependency group ``bench``.
+calibration error below 0.5 % with the mean tempered, since tempering the passes does not get there; an
+AUROC of at least 0.97 against letters by the best of the served scores, which is the best of five. Needs
+the training extra and the dependency group ``bench``.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +39,8 @@ from models.uncertainty import Columns
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES = ("error", "log_loss", "ece")
+SERVED = "Monte Carlo"
+PASSES_TEMPERED = "Monte Carlo, passes tempered"
 TEMPERED = "Monte Carlo, mean tempered"
 """Has the scores of the mean alone; those of the passes are not changed by it."""
 
@@ -132,8 +142,8 @@ def answers(served: Served, images: Images, samples: int) -> dict[str, Answers]:
     return {
         "deterministic": without_passes(once),
         "deterministic, tempered": without_passes(tempered(once, served.of_once)),
-        "Monte Carlo": with_passes(plain),
-        "Monte Carlo, passes tempered": with_passes(calibrated),
+        SERVED: with_passes(plain),
+        PASSES_TEMPERED: with_passes(calibrated),
         TEMPERED: without_passes(tempered(plain["mean"], served.of_mean)),
     }
 
@@ -179,17 +189,21 @@ def cell(values: Sequence[float], scale: float, places: int) -> str:
 
 def missed(figures: Sequence[Mapping[str, Any]]) -> bool:
     """Hold the mean over seeds to the bars, and say which are missed."""
-    error, ece = (np.mean([each[TEMPERED][measure] for each in figures]) for measure in ("error", "ece"))
-    auroc = max(
-        np.mean([each[method]["scores"][score]["auroc"] for each in figures])
-        for method in figures[0]
-        if method.startswith("Monte Carlo")
-        for score in figures[0][method]["scores"]
-    )
+
+    def mean(method: str, measure: str) -> float:
+        return float(np.mean([each[method][measure] for each in figures]))
+
+    def auroc(method: str, score: str) -> float:
+        return float(np.mean([each[method]["scores"][score]["auroc"] for each in figures]))
+
+    error, ece = mean(SERVED, "error"), mean(TEMPERED, "ece")
+    best = max(figures[0][SERVED]["scores"], key=partial(auroc, SERVED))
+    print(f"ECE with the passes tempered {mean(PASSES_TEMPERED, 'ece'):.2%}, which no bar is held to")
+    print(f"AUROC of the deterministic predictive_entropy {auroc('deterministic', 'predictive_entropy'):.4f}")
     bars = {
         f"test error {error:.2%}, at most 1.25 %": error <= 0.0125,
         f"ECE {ece:.2%}, below 0.5 %": ece < 0.005,
-        f"AUROC {auroc:.4f}, at least 0.97": auroc >= 0.97,
+        f"AUROC {auroc(SERVED, best):.4f} of {best}, at least 0.97": auroc(SERVED, best) >= 0.97,
     }
     for bar, met in bars.items():
         print(f"{'met' if met else 'MISSED'}: {bar}")

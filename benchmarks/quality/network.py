@@ -76,7 +76,7 @@ RECIPES = {
 """All that were tried, some of them for 10 epochs alone; `mnist.py --tune` judges them."""
 
 CHOSEN = "decay 1e-4, unit length"
-"""The recipe with the lowest log loss on the rows held out."""
+"""The recipe with the lowest log loss on the rows held out, with the mean tempered; one seed each."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,12 @@ class Scale(nn.Module):
 
 def trained(train: Part, recipe: Recipe, seed: int, cache: Path) -> nn.Module:
     """Give the network trained by a recipe, from the cache if it is there."""
-    network = MLP((28, 28), 10, hidden=(1024,) * 3, dropout=(0.2, 0.5, 0.5, 0.5))
     path = cache / f"{slug(recipe)}-{seed}.safetensors"
-    if path.exists():
-        network.load_state_dict(load_file(path))
-        return network.eval()
     with seeded(seed):
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()
+        network = MLP((28, 28), 10, hidden=(1024,) * 3, dropout=(0.2, 0.5, 0.5, 0.5))
+        if path.exists():
+            network.load_state_dict(load_file(path))
+            return network.eval()
         rows = Scale(recipe.unit_length)(torch.from_numpy(train.x))
         fit(network, rows, torch.from_numpy(train.y), recipe)
     cache.mkdir(parents=True, exist_ok=True)
