@@ -38,9 +38,11 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
     order = np.argsort(uncertainty, kind="stable")
     ascending, errors = uncertainty[order], np.cumsum(wrong[order])
     rows = len(order)
-    first = max(_least_rows(max_error), math.ceil(rows / 2))
+    least = max(_least_rows(max_error), rows / 2)
+    if least > rows:
+        return None
     found = None
-    for count in range(first, rows + 1, max(1, round(_STEP * rows))):
+    for count in range(math.ceil(least), rows + 1, max(1, round(_STEP * rows))):
         answered = int(np.searchsorted(ascending, ascending[count - 1], side="right"))  # ties go together
         if binomial_cdf(int(errors[answered - 1]), answered, max_error) > 1 - CONFIDENCE:
             break
@@ -69,6 +71,6 @@ def binomial_cdf(successes: int, trials: int, rate: float) -> float:
     return float(min(1.0, np.exp(logs).sum()))
 
 
-def _least_rows(max_error: float) -> int:
-    """Count the rows that pass the test if none of them is wrong."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-max_error))
+def _least_rows(max_error: float) -> float:
+    """Tell how many rows, at least, pass the test if none of them is wrong; very many for a tiny rate."""
+    return math.log(1 - CONFIDENCE) / math.log1p(-max_error)

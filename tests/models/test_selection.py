@@ -25,6 +25,12 @@ def test_too_few_rows_make_no_threshold() -> None:
     assert threshold(np.arange(299.0), np.zeros(299, bool), 0.01) is not None
 
 
+@pytest.mark.parametrize(("max_error", "answers"), [(5e-324, False), (1e-300, False), (1 - 2**-53, True)])
+def test_extreme_rates_have_an_answer(max_error: float, answers: bool) -> None:
+    wrong = np.arange(400) % 2 == 0
+    assert (threshold(np.arange(400.0), wrong, max_error) is not None) == answers
+
+
 def test_ties_are_answered_together() -> None:
     uncertainty = np.repeat([0.0, 1.0], [300, 100])
     wrong = uncertainty == 1.0
