@@ -57,7 +57,7 @@ def verify(
     ExportError
         Naming what differs, and for passes the first site from which on they do.
     """
-    check = _Check(Predictor(bundle), evaluated, sampled, draws)
+    check = _Check(Predictor(bundle), evaluated, sampled, draws, rows)
     for count in ROWS_TESTED:
         tensors = [tensor[torch.arange(count) % len(tensor)] for tensor in rows]
         check.prediction(tensors, f"{count} rows")
@@ -74,12 +74,23 @@ def verify(
 
 
 class _Check:
-    def __init__(self, predictor: Predictor, evaluated: nn.Module, sampled: nn.Module, draws: Draws) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        evaluated: nn.Module,
+        sampled: nn.Module,
+        draws: Draws,
+        rows: Sequence[Tensor],
+    ) -> None:
         self.predictor = predictor
         self._evaluated = evaluated
         self._sampled = sampled
         self._draws = draws
         self._sites = predictor.manifest.sites
+        with torch.no_grad():
+            # Two passes over one row may differ by less than float32 rounds their outputs.
+            output = evaluated(*rows).numpy()
+            self._spread = float(np.ptp(output if predictor.manifest.outputs == "mean" else output[:, 0]))
 
     def named(self, tensors: Sequence[Tensor]) -> Inputs:
         names = (spec.name for spec in self.predictor.manifest.inputs)
@@ -90,7 +101,9 @@ class _Check:
             expected = self._evaluated(*tensors)
         if self.predictor.manifest.outputs == "mean_variance":
             expected = expected[:, 0]
-        _compare(self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}")
+        _compare(
+            self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}", self._spread
+        )
 
     def passes(self, tensors: Sequence[Tensor], samples: int, what: str) -> None:
         inputs = self.named(tensors)
@@ -98,7 +111,7 @@ class _Check:
         values = [torch.from_numpy(draw(site, _SEED, 0, samples, chosen)) for site in self._sites]
         found = np.concatenate(list(self.predictor.passes(inputs, samples, _SEED)))
         try:
-            _compare(found, self._reference(tensors, values), f"passes.onnx on {what}")
+            _compare(found, self._reference(tensors, values), f"passes.onnx on {what}", self._spread)
         except ExportError as error:
             raise ExportError(f"{error}. {self._first_part(tensors, values)}") from None
 
@@ -118,7 +131,7 @@ class _Check:
                 **{s.name: v.numpy() for s, v in zip(self._sites, mixed, strict=True)},
             }
             try:
-                _compare(self.predictor.run_passes(feed), self._reference(tensors, mixed), "")
+                _compare(self.predictor.run_passes(feed), self._reference(tensors, mixed), "", self._spread)
             except ExportError:
                 return f"The two part at site {site.name} ({site.kind})"
         return "No site alone makes the two part"
@@ -130,7 +143,7 @@ class _Check:
             one = {name: array[row : row + 1] for name, array in inputs.items()}
             alone = np.concatenate(list(self.predictor.passes(one, 2, _SEED)))
             try:
-                _compare(alone[:, 0], torch.from_numpy(together[:, row]), "")
+                _compare(alone[:, 0], torch.from_numpy(together[:, row]), "", self._spread)
             except ExportError:
                 raise ExportError(
                     f"row {row} of the example gets another answer alone than among {len(tensors[0])} rows: "
@@ -159,14 +172,15 @@ class _Check:
         )
 
 
-def _compare(found: NDArray[np.floating], expected: Tensor, what: str) -> None:
+def _compare(found: NDArray[np.floating], expected: Tensor, what: str, spread: float) -> None:
+    """Refuse a difference above the tolerance, beside the outputs' spread, here or over all rows."""
     truth = expected.numpy()
     if found.shape != truth.shape:
         raise ExportError(f"{what}: gives shape {found.shape}, the PyTorch network {truth.shape}")
     largest = float(np.abs(truth).max())
     # Relative to how far outputs differ from one another, so that a large offset hides nothing; but no
     # finer than the rounding of the outputs themselves.
-    spread = float(np.ptp(truth)) or largest
+    spread = max(float(np.ptp(truth)), spread) or largest
     allowed = TOLERANCE * spread + _ROUNDINGS * float(np.finfo(truth.dtype).eps) * largest
     difference = float(np.abs(found - truth).max())
     if not difference <= allowed:
