@@ -12,6 +12,7 @@ from models import conformal, selection
 from models.manifest import Calibration as Facts
 from models.manifest import Manifest
 from models.signature import InputError
+from models.temperature import tempered
 from models.uncertainty import Columns
 
 FILE: Final = "calibration.npz"
@@ -45,7 +46,7 @@ class Calibration:
         self._uncertainty = arrays[MAIN[self._task]].astype(np.float64)
         self._ascending = np.sort(self._uncertainty)
         if self._task == "classification":
-            every = conformal.scores(arrays["mean"], self._sets)
+            every = conformal.scores(self._probabilities(arrays), self._sets)
             scores = np.take_along_axis(every, self._truth[:, None], axis=1)[:, 0]
             self._errors = (arrays["label"] != self._truth).astype(np.float64)
         else:
@@ -67,11 +68,26 @@ class Calibration:
         """The highest coverage that the calibration rows can support."""
         return conformal.highest_coverage(min(map(len, self._scores)))
 
-    def percentile(self, columns: Columns) -> NDArray[np.float64]:
-        """Tell where rows stand among those of the calibration, shape (B,).
+    def columns(self, columns: Columns) -> Columns:
+        """Give what the calibration adds to every answer: ``percentile`` and, to classes, ``probabilities``.
 
-        From 0, more certain than all, to 100; uniform for rows that are exchangeable with them.
+        Returns
+        -------
+        Columns
+            ``probabilities`` (B, C): those that the calibration rows make most likely, the mean over passes
+            at another temperature. ``percentile`` (B,): where rows stand among those of the calibration,
+            from 0, more certain than all, to 100; uniform for rows that are exchangeable with them.
         """
+        percentile = self._percentile(columns)
+        if self._task == "regression":
+            return {"percentile": percentile}
+        return {"probabilities": self._probabilities(columns), "percentile": percentile}
+
+    def _probabilities(self, columns: Columns) -> NDArray[np.float32]:
+        temperature = self.facts.temperature or 1.0
+        return tempered(columns["mean"], temperature).astype(np.float32)
+
+    def _percentile(self, columns: Columns) -> NDArray[np.float64]:
         values = columns[MAIN[self._task]].astype(np.float64)
         below = np.searchsorted(self._ascending, values, side="left")
         ties = np.searchsorted(self._ascending, values, side="right") - below
@@ -84,7 +100,9 @@ class Calibration:
 
     def prediction_set(self, columns: Columns, coverage: float) -> NDArray[np.bool_]:
         """Tell which classes are possible, shape (B, C); none, where no class conforms."""
-        held: NDArray[np.bool_] = conformal.scores(columns["mean"], self._sets) <= self._quantiles(coverage)
+        held: NDArray[np.bool_] = conformal.scores(columns["probabilities"], self._sets) <= self._quantiles(
+            coverage
+        )
         return held
 
     def abstain(self, columns: Columns, max_error: float, error_tolerance: float | None) -> NDArray[np.bool_]:

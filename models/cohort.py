@@ -79,8 +79,8 @@ class Cohort:
         -------
         rows, columns
             The rows that have left with this step, and their answers: the fields of
-            `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and
-            ``percentile`` if the model has a calibration.
+            `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and what
+            `Calibration.columns` adds if the model has a calibration.
         """
         start, stop = self._passes, self._next_stop()
         self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
@@ -92,7 +92,7 @@ class Cohort:
             return self.rows[:0], {}
         columns = {**self._summary.columns(), "passes": np.full(len(done), stop)}
         if self._predictor.calibration is not None:
-            columns["percentile"] = self._predictor.calibration.percentile(columns)
+            columns |= self._predictor.calibration.columns(columns)
         if done.all():
             rows, self.rows = self.rows, self.rows[:0]
             return rows, columns

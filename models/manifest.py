@@ -101,7 +101,7 @@ class Calibration(_Part):
     samples, seed
         The passes behind the answers on them.
     temperature
-        What the logits of every pass are divided by, in the graph itself.
+        What makes calibrated probabilities of a classification's mean (see `models.temperature`).
     sets, by_class
         How a classification's prediction sets are made (see `models.conformal`), and whether they hold the
         truth at the asked rate in every class by itself.

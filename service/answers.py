@@ -20,7 +20,7 @@ from service import body
 from service.arrays import NPY, write_npy, write_npz
 from service.request import PredictRequest, UncertaintyRequest, options_of, parse, parse_array
 
-_MAIN = ("probabilities", "prediction", "mean")
+_MAIN = ("mean", "probabilities", "prediction")
 """What each kind of answer is about."""
 
 

@@ -5,13 +5,18 @@ where there is no room for a request, it is refused unread.
 """
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import orjson
+from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import MEDIA_TYPE, problem
 from service.refusals import Refusals
+
+JOB: Final = "job"
+"""Where the state of a request has the job that its client waits for."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -29,25 +34,51 @@ class Protocol(HttpToolsProtocol):
         self._reading = False  # in the midst of a request
         self._unread = 0  # bytes still to come of a request that was refused
         self._refused_at = 0.0
+        self._put_off = False  # waits, unread, for its request to be taken in or refused
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
         if self._unread:
             unread, self._unread = self._unread, max(0, self._unread - len(data))
             data = data[unread:]
-        if data and not (len(self.tasks) >= self._refusals.most and self._refuse(data)):
+        if data and not (self._full and self._turn_away(data)):
             super().data_received(data)
 
-    def _refuse(self, data: bytes) -> bool:
-        """Refuse a request that has just begun, if it can be; tell whether it was."""
+    @property
+    def _full(self) -> bool:
+        return len(self.tasks) >= self._refusals.most
+
+    def _turn_away(self, data: bytes) -> bool:
+        """Refuse a request that has just begun, at once or later, if it can be; tell whether it is."""
         busy = self._reading or self.flow.write_paused or (self.cycle and not self.cycle.response_complete)
-        unread = None if busy else self._refusals.unread(data)
-        if unread is None:
+        recognised = None if busy else self._refusals.recognised(data)
+        if recognised is None:
             return False
+        if self._refusals.at_once():
+            self._refuse(*recognised)
+        else:
+            self._put_off = True
+            self.transport.pause_reading()
+            self._refusals.put_off(partial(self._look_again, data, recognised))
+        return True
+
+    def _look_again(self, data: bytes, recognised: tuple[str, int]) -> bool:
+        """Take a request that was put off in, or refuse it; tell whether it was refused."""
+        self._put_off = False
+        if self.transport.is_closing():
+            return False
+        self.transport.resume_reading()
+        if refused := self._full:
+            self._refuse(*recognised)
+        else:
+            super().data_received(data)
+        return refused
+
+    def _refuse(self, route: str, unread: int) -> None:
+        self._refusals.count(route)
         self._unread = unread
         self._refused_at = self.loop.time()
         self.transport.write(self._refusals.answer)
-        return True
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -60,8 +91,9 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, which has been idle, unless a request was refused meanwhile."""
-        left = self._refused_at + self.timeout_keep_alive - self.loop.time()
+        """Close the connection, which has been idle, unless a request was refused or put off meanwhile."""
+        idle_since = self.loop.time() if self._put_off else self._refused_at
+        left = idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
         else:
@@ -70,6 +102,12 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
         super().connection_made(Joining(transport))  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lose the connection: nobody waits for what is being worked on."""
+        super().connection_lost(exc)
+        if self.scope and (job := self.scope["state"].get(JOB)):
+            job.fail(ClientDisconnect())
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request, and close the connection."""

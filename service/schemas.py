@@ -63,6 +63,11 @@ class UncertainClasses(_UncertainAnswer):
     mutual_information: list[float] = Field(
         description="What the model does not know: how much the passes disagree; the difference of the two."
     )
+    probabilities: list[list[float]] | None = Field(
+        None,
+        description="Calibrated probability of every class: the mean at the temperature that calibration rows"
+        " make most likely; there if the model has a calibration.",
+    )
     prediction_set: list[list[str]] | None = Field(
         None, description="Classes that are possible at the coverage that was asked for."
     )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
@@ -19,6 +19,9 @@ from service.endpoints import Endpoints
 from service.protocol import Protocol
 from service.refusals import Refusals
 from service.settings import Settings
+
+_ACCEPTED: Final = 16
+"""Connections that are accepted in one round of the event loop."""
 
 Ready = Callable[[str], None]
 """Is told, in words, which models are loaded."""
@@ -45,13 +48,17 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
     # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
     sys.setswitchinterval(0.0001)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
-    protocol: Any = partial(Protocol, refusals=Refusals(settings, endpoints.metrics))
+    refusals = Refusals(settings, endpoints.metrics)
+    protocol: Any = partial(Protocol, refusals=refusals)
     config = uvicorn.Config(
         app, http=protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         ready(endpoints.catalogue().described())
-        runner.run(_Server(config, endpoints.door).serve(sockets=[listener]))
+        # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
+        # would wait for seconds. Copies of the socket are accepted from one by one, too.
+        listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
+        runner.run(_Server(config, endpoints.door, refusals).serve(sockets=listeners))
     endpoints.batcher.close()
 
 
@@ -63,9 +70,10 @@ def _on_stop(act: Callable[[], object]) -> None:
 class _Server(uvicorn.Server):
     """Told to stop, lets nobody else in and ends when all who are in have their answers."""
 
-    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, refusals: Refusals) -> None:
         super().__init__(config)
         self._door = door
+        self._refusals = refusals
         self._parent = os.getppid()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -78,4 +86,5 @@ class _Server(uvicorn.Server):
         """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
         if os.getppid() != self._parent:
             self._door.close()
-        return await super().on_tick(counter) or (self._door.closing and self._door.requests == 0)
+        inside = self._door.requests + self._refusals.waiting
+        return await super().on_tick(counter) or (self._door.closing and not inside)

@@ -3,7 +3,6 @@
 Plain ASGI, before FastAPI: what a framework does for a request takes longer than its answer.
 """
 
-import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
@@ -17,19 +16,18 @@ from models.signature import InputError
 from models.uncertainty import Columns
 from service import answers, body
 from service.arrays import NPY, NPZ
+from service.deadlines import Deadlines
 from service.endpoints import Endpoints
 from service.errors import RequestError, respond
 from service.job import Job
 from service.paths import PREDICT, UNCERTAINTY, find
+from service.protocol import JOB
 from service.request import PredictRequest
 
 T = TypeVar("T")
 
 _LARGE = 2**17
 """Bytes from which on JSON is read and written off the event loop."""
-
-_UNWATCHED = 0.05
-"""Seconds before it is worth the effort to watch whether a client leaves."""
 
 
 class Verbs:
@@ -43,6 +41,7 @@ class Verbs:
             PREDICT: PredictRequest,
             UNCERTAINTY: endpoints.uncertainty_request,
         }
+        self._deadlines = Deadlines()
         self._off_loop = CapacityLimiter(1)  # what is parsed takes several times the memory of its bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +86,11 @@ class Verbs:
             job = Job(predictor, inputs, asked)
             visit.bring_passes(job.rows * (asked.samples if asked else 1))
             self._endpoints.batcher.submit(job)
-            columns = await _wait(job, receive, self._settings.timeout - (perf_counter() - start))
+            scope["state"][JOB] = job
+            try:
+                columns = await self._deadlines.wait(job, start + self._settings.timeout)
+            finally:
+                del scope["state"][JOB]
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
                 lambda: answers.write(predictor, asked, judgement, columns, wanted),
@@ -102,40 +105,10 @@ class Verbs:
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
 
 
-async def _wait(job: Job, receive: Receive, timeout: float) -> Columns:
-    """Wait for the answer of a job, until the deadline and for as long as its client does."""
-    loop = asyncio.get_running_loop()
-    watch = loop.call_later(min(_UNWATCHED, timeout), _watch, job, receive, timeout - _UNWATCHED)
-    try:
-        return await job.answer
-    finally:
-        watch.cancel()
-
-
-def _watch(job: Job, receive: Receive, timeout: float) -> None:
-    attending = asyncio.ensure_future(_attend(job, receive, timeout))
-    job.answer.add_done_callback(lambda _: attending.cancel())
-
-
-async def _attend(job: Job, receive: Receive, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await receive()  # comes back when the client leaves
-        job.fail(ClientDisconnect())
-    except TimeoutError:
-        job.fail(_late())
-
-
 def _passes_made(job: Job, columns: Columns) -> int:
     if job.asked is None:
         return 0
     return int(columns["passes"].sum()) if job.asked.tolerance else job.rows * job.asked.samples
-
-
-def _late() -> RequestError:
-    return RequestError(
-        504, "no answer in time: ask for fewer rows or samples, or start the service with a longer --timeout"
-    )
 
 
 def _accepted(headers: body.RawHeaders) -> str:

@@ -131,11 +131,19 @@ def drawn(manifest: Manifest, rows: int, seed: int) -> tuple[dict[str, np.ndarra
     return {spec.name: x}, (random.random(rows) > 1 / (1 + np.exp(-score))).astype(np.int64)
 
 
+TEMPERATURE = 1.5
+
+
 def calibrated(bundle: Bundle, rows: int = 199, seed: int = 1) -> Bundle:
     """Give a bundle the calibration that some rows make, without fitting anything."""
     inputs, truth = drawn(bundle.manifest, rows, seed)
+    classes = bundle.manifest.classes is not None
     facts = Calibration(
-        rows=rows, samples=100, seed=0, sets=None if bundle.manifest.classes is None else "lac"
+        rows=rows,
+        samples=100,
+        seed=0,
+        temperature=TEMPERATURE if classes else None,
+        sets="lac" if classes else None,
     )
     content = calibration.write(truth, estimate(Predictor(bundle), inputs, 100, 0))
     manifest = bundle.manifest.model_copy(update={"calibration": facts})

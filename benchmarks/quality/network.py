@@ -18,10 +18,10 @@ from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from models.bundle import Bundle
-from models.cohort import estimate
 from models.networks.mlp import MLP
 from models.predictor import Predictor
-from training.calibrate.temperature import fit_temperature, most_likely_temperature
+from training.calibrate import calibrate
+from training.calibrate.temperature import most_likely_temperature
 from training.export import export
 from training.fit import seeded
 
@@ -76,7 +76,7 @@ RECIPES = {
 """All that were tried, some of them for 10 epochs alone; `mnist.py --tune` judges them."""
 
 CHOSEN = "decay 1e-4, unit length"
-"""The recipe with the lowest log loss on the rows held out, with the mean tempered; one seed each."""
+"""The recipe with the lowest log loss on the rows held out, calibrated; one seed each."""
 
 
 @dataclass(frozen=True)
@@ -211,57 +211,40 @@ def constrain(network: nn.Module, max_norm: float) -> None:
             layer.weight.renorm_(p=2, dim=0, maxnorm=max_norm)
 
 
-class Divide(nn.Module):
-    """Logits divided by a temperature (Guo et al., ICML 2017)."""
-
-    def __init__(self, temperature: float) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Map logits (B, C) to logits (B, C)."""
-        return logits / self.temperature
-
-
 @dataclass(frozen=True)
 class Served:
-    """One trained network, served as it is and with a temperature.
+    """One trained network, calibrated on the rows held out.
 
     Parameters
     ----------
-    plain, calibrated
-        Without a temperature, and with that of the passes.
-    of_once, of_passes, of_mean
-        Temperatures that make the labels held out most likely: of the deterministic pass; of every pass
-        before the mean is taken; and of the mean.
+    predictor
+        What the service would ask.
+    of_once
+        The temperature that makes the labels held out most likely under the deterministic pass.
     """
 
-    plain: Predictor
-    calibrated: Predictor
+    predictor: Predictor
     of_once: float
-    of_passes: float
-    of_mean: float
+
+    @property
+    def of_mean(self) -> float:
+        """The temperature of the mean over passes."""
+        assert self.predictor.calibration is not None
+        return self.predictor.calibration.facts.temperature or 1.0
 
 
 def serve(data: Digits, recipe: Recipe, seed: int, cache: Path, samples: int) -> Served:
-    """Train a network, or take it from the cache; export it, and fit its temperatures."""
+    """Train a network, or take it from the cache; export and calibrate it."""
     network = trained(data.train, recipe, seed, cache)
-    plain = Predictor(bundle(network, recipe, data.train.x[:8], temperature=1.0))
     rows, y = {"x": data.held_out.x}, data.held_out.y
-    of_passes = fit_temperature(plain, rows, y, samples, seed=0)
-    return Served(
-        plain,
-        Predictor(bundle(network, recipe, data.train.x[:8], of_passes)),
-        of_once=most_likely_temperature(plain.predict(rows)[None], y),
-        of_passes=of_passes,
-        of_mean=most_likely_temperature(estimate(plain, rows, samples, seed=0)["mean"][None], y),
-    )
+    predictor = Predictor(calibrate(bundle(network, recipe, data.train.x[:8]), rows, y, samples))
+    return Served(predictor, most_likely_temperature(predictor.predict(rows), y))
 
 
-def bundle(network: nn.Module, recipe: Recipe, example: Images, temperature: float) -> Bundle:
-    """Export a trained network at a temperature; it takes values from 0 to 255."""
+def bundle(network: nn.Module, recipe: Recipe, example: Images) -> Bundle:
+    """Export a trained network; it takes values from 0 to 255."""
     return export(
-        nn.Sequential(network, Divide(temperature)),
+        network,
         example,
         task="classification",
         outputs="logits",

@@ -1,6 +1,6 @@
 """Digits turned by 0 to 180 degrees: what the network gets right, and what it says of its trust.
 
-Asks the bundle of `mnist.py`, with its temperature, for Monte Carlo passes over test digits turned
+Asks the bundle of `mnist.py` for Monte Carlo passes over test digits turned
 anticlockwise, and for the deterministic pass beside it, with its own. A network that knew its limits would
 grow less sure as fast as it grows worse. Past 90 degrees some digits are digits again: 0, 1 and 8 look the
 same upside down, and 6 and 9 look like each other. Needs the training extra and the group ``bench``.
@@ -74,11 +74,11 @@ def turned(images: Images, angle: float) -> Images:
 
 def judge(served: Served, images: Images, y: np.ndarray, samples: int) -> dict[str, float]:
     """Measure accuracy and the means over rows of what is said of trust, with passes and without."""
-    answer = estimate(served.calibrated, {"x": images}, samples, seed=0)
-    once = tempered(served.plain.predict({"x": images}), served.of_once)
+    answer = estimate(served.predictor, {"x": images}, samples, seed=0)
+    once = tempered(served.predictor.predict({"x": images}), served.of_once)
     means = {
         "accuracy": answer["label"] == y,
-        "confidence": scaled(answer["mean"]).max(axis=-1),
+        "confidence": scaled(answer["probabilities"]).max(axis=-1),
         **{name: answer[name] for name in UNCERTAINTIES[:3]},
         "deterministic_accuracy": once.argmax(axis=-1) == y,
         "deterministic_confidence": once.max(axis=-1),

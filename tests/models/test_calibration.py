@@ -49,7 +49,7 @@ def test_percentiles_of_fresh_rows_are_uniform(bundle: Bundle) -> None:
     predictor = Predictor(bundle)
     columns, _ = answers(predictor, 2000, seed=8)
     assert predictor.calibration
-    found = predictor.calibration.percentile(columns)
+    found = predictor.calibration.columns(columns)["percentile"]
     assert 0 < found.min() < found.max() < 100
     # The calibration rows are a sample, too: two samples are compared.
     uniform = np.arange(1, predictor.calibration.facts.rows + 1) / (predictor.calibration.facts.rows + 1)

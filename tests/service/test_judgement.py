@@ -11,7 +11,7 @@ import pytest
 from models import store
 from models.cohort import estimate
 from models.predictor import Predictor
-from tests.bundles import calibrated, drawn, linear_regression, tabular
+from tests.bundles import TEMPERATURE, calibrated, drawn, linear_regression, tabular
 from tests.service.serving import Service, serving
 
 LINEAR = calibrated(linear_regression(), rows=199)
@@ -55,8 +55,18 @@ def test_an_interval_is_that_of_numpy(judging: Service) -> None:
 def test_a_set_holds_names_of_classes(judging: Service) -> None:
     answer = judging.ask(CLASSES, inputs=rows(), coverage=0.95, max_error=0.45).json()
     assert [set(each) <= {"no", "yes"} for each in answer["prediction_set"]] == [True, True]
-    for held, label in zip(answer["prediction_set"], answer["label"], strict=True):
-        assert not held or label in held
+
+    def probabilities(mean: np.ndarray) -> np.ndarray:
+        powers = np.asarray(mean, np.float64) ** (1 / TEMPERATURE)
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    inputs, truth = drawn(TABULAR.manifest, 400, 1)
+    known = probabilities(estimate(Predictor(TABULAR), inputs, 100, 0)["mean"])
+    reach = np.sort(1 - known[np.arange(400), truth])[381 - 1]  # 0.95 * (400 + 1), rounded up
+    expected = probabilities(answer["mean"])
+    np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-6)
+    for held, row in zip(answer["prediction_set"], expected, strict=True):
+        assert held == [name for name, each in zip(("no", "yes"), row, strict=True) if 1 - each <= reach]
     assert len(answer["abstain"]) == len(answer["percentile"]) == 2
 
 

@@ -1,5 +1,5 @@
-import asyncio
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -26,10 +26,8 @@ def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *header
 
 
 def unread(data: bytes) -> int | None:
-    async def ask() -> int | None:
-        return Refusals(Settings(store=None, max_bytes=100), Metrics()).unread(data)
-
-    return asyncio.run(ask())
+    recognised = Refusals(Settings(store=None, max_bytes=100), Metrics()).recognised(data)
+    return recognised and recognised[1]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +117,40 @@ def test_health_is_told_however_full_it_is(bundles: Path) -> None:
     with full(bundles) as (service, taken):
         assert service.get("/health/live").status_code == 200
         assert not taken.done()
+
+
+def test_a_crowd_is_held_back_and_all_of_it_is_refused(bundles: Path) -> None:
+    with full(bundles) as (service, taken):
+        host, port = service.client.base_url.host, service.client.base_url.port
+        crowd = [socket.create_connection((host, port)) for _ in range(600)]
+        for connection in crowd:
+            connection.sendall(request())
+        start = time.perf_counter()
+        assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
+        assert (
+            time.perf_counter() - start > 0.1
+        )  # some waited: 200 are refused at once, and 1,500 in a second
+        assert not taken.done()
+        for connection in crowd:  # each is as good as before
+            connection.sendall(request())
+        assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
+        taken.result()
+        for connection in crowd:
+            connection.sendall(request())
+            assert answer(connection).startswith(b"HTTP/1.1 200 ")
+            connection.close()
+
+
+def test_who_is_held_back_as_the_service_ends_is_answered_first(bundles: Path) -> None:
+    with full(bundles) as (service, taken):
+        host, port = service.client.base_url.host, service.client.base_url.port
+        crowd = [socket.create_connection((host, port)) for _ in range(1000)]
+        for connection in crowd:
+            connection.sendall(request())
+        time.sleep(0.05)
+        service.process.send_signal(signal.SIGTERM)
+        assert all(answer(connection).startswith(b"HTTP/1.1 ") for connection in crowd)
+        assert taken.result().status_code == 200
+        assert service.process.wait(20) == 0
+        for connection in crowd:
+            connection.close()

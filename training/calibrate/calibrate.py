@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import calibration
-from models.bundle import PASSES, Bundle, pack
+from models.bundle import Bundle, pack
 from models.cohort import estimate
 from models.conformal import Sets
 from models.errors import CaveatError
@@ -14,8 +14,7 @@ from models.manifest import Calibration
 from models.predictor import Predictor
 from models.signature import Inputs
 from training.calibrate.noise import fit_noise
-from training.calibrate.temperature import fit_temperature
-from training.calibrate.tempered import tempered
+from training.calibrate.temperature import most_likely_temperature
 
 LEAST_ROWS = 20
 
@@ -51,19 +50,12 @@ def calibrate(
     manifest = bundle.manifest
     if len(y) < LEAST_ROWS:
         raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
-    temperature = None
     if manifest.classes is not None:
         _refuse_missing(manifest.classes, y, by_class)
-        temperature = fit_temperature(Predictor(bundle), inputs, y, samples, seed)
-        files = {**bundle.files, PASSES: tempered(bundle.files[PASSES], temperature)}
-        if manifest.calibration is not None and manifest.calibration.temperature is not None:
-            temperature *= manifest.calibration.temperature
-    else:
-        files = dict(bundle.files)
-        if manifest.outputs == "mean":
-            noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
-            manifest = manifest.model_copy(update={"noise_variance": noise})
-    files.pop(calibration.FILE, None)
+    elif manifest.outputs == "mean":
+        noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
+        manifest = manifest.model_copy(update={"noise_variance": noise})
+    files = {name: content for name, content in bundle.files.items() if name != calibration.FILE}
     bare = pack(manifest.model_copy(update={"calibration": None}), files)
     answers = estimate(Predictor(bare), inputs, samples, seed)
     for name, column in answers.items():
@@ -73,7 +65,7 @@ def calibrate(
         rows=len(y),
         samples=samples,
         seed=seed,
-        temperature=temperature,
+        temperature=None if manifest.classes is None else most_likely_temperature(answers["mean"], y),
         sets=None if manifest.classes is None else sets,
         by_class=by_class and manifest.classes is not None,
     )
