@@ -20,9 +20,10 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +39,8 @@ from training.data.bundled import BUNDLED
 from training.data.dataset import Dataset
 from training.train import Train
 
-RESULTS = Path(__file__).parents[1] / "results" / "coverage.json"
-UCI = ("boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
+RESULTS = Path(__file__).parents[1] / "results" / "conformal.json"
+SETS = (*BUNDLED, "boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
 BY_CLASS = "digits, by class"
 LEVELS = (0.8, 0.9, 0.95, 0.99)
 FALSE_ALARMS = 0.05
@@ -86,47 +87,54 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
+    parser.add_argument("sets", nargs="*", default=SETS, help="which sets (default: all)")
     parser.add_argument("--splits", type=int, default=20, help="splits of each set, at most 20 (default)")
     parser.add_argument("--divisions", type=int, default=5, help="of each split (default: 5)")
     parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/coverage.svg")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    RESULTS.parent.mkdir(exist_ok=True)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     print(HEAD)
-    counts: list[Count] = []
-    for dataset, orders in sets(options.data):
+    for name in options.sets:
+        dataset, orders = read(options.data, name)
         found = []
         for split, order in enumerate(orders[: options.splits]):
             found += measure(dataset, order, split, options.divisions)
         for task in dict.fromkeys(count.task for count in found):
             print(table(task, [count for count in found if count.task == task]), flush=True)
-        counts += found
+        known[name] = [asdict(count) for count in found]
+        RESULTS.write_text(json.dumps(known) + "\n")
     # The rows of a class are among those of all classes, so they count for themselves.
-    marginal = [count for count in counts if count.task != BY_CLASS]
-    print(table("in all", marginal))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(count) for count in counts]) + "\n")
+    counts = [count for name in SETS for count in recalled(known.get(name, [])) if count.task != BY_CLASS]
+    print(table("in all", counts))
     if options.plot:
-        plot(marginal, options.splits, options.plot)
-    seen, expected, deviation = totals(marginal)
+        plot(counts, options.plot)
+    seen, expected, deviation = totals(counts)
     met = abs(seen - expected) <= 1.96 * deviation
     print(f"\n{'met' if met else 'MISSED'}: {seen} violations, expected {expected:.1f} ± {deviation:.1f}")
     return int(not met)
 
 
-def sets(folder: Path) -> Iterator[tuple[Dataset, NDArray[np.intp]]]:
-    """Give data sets, each with an order of its rows for every split; the first half trains."""
-    for load in BUNDLED.values():
-        dataset = load()
-        yield (
-            dataset,
-            np.stack([np.random.default_rng(split).permutation(len(dataset.y)) for split in range(20)]),
-        )
-    for name in UCI:
-        with np.load(folder / f"{name}.npz") as arrays:
-            x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
-            orders = np.concatenate([arrays["train_idx"], arrays["test_idx"]], axis=1).astype(np.intp)
-        signature = Input(name="x", dtype="float64", shape=(ROWS, x.shape[1]))
-        yield Dataset(name=name, input=signature, x=x, y=y, target="y"), orders
+def recalled(known: list[dict[str, Any]]) -> list[Count]:
+    """Take counts from JSON, which knows no numbers as keys."""
+    return [
+        Count(**{**each, "held": {float(level): held for level, held in each["held"].items()}})
+        for each in known
+    ]
+
+
+def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
+    """Give a data set, and an order of its rows for every split; the first half trains."""
+    if name in BUNDLED:
+        dataset = BUNDLED[name]()
+        rows = len(dataset.y)
+        return dataset, np.stack([np.random.default_rng(split).permutation(rows) for split in range(20)])
+    with np.load(folder / f"{name}.npz") as arrays:
+        x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
+        orders = np.concatenate([arrays["train_idx"], arrays["test_idx"]], axis=1).astype(np.intp)
+    signature = Input(name="x", dtype="float64", shape=(ROWS, x.shape[1]))
+    return Dataset(name=name, input=signature, x=x, y=y, target="y"), orders
 
 
 def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[Count]:
@@ -211,23 +219,27 @@ def rank(rows: int, coverage: float) -> int:
     return math.ceil((rows + 1) * coverage - 1e-9)
 
 
+def law(calibration: int, fresh: int, coverage: float) -> Any:
+    """Give the law of the number of fresh rows whose truth is held, of `scipy.stats`."""
+    k = rank(calibration, coverage)
+    return betabinom(fresh, k, calibration + 1 - k)
+
+
 def bounds(calibration: int, fresh: int, coverage: float) -> tuple[int, int]:
     """Give the least and the greatest count in the central 95 % of its law.
 
     >>> bounds(99, 100, 0.9)
-    (80, 97)
+    (81, 97)
     """
-    k = rank(calibration, coverage)
-    law = betabinom(fresh, k, calibration + 1 - k)
-    return int(law.ppf(FALSE_ALARMS / 2)), int(law.ppf(1 - FALSE_ALARMS / 2))
+    low, high = law(calibration, fresh, coverage).ppf([FALSE_ALARMS / 2, 1 - FALSE_ALARMS / 2])
+    return int(low), int(high)
 
 
 def false_alarms(calibration: int, fresh: int, coverage: float) -> float:
     """Give the exact probability of a count outside `bounds`."""
-    k = rank(calibration, coverage)
-    law = betabinom(fresh, k, calibration + 1 - k)
     low, high = bounds(calibration, fresh, coverage)
-    return float(law.cdf(low - 1) + law.sf(high))
+    expected = law(calibration, fresh, coverage)
+    return float(expected.cdf(low - 1) + expected.sf(high))
 
 
 def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[np.intp]:
@@ -249,8 +261,8 @@ def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
     seen = sum(sum(each.violations().values()) for each in counts)
     laws: dict[tuple[int, int, tuple[float, ...]], int] = {}
     for each in counts:
-        law = each.calibration, each.fresh, tuple(each.held)
-        laws[law] = laws.get(law, 0) + 1
+        kind = each.calibration, each.fresh, tuple(each.held)
+        laws[kind] = laws.get(kind, 0) + 1
     expected = variance = 0.0
     for (calibration, fresh, levels), times in laws.items():
         limits = np.array([bounds(calibration, fresh, level) for level in levels])
@@ -261,14 +273,13 @@ def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
     return seen, expected, math.sqrt(variance)
 
 
-HEAD = f"{'':18}{'rows':>11}" + "".join(f"{f'{level:.0%}: held, by law, violations':>34}" for level in LEVELS)
+HEAD = f"{'':18}{'rows':>11}" + "".join(f"{f'{level:.0%}: held, off, violations':>34}" for level in LEVELS)
 
 
 def table(task: str, counts: Sequence[Count]) -> str:
-    """Lay a task out: rows, and for every coverage what was held, what the law says, violations of how many.
+    """Lay a task out: its rows, and for every coverage what was held, and violations beside their law.
 
-    What is held is the mean share of the fresh rows, in percent, with how many standard errors it is from
-    its expectation.
+    What is held is the mean share of the fresh rows, and how many standard errors it is off its expectation.
     """
     rows = f"{counts[0].calibration}+{counts[0].fresh}" if len({c.fresh for c in counts}) == 1 else ""
     cells = []
@@ -283,26 +294,23 @@ def table(task: str, counts: Sequence[Count]) -> str:
             continue
         share, expected, error = coverage(only, level)
         seen, alarms, deviation = totals(only)
-        off, law = (share - expected) / error, f"{alarms:.1f} ± {deviation:.1f}"
-        cells.append(f"{share:>10.2%}{off:>+6.1f}{seen:>6}{law:>12}")
+        off, predicted = (share - expected) / error, f"{alarms:.1f} ± {deviation:.1f}"
+        cells.append(f"{share:>10.2%}{off:>+6.1f}{seen:>6}{predicted:>12}")
     return f"{task:18}{rows:>11}" + "".join(cells)
 
 
 def coverage(counts: Sequence[Count], level: float) -> tuple[float, float, float]:
     """Give the share of fresh rows held at a coverage, its expectation, and its standard error by law."""
     fresh = sum(each.fresh for each in counts)
-    laws = []
-    for each in counts:
-        k = rank(each.calibration, level)
-        laws.append(betabinom(each.fresh, k, each.calibration + 1 - k))
+    laws = [law(each.calibration, each.fresh, level) for each in counts]
     return (
         sum(each.held[level] for each in counts) / fresh,
-        float(sum(law.mean() for law in laws)) / fresh,
-        math.sqrt(sum(law.var() for law in laws)) / fresh,
+        float(sum(each.mean() for each in laws)) / fresh,
+        math.sqrt(sum(each.var() for each in laws)) / fresh,
     )
 
 
-def plot(counts: Sequence[Count], splits: int, path: Path) -> None:
+def plot(counts: Sequence[Count], path: Path) -> None:
     """Draw the first division of every split beside its bounds, a panel for each task."""
     import matplotlib as mpl
 
@@ -314,13 +322,13 @@ def plot(counts: Sequence[Count], splits: int, path: Path) -> None:
     figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
     for panel, name in zip(panels.flat, names, strict=False):
         of_task = [each for each in counts if each.task == name]
-        shown = [next(each for each in of_task if each.split == split) for split in range(splits)]
+        shown = list({each.split: each for each in reversed(of_task)}.values())
         for place, level in enumerate(LEVELS):
             n, m = shown[0].calibration, shown[0].fresh
             low, high = (100 * (bound / m - level) for bound in bounds(n, m, level))
             panel.fill_between([place - 0.4, place + 0.4], low, high, color="#8fc1de", alpha=0.5, lw=0)
             panel.hlines(100 * (rank(n, level) / (n + 1) - level), place - 0.4, place + 0.4, color="#0a6aa1")
-            across = place + np.linspace(-0.35, 0.35, splits)
+            across = place + np.linspace(-0.35, 0.35, len(shown))
             outside = np.array([each.violations()[level] for each in shown])
             off = np.array([100 * (each.held[level] / m - level) for each in shown])
             panel.plot(across[~outside], off[~outside], ".", color="black", markersize=3)
