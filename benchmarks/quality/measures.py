@@ -33,6 +33,16 @@ def quality(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> dict
     }
 
 
+def brier(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> float:
+    """Give the mean square distance between probabilities (B, C) and the true classes (Brier, 1950).
+
+    >>> round(brier(np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([0, 1])), 6)
+    0.29
+    """
+    exact = scaled(probabilities)
+    return float(((exact - np.eye(exact.shape[1])[y]) ** 2).sum(axis=-1).mean())
+
+
 def scaled(probabilities: NDArray[np.floating]) -> Vector:
     """Take the rounding of float32 out of the sum of probabilities."""
     exact = probabilities.astype(np.float64)

@@ -1,0 +1,345 @@
+"""Whether sets and intervals hold the truth as often as split conformal prediction says they do, exactly.
+
+For the bundled data sets and six UCI sets, 20 splits each. Half of the rows train a network, by the recipe
+of `caveat train` but for 10 epochs: the law holds for any network. The other half is divided at random, two
+thirds of it to calibrate on and one third of fresh rows, several times. Of m fresh rows, the number whose
+truth is held at a coverage c is then beta-binomial, with k = ceil((n + 1) c) of n calibration rows:
+BetaBinomial(m, k, n + 1 - k), given the network and the rows outside its training, whatever they are. So
+all divisions are independent of each other, also those of one network; the four coverages of one division
+are not, for which the number of violations expected in all is given a standard deviation by simulation.
+
+A violation is a count outside the central 95 % of its law. Counts are whole numbers, so that fewer than 5 %
+are expected to be: how many is computed for each. Two things bend the law a little. Scores may tie, by which
+more is held. And `calibrate` fits a temperature, or a constant noise, to the rows whose scores it then takes.
+
+The bar: violations in all no further from their expected number than 1.96 standard deviations. Needs the
+training extra, SciPy and the dependency group ``bench``.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import betabinom
+
+from models.bundle import Bundle
+from models.cohort import estimate
+from models.predictor import Predictor
+from models.signature import ROWS, Input, InputError
+from training.calibrate import calibrate
+from training.data.bundled import BUNDLED
+from training.data.dataset import Dataset
+from training.train import Train
+
+RESULTS = Path(__file__).parents[1] / "results" / "conformal.json"
+SETS = (*BUNDLED, "boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
+BY_CLASS = "digits, by class"
+LEVELS = (0.8, 0.9, 0.95, 0.99)
+FALSE_ALARMS = 0.05
+EPOCHS = 10
+SAMPLES = 100
+DRAWS = 20_000
+"""Simulated divisions behind a standard deviation."""
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of how many fresh rows the truth was held, after one division.
+
+    Parameters
+    ----------
+    task, split
+        What was answered. Sets by class are counted for each class by itself.
+    calibration, fresh
+        Rows.
+    held
+        By coverage, of those that the calibration rows can support; of the fresh rows.
+    """
+
+    task: str
+    split: int
+    calibration: int
+    fresh: int
+    held: Mapping[float, int]
+
+    def violations(self) -> dict[float, bool]:
+        """Tell which counts are outside their bounds."""
+        return {
+            level: not low <= self.held[level] <= high
+            for level in self.held
+            for low, high in [bounds(self.calibration, self.fresh, level)]
+        }
+
+
+def main() -> int:
+    """Measure, print a table, write it as JSON and as a plot; 1 if the bar was missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
+    parser.add_argument("sets", nargs="*", default=SETS, help="which sets (default: all)")
+    parser.add_argument("--splits", type=int, default=20, help="splits of each set, at most 20 (default)")
+    parser.add_argument("--divisions", type=int, default=5, help="of each split (default: 5)")
+    parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/coverage.svg")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    RESULTS.parent.mkdir(exist_ok=True)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    print(HEAD)
+    for name in options.sets:
+        dataset, orders = read(options.data, name)
+        found = []
+        for split, order in enumerate(orders[: options.splits]):
+            found += measure(dataset, order, split, options.divisions)
+        for task in dict.fromkeys(count.task for count in found):
+            print(table(task, [count for count in found if count.task == task]), flush=True)
+        known[name] = [asdict(count) for count in found]
+        RESULTS.write_text(json.dumps(known) + "\n")
+    # The rows of a class are among those of all classes, so they count for themselves.
+    counts = [count for name in SETS for count in recalled(known.get(name, [])) if count.task != BY_CLASS]
+    print(table("in all", counts))
+    if options.plot:
+        plot(counts, options.plot)
+    seen, expected, deviation = totals(counts)
+    met = abs(seen - expected) <= 1.96 * deviation
+    print(f"\n{'met' if met else 'MISSED'}: {seen} violations, expected {expected:.1f} ± {deviation:.1f}")
+    return int(not met)
+
+
+def recalled(known: list[dict[str, Any]]) -> list[Count]:
+    """Take counts from JSON, which knows no numbers as keys."""
+    return [
+        Count(**{**each, "held": {float(level): held for level, held in each["held"].items()}})
+        for each in known
+    ]
+
+
+def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
+    """Give a data set, and an order of its rows for every split; the first half trains."""
+    if name in BUNDLED:
+        dataset = BUNDLED[name]()
+        rows = len(dataset.y)
+        return dataset, np.stack([np.random.default_rng(split).permutation(rows) for split in range(20)])
+    with np.load(folder / f"{name}.npz") as arrays:
+        x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
+        orders = np.concatenate([arrays["train_idx"], arrays["test_idx"]], axis=1).astype(np.intp)
+    signature = Input(name="x", dtype="float64", shape=(ROWS, x.shape[1]))
+    return Dataset(name=name, input=signature, x=x, y=y, target="y"), orders
+
+
+def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[Count]:
+    """Train a network on half of the rows, and count for every division of the others."""
+    train, others = np.split(order, [len(order) // 2])
+    bundle = trained(dataset, train, split)
+    generator = np.random.default_rng(split)
+    counts = []
+    for _ in range(divisions):
+        rows = generator.permutation(others)
+        calibration, fresh = np.split(rows, [round(2 / 3 * len(rows))])
+        counts += held(dataset, bundle, calibration, fresh, split)
+    return counts
+
+
+def trained(dataset: Dataset, rows: Rows, seed: int) -> Bundle:
+    """Train and export a network that has seen these rows alone."""
+    part = Dataset(
+        dataset.name, dataset.input, dataset.x[rows], dataset.y[rows], dataset.target, dataset.classes
+    )
+    # What is trained is told by the data set that is handed over; a name has to be given.
+    recipe = Train(dataset="digits", name="benchmark", epochs=EPOCHS, test_size=0.1, seed=seed)
+    return recipe.bundle(part)
+
+
+def held(dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, split: int) -> list[Count]:
+    """Calibrate on some rows, and count fresh ones whose truth is held; of a classification also by class."""
+    y = dataset.y[fresh]
+    everything = np.ones(len(calibration), bool), np.ones(len(fresh), bool)
+    if dataset.classes is None:
+        return [count(dataset.name, split, flags(dataset, bundle, calibration, fresh), *everything)]
+    of_class = [(dataset.y[calibration] == k, y == k) for k in range(len(dataset.classes))]
+    by_class = flags(dataset, bundle, calibration, fresh, by_class=True)
+    return [
+        count(dataset.name, split, flags(dataset, bundle, calibration, fresh), *everything),
+        *(count(BY_CLASS, split, by_class, *rows) for rows in of_class),
+    ]
+
+
+def flags(
+    dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, by_class: bool = False
+) -> dict[float, NDArray[np.bool_]]:
+    """Tell of which fresh rows the truth is held, by coverage."""
+    known = {dataset.input.name: dataset.x[calibration]}
+    calibrated = calibrate(bundle, known, dataset.y[calibration], SAMPLES, by_class=by_class)
+    predictor = Predictor(calibrated, threads=1)
+    answer = estimate(predictor, {dataset.input.name: dataset.x[fresh]}, SAMPLES, seed=0)
+    y, judge = dataset.y[fresh], predictor.calibration
+    assert judge is not None
+    found = {}
+    for level in LEVELS:
+        try:
+            judge.check(level, None, None)
+        except InputError:  # these rows don't support it
+            continue
+        if dataset.classes is None:
+            low, high = judge.interval(answer, level).T
+            found[level] = (low <= y) & (y <= high)
+        else:
+            found[level] = judge.prediction_set(answer, level)[np.arange(len(y)), y]
+    return found
+
+
+def count(
+    task: str,
+    split: int,
+    held: Mapping[float, NDArray[np.bool_]],
+    calibration: NDArray[np.bool_],
+    fresh: NDArray[np.bool_],
+) -> Count:
+    """Count flags among the chosen rows."""
+    sums = {level: int(each[fresh].sum()) for level, each in held.items()}
+    return Count(task, split, int(calibration.sum()), int(fresh.sum()), sums)
+
+
+def rank(rows: int, coverage: float) -> int:
+    """Tell which of the scores of so many calibration rows, from the least on, is the bound.
+
+    >>> rank(9, 0.9), rank(99, 0.985)
+    (9, 99)
+    """
+    return math.ceil((rows + 1) * coverage - 1e-9)
+
+
+def law(calibration: int, fresh: int, coverage: float) -> Any:
+    """Give the law of the number of fresh rows whose truth is held, of `scipy.stats`."""
+    k = rank(calibration, coverage)
+    return betabinom(fresh, k, calibration + 1 - k)
+
+
+def bounds(calibration: int, fresh: int, coverage: float) -> tuple[int, int]:
+    """Give the least and the greatest count in the central 95 % of its law.
+
+    >>> bounds(99, 100, 0.9)
+    (81, 97)
+    """
+    low, high = law(calibration, fresh, coverage).ppf([FALSE_ALARMS / 2, 1 - FALSE_ALARMS / 2])
+    return int(low), int(high)
+
+
+def false_alarms(calibration: int, fresh: int, coverage: float) -> float:
+    """Give the exact probability of a count outside `bounds`."""
+    low, high = bounds(calibration, fresh, coverage)
+    expected = law(calibration, fresh, coverage)
+    return float(expected.cdf(low - 1) + expected.sf(high))
+
+
+def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[np.intp]:
+    """Draw the counts at several coverages of one division after the other, (`DRAWS`, levels).
+
+    The shares of the law of the scores between the bounds follow a Dirichlet law, and fresh scores fall
+    between them at these rates.
+    """
+    ranks = np.array([0, *(rank(calibration, level) for level in levels), calibration + 1])
+    generator = np.random.default_rng(0)
+    parts = np.diff(ranks)
+    shares = np.zeros((DRAWS, len(parts)))
+    shares[:, parts > 0] = generator.dirichlet(parts[parts > 0], size=DRAWS)
+    return generator.multinomial(fresh, shares).cumsum(axis=1)[:, :-1]
+
+
+def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
+    """Sum the violations: how many there are, how many are expected, and their standard deviation."""
+    seen = sum(sum(each.violations().values()) for each in counts)
+    laws: dict[tuple[int, int, tuple[float, ...]], int] = {}
+    for each in counts:
+        kind = each.calibration, each.fresh, tuple(each.held)
+        laws[kind] = laws.get(kind, 0) + 1
+    expected = variance = 0.0
+    for (calibration, fresh, levels), times in laws.items():
+        limits = np.array([bounds(calibration, fresh, level) for level in levels])
+        drawn = simulated(calibration, fresh, levels)
+        outside = ((drawn < limits[:, 0]) | (drawn > limits[:, 1])).sum(axis=1)
+        expected += times * sum(false_alarms(calibration, fresh, level) for level in levels)
+        variance += times * float(outside.var())
+    return seen, expected, math.sqrt(variance)
+
+
+HEAD = f"{'':18}{'rows':>11}" + "".join(f"{f'{level:.0%}: held, off, violations':>34}" for level in LEVELS)
+
+
+def table(task: str, counts: Sequence[Count]) -> str:
+    """Lay a task out: its rows, and for every coverage what was held, and violations beside their law.
+
+    What is held is the mean share of the fresh rows, and how many standard errors it is off its expectation.
+    """
+    rows = f"{counts[0].calibration}+{counts[0].fresh}" if len({c.fresh for c in counts}) == 1 else ""
+    cells = []
+    for level in LEVELS:
+        only = [
+            Count(each.task, each.split, each.calibration, each.fresh, {level: each.held[level]})
+            for each in counts
+            if level in each.held
+        ]
+        if not only:
+            cells.append(f"{'not supported':>34}")
+            continue
+        share, expected, error = coverage(only, level)
+        seen, alarms, deviation = totals(only)
+        off, predicted = (share - expected) / error, f"{alarms:.1f} ± {deviation:.1f}"
+        cells.append(f"{share:>10.2%}{off:>+6.1f}{seen:>6}{predicted:>12}")
+    return f"{task:18}{rows:>11}" + "".join(cells)
+
+
+def coverage(counts: Sequence[Count], level: float) -> tuple[float, float, float]:
+    """Give the share of fresh rows held at a coverage, its expectation, and its standard error by law."""
+    fresh = sum(each.fresh for each in counts)
+    laws = [law(each.calibration, each.fresh, level) for each in counts]
+    return (
+        sum(each.held[level] for each in counts) / fresh,
+        float(sum(each.mean() for each in laws)) / fresh,
+        math.sqrt(sum(each.var() for each in laws)) / fresh,
+    )
+
+
+def plot(counts: Sequence[Count], path: Path) -> None:
+    """Draw the first division of every split beside its bounds, a panel for each task."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    mpl.rcParams.update({"svg.hashsalt": "caveat", "svg.fonttype": "none", "font.size": 9})
+    names = dict.fromkeys(each.task for each in counts)
+    figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+    for panel, name in zip(panels.flat, names, strict=False):
+        of_task = [each for each in counts if each.task == name]
+        shown = list({each.split: each for each in reversed(of_task)}.values())
+        for place, level in enumerate(LEVELS):
+            n, m = shown[0].calibration, shown[0].fresh
+            low, high = (100 * (bound / m - level) for bound in bounds(n, m, level))
+            panel.fill_between([place - 0.4, place + 0.4], low, high, color="#8fc1de", alpha=0.5, lw=0)
+            panel.hlines(100 * (rank(n, level) / (n + 1) - level), place - 0.4, place + 0.4, color="#0a6aa1")
+            across = place + np.linspace(-0.35, 0.35, len(shown))
+            outside = np.array([each.violations()[level] for each in shown])
+            off = np.array([100 * (each.held[level] / m - level) for each in shown])
+            panel.plot(across[~outside], off[~outside], ".", color="black", markersize=3)
+            panel.plot(across[outside], off[outside], "x", color="#d1651f", markersize=5)
+        panel.set(title=f"{name}, {n} + {m} rows")
+        panel.set_xticks(range(len(LEVELS)), [f"{level:.0%}" for level in LEVELS])
+        panel.grid(axis="y", alpha=0.3)
+    figure.supylabel("held less asked for, percentage points", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Monte Carlo dropout beside an ensemble of five networks, and beside one pass without dropout.
+
+Five networks of one architecture are trained with dropout from five seeds. The ensemble is the mean of their
+probabilities, or the mixture of their normals, each network asked once and without dropout (Lakshminarayanan,
+Pritzel & Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS
+2017). Monte Carlo dropout is 100 passes of the first of them, in PyTorch, and the single pass is its own.
+
+On the digits by the recipe of `caveat train digits`, each method at the temperature that makes validation
+rows most likely. On UCI sets by the recipe of `uci.py`, trained on four fifths of each split's training rows;
+the other fifth decides the factor on the predicted noise, of each method for itself. Dropout rates are those
+that are best for Monte Carlo dropout on such a fifth of the first split. The log-likelihood is that of the
+mixture, in nats a row. Figures are means over splits, with standard errors. Needs the training extra and the
+dependency group ``bench``.
+"""
+
+import argparse
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from measures import brier, deterministic_scores, quality, separation
+from numpy.typing import NDArray
+from torch import nn
+from uci import VALIDATION, Array, choose, moments, rmse, sample
+from uci import trained as trained_on_values
+
+from models.networks.mlp import MLP
+from models.temperature import tempered
+from training.calibrate.mixture import likeliest, log_density, log_likelihoods
+from training.calibrate.temperature import most_likely_temperature
+from training.data.bundled import digits
+from training.data.dataset import Dataset, Part, split
+from training.fit import Recipe, fit, seeded
+from training.objective import classification
+from training.preprocess import preprocess
+from training.train import LR, PATIENCE
+
+RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
+SETS = ("yacht", "energy", "boston")
+MEMBERS = 5
+PASSES = 100
+ONCE, MONTE_CARLO, ENSEMBLE = METHODS = ("one pass", f"{PASSES} passes", f"{MEMBERS} networks")
+
+Figures = Mapping[str, Mapping[str, float]]
+"""By method and measure."""
+
+
+def main() -> None:
+    """Measure, print tables, and write them as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
+    parser.add_argument("--splits", type=int, default=10, help="of each set, at most 20 (default: 10)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset = digits()
+    figures = {"digits": [classes(dataset, seed) for seed in range(options.splits)]}
+    print(table("digits", figures["digits"]), flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    for name in SETS:
+        figures[name] = values(options.data / f"{name}.npz", options.splits)
+        print(table(name, figures[name]), flush=True)
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def classes(dataset: Dataset, seed: int) -> Figures:
+    """Judge every method on the test rows of one split."""
+    parts = split(dataset, 0.2, seed)
+    networks = [
+        trained_on_classes(dataset, parts.train, parts.validation, member) for member in members(seed)
+    ]
+    known, asked = (probabilities(networks, part.x, seed) for part in (parts.validation, parts.test))
+    found = {}
+    for method in METHODS:
+        temperature = most_likely_temperature(known[method], parts.validation.y)
+        calibrated = tempered(asked[method], temperature)
+        wrong = calibrated.argmax(axis=-1) != parts.test.y
+        doubt = deterministic_scores(calibrated)["predictive_entropy"]
+        found[method] = {
+            **quality(calibrated, parts.test.y),
+            "brier": brier(calibrated, parts.test.y),
+            "auroc": separation(doubt[~wrong], doubt[wrong])["auroc"] if wrong.any() else np.nan,
+        }
+    return found
+
+
+def members(split: int) -> range:
+    """Give the seeds of the networks of a split; no two splits share one."""
+    return range(MEMBERS * split, MEMBERS * (split + 1))
+
+
+def trained_on_classes(dataset: Dataset, train: Part, validation: Part, seed: int) -> nn.Module:
+    """Train as `caveat train digits` does; give the way from a raw row to its probabilities."""
+    standardise = preprocess(dataset.input, train.x, sequences=False)
+    train, validation = (
+        Part(standardise(torch.from_numpy(part.x)).numpy(), part.y) for part in (train, validation)
+    )
+    aim = classification(len(dataset.classes or ()))
+    recipe = Recipe(200, 32, LR["classification"], 1e-4, PATIENCE["classification"])
+    with seeded(seed):
+        network = MLP(train.x.shape[1:], aim.width, hidden=(128,), dropout=(0.5,))
+        fit(network, train, validation, aim, recipe)
+    return nn.Sequential(OrderedDict(preprocess=standardise, network=network, answer=aim.answer))
+
+
+@torch.no_grad()
+def probabilities(networks: Sequence[nn.Module], x: NDArray[np.float32], seed: int) -> dict[str, Array]:
+    """Answer rows by every method, (B, C)."""
+    rows = torch.from_numpy(x)
+    once = np.stack([network.eval()(rows).numpy() for network in networks]).astype(np.float64)
+    first = networks[0].train()
+    with seeded(seed):
+        passes = torch.stack([first(rows) for _ in range(PASSES)]).double().mean(dim=0).numpy()
+    return {ONCE: once[0], MONTE_CARLO: passes, ENSEMBLE: once.mean(axis=0)}
+
+
+def values(path: Path, splits: int) -> list[Figures]:
+    """Judge every method on the test rows of the splits of a UCI set."""
+    with np.load(path) as arrays:
+        x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
+        parts = [
+            (arrays["train_idx"][number].astype(int), arrays["test_idx"][number].astype(int))
+            for number in range(splits)
+        ]
+    rates = choose(x[parts[0][0]], y[parts[0][0]], 0)[0].rates
+    return [of_split(x, y, *rows, rates, number) for number, rows in enumerate(parts)]
+
+
+def of_split(
+    x: Array, y: Array, rows: NDArray[np.int_], test: NDArray[np.int_], rates: Sequence[float], number: int
+) -> Figures:
+    """Train on four fifths of the rows, fit the noise on the others, and judge on test rows."""
+    shuffled = np.random.default_rng(number).permutation(rows)
+    validation, train = np.split(shuffled, [round(VALIDATION * len(rows))])
+    networks = [trained_on_values(x[train], y[train], rates, member)[0] for member in members(number)]
+    known, asked = (normals(networks, x[part], number) for part in (validation, test))
+    found = {}
+    for method in METHODS:
+        factor = likeliest(log_likelihoods(*known[method], y[validation]))
+        means, variances = asked[method]
+        found[method] = {
+            "rmse": rmse(means.mean(axis=0), y[test]),
+            "log_likelihood": float(log_density(means, variances * factor, y[test]).mean()),
+        }
+    return found
+
+
+@torch.no_grad()
+def normals(networks: Sequence[nn.Module], x: Array, seed: int) -> dict[str, tuple[Array, Array]]:
+    """Answer rows by every method, with the means and variances of its parts, each (parts, B)."""
+    once = np.stack([network.eval()(torch.from_numpy(x)).numpy() for network in networks])
+    means, variances = once[..., 0], np.exp(once[..., 1])
+    return {
+        ONCE: (means[:1], variances[:1]),
+        MONTE_CARLO: sample(networks[0], x, PASSES, seed),
+        ENSEMBLE: (means, variances),
+    }
+
+
+def table(name: str, figures: Sequence[Figures]) -> str:
+    """Lay the mean over splits out, with its standard error; splits without a wrong label have no AUROC."""
+    names = list(figures[0][ONCE])
+    lines = [f"{name + f', {len(figures)} splits':24}" + "".join(f"{measure:>20}" for measure in names)]
+    for method in METHODS:
+        cells = []
+        for measure in names:
+            known = [each[method] for each in figures if not np.isnan(each[method][measure])]
+            cells.append("{:.4f} ± {:.4f}".format(*moments(known, measure)))
+        lines.append(f"  {method:22}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

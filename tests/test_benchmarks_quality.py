@@ -1,0 +1,123 @@
+"""What the benchmarks on uncertainty take for expected must be, and what they find must be what is there."""
+
+import importlib
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.conformal import quantile
+from models.store import BUNDLED, load
+from training.calibrate.mixture import log_density
+
+QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
+CONFORMAL = runpy.run_path(str(QUALITY / "conformal.py"))
+ABSTENTION = runpy.run_path(str(QUALITY / "abstention.py"))
+LEVELS = CONFORMAL["LEVELS"]
+DRAWS = 4000
+
+
+@pytest.fixture(scope="module")
+def divisions() -> np.ndarray:
+    """Count fresh rows held, of 40, by 120 calibration rows, as the service would: (DRAWS, levels)."""
+    scores = np.random.default_rng(0).random((DRAWS, 160))
+    known, fresh = np.sort(scores[:, :120]), scores[:, 120:]
+    limits = np.array([[quantile(row, level) for level in LEVELS] for row in known])
+    return (fresh[:, :, None] <= limits[:, None]).sum(axis=1)
+
+
+def test_violations_are_as_frequent_as_they_are_expected(divisions: np.ndarray) -> None:
+    for place, level in enumerate(LEVELS):
+        low, high = CONFORMAL["bounds"](120, 40, level)
+        expected = CONFORMAL["false_alarms"](120, 40, level)
+        seen = np.mean((divisions[:, place] < low) | (divisions[:, place] > high))
+        assert expected <= 0.05
+        assert abs(seen - expected) < 4 * np.sqrt(expected / DRAWS)
+
+
+def test_the_four_counts_of_a_division_vary_together_as_they_are_simulated(divisions: np.ndarray) -> None:
+    simulated = CONFORMAL["simulated"](120, 40, LEVELS)
+    np.testing.assert_allclose(simulated.mean(axis=0), divisions.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(np.cov(simulated.T), np.cov(divisions.T), rtol=0.15)
+
+
+def test_counts_outside_their_bounds_are_found_and_their_number_foretold(divisions: np.ndarray) -> None:
+    counts = [
+        CONFORMAL["Count"]("task", 0, 120, 40, dict(zip(LEVELS, map(int, row), strict=True)))
+        for row in divisions[:1000]
+    ]
+    seen, expected, deviation = CONFORMAL["totals"](counts)
+    assert abs(seen - expected) < 3 * deviation
+    _, low_at_90, *_ = (CONFORMAL["bounds"](120, 40, level)[0] for level in LEVELS)
+    broken = [replace(each, held={**each.held, 0.9: low_at_90 - 1}) for each in counts]
+    assert CONFORMAL["totals"](broken)[0] >= 1000
+
+
+def test_promises_that_fail_are_told_from_those_refused() -> None:
+    outcome = ABSTENTION["Outcome"](100, 0.01, [0.005, 0.02, None, 0.01], [0.9, 0.95, 0.0, 0.9])
+    assert (outcome.failed, outcome.refused) == (0.25, 0.25)
+
+
+def test_a_threshold_is_judged_by_all_rows_that_it_answers() -> None:
+    manifest = load(BUNDLED / "digits" / "1").manifest
+    uncertainty = np.linspace(0, 1, 1000)
+    y = np.zeros(1000, np.int64)
+    answers = {
+        "mean": np.full((1000, 10), 0.1, np.float32),
+        "label": (uncertainty > 0.9).astype(np.int64),
+        "predictive_entropy": uncertainty,
+    }
+    known = ABSTENTION["repeated"](manifest, y, answers, 1000, 0.01, 20)
+    assert known.failed == known.refused == 0
+    assert min(known.answered) > 0.85
+    assert max(known.answered) < 0.92
+    few = ABSTENTION["repeated"](manifest, y, answers, 200, 0.01, 3)
+    assert few.refused == 1
+    assert few.answered == [0.0, 0.0, 0.0]
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> ModuleType:
+    """Import the program on ensembles, which imports others beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(QUALITY))
+        return importlib.import_module("ensemble")
+
+
+class Constant(nn.Module):
+    """Answers every row alike."""
+
+    def __init__(self, *answer: float) -> None:
+        super().__init__()
+        self.answer = torch.tensor(answer, dtype=torch.float64)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map rows (B, ...) to answers (B, ...)."""
+        return self.answer.expand(len(rows), -1)
+
+
+def test_an_ensemble_of_classifiers_is_the_mean_of_their_probabilities(ensemble: ModuleType) -> None:
+    networks = [Constant(0.9, 0.1), Constant(0.5, 0.5)]
+    found = ensemble.probabilities(networks, np.zeros((3, 2), np.float32), seed=0)
+    np.testing.assert_allclose(found[ensemble.ENSEMBLE], [[0.7, 0.3]] * 3)
+    np.testing.assert_allclose(found[ensemble.ONCE], [[0.9, 0.1]] * 3)
+    np.testing.assert_allclose(found[ensemble.MONTE_CARLO], [[0.9, 0.1]] * 3)
+
+
+def test_an_ensemble_of_regressions_is_the_mixture_of_their_normals(ensemble: ModuleType) -> None:
+    networks = [Constant(-1.0, 0.0), Constant(1.0, 0.0)]
+    found = ensemble.normals(networks, np.zeros((1, 2)), seed=0)
+    assert log_density(*found[ensemble.ENSEMBLE], np.zeros(1)) == pytest.approx(
+        -0.5 * np.log(2 * np.pi) - 0.5
+    )
+    apart = 0.5 / np.sqrt(2 * np.pi) * (1 + np.exp(-2))
+    assert log_density(*found[ensemble.ENSEMBLE], np.ones(1)) == pytest.approx(np.log(apart))
+
+
+def test_no_two_splits_share_a_network(ensemble: ModuleType) -> None:
+    assert len({member for split in range(20) for member in ensemble.members(split)}) == 100
