@@ -18,12 +18,15 @@ from models.uncertainty import Columns
 FILE: Final = "calibration.npz"
 
 TRUTH: Final = "truth"
-"""The array of the rows' truths: indices of classes, or values."""
+"""The array of the rows' truths: indices of classes, or values, of T targets (n, T)."""
 
 MAIN: Final = {"classification": "predictive_entropy", "regression": "variance"}
 """The uncertainty by which rows are compared, of each task."""
 
 _KEPT_ANSWERS: Final = 256
+
+Tolerance = float | tuple[float, ...]
+"""From which error on a value is wrong, in its units; of several targets one for each."""
 
 
 class Calibration:
@@ -44,7 +47,7 @@ class Calibration:
         self._classes = manifest.classes
         self._truth = arrays[TRUTH]
         self._uncertainty = arrays[MAIN[self._task]].astype(np.float64)
-        self._ascending = np.sort(self._uncertainty)
+        self._ascending = [np.sort(each) for each in _by_target(self._uncertainty)]
         if self._task == "classification":
             every = conformal.scores(self._probabilities(arrays), self._sets)
             scores = np.take_along_axis(every, self._truth[:, None], axis=1)[:, 0]
@@ -53,10 +56,12 @@ class Calibration:
             self._errors = np.abs(self._truth - arrays["mean"])
             with np.errstate(divide="ignore"):
                 scores = self._errors / np.sqrt(arrays["variance"])
-        groups = range(len(self._classes)) if self.facts.by_class and self._classes else [None]
-        self._scores = [np.sort(scores if k is None else scores[self._truth == k]) for k in groups]
+        if self.facts.by_class and self._classes:
+            self._scores = [np.sort(scores[self._truth == k]) for k in range(len(self._classes))]
+        else:
+            self._scores = [np.sort(each) for each in _by_target(scores)]
         # Clients ask for the same few rates again and again.
-        self._threshold = lru_cache(_KEPT_ANSWERS)(self._find_threshold)
+        self._thresholds = lru_cache(_KEPT_ANSWERS)(self._find_thresholds)
         self._quantiles = lru_cache(_KEPT_ANSWERS)(self._find_quantiles)
 
     @property
@@ -75,8 +80,9 @@ class Calibration:
         -------
         Columns
             ``probabilities`` (B, C): those that the calibration rows make most likely, the mean over passes
-            at another temperature. ``percentile`` (B,): where rows stand among those of the calibration,
-            from 0, more certain than all, to 100; uniform for rows that are exchangeable with them.
+            at another temperature. ``percentile`` (B,), or target by target (B, T): where rows stand among
+            those of the calibration, from 0, more certain than all, to 100; uniform for rows that are
+            exchangeable with them.
         """
         percentile = self._percentile(columns)
         if self._task == "regression":
@@ -89,12 +95,12 @@ class Calibration:
 
     def _percentile(self, columns: Columns) -> NDArray[np.float64]:
         values = columns[MAIN[self._task]].astype(np.float64)
-        below = np.searchsorted(self._ascending, values, side="left")
-        ties = np.searchsorted(self._ascending, values, side="right") - below
-        return 100 * (below + (ties + 1) / 2) / (len(self._ascending) + 1)
+        if values.ndim == 1:
+            return _percentile(self._ascending[0], values)
+        return np.stack([*map(_percentile, self._ascending, values.T)], axis=-1)
 
     def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
-        """Give a lower and an upper bound of the value of each row, shape (B, 2)."""
+        """Give a lower and an upper bound of the value of each row, shape (B, 2), or (B, T, 2)."""
         reach = self._quantiles(coverage) * np.sqrt(columns["variance"])
         return np.stack([columns["mean"] - reach, columns["mean"] + reach], axis=-1)
 
@@ -105,13 +111,20 @@ class Calibration:
         )
         return held
 
-    def abstain(self, columns: Columns, max_error: float, error_tolerance: float | None) -> NDArray[np.bool_]:
-        """Tell which answers to withhold so that those given are wrong at most at a rate, shape (B,)."""
-        threshold = self._threshold(max_error, error_tolerance)
-        withheld: NDArray[np.bool_] = columns[MAIN[self._task]] > threshold
+    def abstain(
+        self, columns: Columns, max_error: float, error_tolerance: Tolerance | None
+    ) -> NDArray[np.bool_]:
+        """Tell which answers to withhold so that those given are wrong at most at a rate.
+
+        Shape (B,), or (B, T): of each target by itself.
+        """
+        thresholds = self._thresholds(max_error, error_tolerance)
+        withheld: NDArray[np.bool_] = columns[MAIN[self._task]] > thresholds
         return withheld
 
-    def check(self, coverage: float | None, max_error: float | None, error_tolerance: float | None) -> None:
+    def check(
+        self, coverage: float | None, max_error: float | None, error_tolerance: Tolerance | None
+    ) -> None:
         """Refuse what the calibration rows can't support.
 
         Raises
@@ -127,24 +140,37 @@ class Calibration:
                 str(coverage),
             )
         if max_error is not None:
-            self._threshold(max_error, error_tolerance)
+            self._thresholds(max_error, error_tolerance)
 
     def _find_quantiles(self, coverage: float) -> NDArray[np.float64]:
-        """Give the score up to which a truth is held, of all classes alike, or of each."""
+        """Give the score up to which a truth is held, of all classes alike, or of each, or each target."""
         return np.array([conformal.quantile(scores, coverage) for scores in self._scores])
 
-    def _find_threshold(self, max_error: float, error_tolerance: float | None) -> float:
-        wrong = self._errors > (0 if error_tolerance is None else error_tolerance)
-        found = selection.threshold(self._uncertainty, wrong, max_error)
-        if found is None:
-            lowest = selection.lowest_error(self._uncertainty, wrong)
+    def _find_thresholds(self, max_error: float, error_tolerance: Tolerance | None) -> NDArray[np.float64]:
+        """Give the uncertainty up to which to answer, of each target."""
+        wrong = _by_target(self._errors > (0 if error_tolerance is None else error_tolerance))
+        uncertainty = _by_target(self._uncertainty)
+        found = [selection.threshold(*of, max_error) for of in zip(uncertainty, wrong, strict=True)]
+        if None in found:
+            lowest = max(map(selection.lowest_error, uncertainty, wrong))
             raise InputError(
                 "max_error",
                 f"at least {lowest:.3g}, the lowest rate that withholding answers keeps with a confidence of "
-                f"{selection.CONFIDENCE:.0%} on {len(wrong)} calibration rows",
+                f"{selection.CONFIDENCE:.0%} on {len(self._truth)} calibration rows",
                 str(max_error),
             )
-        return found
+        return np.array(found, np.float64)
+
+
+def _by_target(values: NDArray[Any]) -> NDArray[Any]:
+    """Turn (n,), or (n, T), into an array of n for each target."""
+    return values.reshape(len(values), -1).T
+
+
+def _percentile(ascending: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    below = np.searchsorted(ascending, values, side="left")
+    ties = np.searchsorted(ascending, values, side="right") - below
+    return 100 * (below + (ties + 1) / 2) / (len(ascending) + 1)
 
 
 def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:

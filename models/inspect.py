@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
@@ -65,10 +66,13 @@ def _output(manifest: Manifest) -> list[Row]:
     rows: list[Row] = [("shape", _shape(manifest.output))]
     if manifest.target is not None:
         rows.append(("target", manifest.target))
+    if manifest.targets is not None:
+        rows.append(("targets", ", ".join(manifest.targets)))
     if manifest.classes is not None:
         rows.append(("classes", ", ".join(manifest.classes)))
     if manifest.noise_variance is not None:
-        rows.append(("noise variance", f"{manifest.noise_variance:.6g}"))
+        noises = np.ravel(manifest.noise_variance)
+        rows.append(("noise variance", ", ".join(f"{noise:.6g}" for noise in noises)))
     return rows
 
 

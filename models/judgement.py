@@ -24,13 +24,13 @@ class Judgement:
     max_error
         Highest rate of wrong answers among those that are not withheld.
     error_tolerance
-        Error from which on a value is wrong, in the target's units.
+        Error from which on a value is wrong, in the target's units; of several targets one for each.
     """
 
     coverage: float | None = None
     quantiles: tuple[float, ...] = ()
     max_error: float | None = None
-    error_tolerance: float | None = None
+    error_tolerance: float | tuple[float, ...] | None = None
 
     def check(self, predictor: Predictor) -> None:
         """Refuse what the model can't tell.
@@ -52,6 +52,7 @@ class Judgement:
                 "the error from which on a value is wrong" if values else "none: a class is right or wrong"
             )
             raise InputError("error_tolerance", expected, "nothing" if values else str(self.error_tolerance))
+        self._check_tolerances(predictor.manifest.targets)
         if self.coverage is None and self.max_error is None:
             return
         if predictor.calibration is None:
@@ -63,6 +64,16 @@ class Judgement:
             )
         predictor.calibration.check(self.coverage, self.max_error, self.error_tolerance)
 
+    def _check_tolerances(self, targets: tuple[str, ...] | None) -> None:
+        """Refuse a number for several targets, whose units differ, and numbers for one."""
+        asked = self.error_tolerance
+        if asked is None or (len(asked) if isinstance(asked, tuple) else None) == (targets and len(targets)):
+            return
+        expected = "a number" if targets is None else f"{len(targets)} numbers, for {', '.join(targets)}"
+        raise InputError(
+            "error_tolerance", expected, f"{len(asked)} numbers" if isinstance(asked, tuple) else "one"
+        )
+
     def of(self, predictor: Predictor, columns: Columns) -> Columns:
         """Tell what is asked for, once it has been checked.
 
@@ -70,7 +81,7 @@ class Judgement:
         -------
         Columns
             As asked for: ``interval`` (B, 2) or ``prediction_set`` (B, C), ``quantiles`` (B, Q),
-            ``abstain`` (B,).
+            ``abstain`` (B,); of T targets (B, T, 2), (B, T, Q) and (B, T).
         """
         found: dict[str, NDArray[np.generic]] = {}
         if self.quantiles:
@@ -90,7 +101,7 @@ class Judgement:
 def normal_quantiles(
     mean: NDArray[np.float64], variance: NDArray[np.float64], probabilities: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Give the quantiles of normal laws, shape (B, Q).
+    """Give the quantiles of normal laws, shape (..., Q).
 
     The passes' mixture is taken for the normal law of its mean and variance, so that no pass need be kept.
 
@@ -98,5 +109,5 @@ def normal_quantiles(
     array([[10.  , 13.92]])
     """
     units = np.array([NormalDist().inv_cdf(probability) for probability in probabilities])
-    quantiles: NDArray[np.float64] = mean[:, None] + np.sqrt(variance)[:, None] * units
+    quantiles: NDArray[np.float64] = mean[..., None] + np.sqrt(variance)[..., None] * units
     return quantiles

@@ -22,6 +22,9 @@ PASSES = "passes"
 """The symbolic dimension that every mask starts with."""
 
 
+Variance = Annotated[float, Field(ge=0)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -125,9 +128,11 @@ class File(_Part):
 class Manifest(_Part):
     """All that is known of a model: what it takes, what it answers, how it came to be.
 
-    ``classes`` names the classes of a classification in the order of its outputs. ``noise_variance``
-    is the variance of a regression's target around its mean, in the target's units squared; a network
-    with the outputs ``mean_variance`` predicts it row by row instead.
+    ``classes`` names the classes of a classification in the order of its outputs, and ``targets`` those
+    of a regression that has several; ``output`` is then (rows, targets), and of a single one (rows).
+    ``noise_variance`` is the variance of a regression's target around its mean, in the target's units
+    squared, of several one for each; a network with the outputs ``mean_variance`` predicts it row by row
+    instead, and has a last axis of 2.
     ``least_rows`` is how many rows a run must hold for a row's bits to be the same however many there
     are: ONNX Runtime multiplies a lone row by another kernel in some operators. ``example`` is the
     ``inputs`` of a request, as a client writes them.
@@ -142,11 +147,12 @@ class Manifest(_Part):
     output: Annotated[tuple[Dimension, ...], Field(min_length=1)]
     outputs: Literal["probabilities", "mean", "mean_variance"]
     target: str | None = None
+    targets: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     classes: tuple[str, ...] | None = None
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
     cost: Cost
     least_rows: Annotated[int, Field(ge=1)] = 1
-    noise_variance: Annotated[float, Field(ge=0)] | None = None
+    noise_variance: Variance | tuple[Variance, ...] | None = None
     provenance: Provenance = Provenance()
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
     calibration: Calibration | None = None
@@ -162,9 +168,21 @@ class Manifest(_Part):
                 raise ValueError(f"a classification names one class per output; outputs are {self.output}")
         elif (self.noise_variance is None) == (self.outputs == "mean"):
             raise ValueError("a regression states its noise_variance, or predicts it")
+        else:
+            self._check_targets()
         if self.calibration and (self.calibration.sets is None) == (self.task == "classification"):
             raise ValueError("the calibration of a classification, and of no other, says how to make sets")
         return self
+
+    def _check_targets(self) -> None:
+        own = self.output[1:-1] if self.outputs == "mean_variance" else self.output[1:]
+        if own != (() if self.targets is None else (len(self.targets),)):
+            raise ValueError(f"a regression of several names each in targets; outputs are {self.output}")
+        if self.targets is not None and self.target is not None:
+            raise ValueError("a regression has a target or several targets")
+        noises = len(self.noise_variance) if isinstance(self.noise_variance, tuple) else None
+        if self.noise_variance is not None and noises != (self.targets and len(self.targets)):
+            raise ValueError("a regression states a noise_variance for each of its targets")
 
     @property
     def digest(self) -> str:

@@ -71,12 +71,12 @@ class Predictor:
         Returns
         -------
         NDArray
-            Shape (B, C) probabilities, or (B,) values in the target's units; as the graph gives them, the
-            one in float32 and the other in float64.
+            Shape (B, C) probabilities, or (B,) values in the target's units, of T targets (B, T); as the
+            graph gives them, the one in float32 and the other in float64.
         """
         blocks = row_blocks(inputs, self.rows_at_once(inputs, samples=1))
         outputs = np.concatenate([self._predict_block(block) for block in blocks])
-        return outputs[:, 0] if self.manifest.outputs == "mean_variance" else outputs
+        return outputs[..., 0] if self.manifest.outputs == "mean_variance" else outputs
 
     def _predict_block(self, inputs: Inputs) -> NDArray[np.floating]:
         return self._run(self._predict, self._filled(inputs))[: _rows(inputs)]
@@ -219,9 +219,10 @@ def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Si
     (shape, *others) = engine.outputs
     if others:
         raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
-    classes = manifest.classes
-    if classes is not None and isinstance(shape[-1], int) and shape[-1] != len(classes):
-        raise BundleError(f"{place}: gives {shape[-1]} classes, the manifest names {len(classes)}")
+    kind, names = ("classes", manifest.classes) if manifest.classes else ("targets", manifest.targets)
+    axis = -2 if manifest.outputs == "mean_variance" else -1
+    if names is not None and isinstance(size := shape[axis], int) and size != len(names):
+        raise BundleError(f"{place}: gives {size} {kind}, the manifest names {len(names)}")
 
 
 def _place(manifest: Manifest, file: str) -> str:

@@ -33,7 +33,7 @@ class Summary(Protocol):
         """Sum up all passes taken; there must have been at least two."""
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Tell how far a row's mean may be off, shape (B,): of its classes the worst."""
+        """Tell how far a row's mean may be off, shape (B,): of its classes or targets the worst."""
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forget all rows but these."""
@@ -175,6 +175,8 @@ class ClassificationSummary:
 class RegressionSummary:
     """Sums up passes of predicted values, shape (n, B), or of values and noise variances, (n, B, 2).
 
+    Of T targets, each by itself, the shapes are (n, B, T) and (n, B, T, 2).
+
     The variance of a new observation is the sum of what the network does not know and of the
     target's own noise (law of total variance; Kendall & Gal, "What uncertainties do we need in
     Bayesian deep learning for computer vision?", 2017, eq. 9).
@@ -183,10 +185,10 @@ class RegressionSummary:
     ----------
     noise_variance
         The target's own variance around its mean, in its units squared, where the network does not
-        predict it.
+        predict it; one for each of several targets.
     """
 
-    def __init__(self, noise_variance: float | None) -> None:
+    def __init__(self, noise_variance: float | tuple[float, ...] | None) -> None:
         self._values = Moments()
         self._noise = Total()
         self._noise_variance = noise_variance
@@ -200,8 +202,10 @@ class RegressionSummary:
             self._values.add(block)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Tell how far a row's mean may be off, shape (B,), in the target's units."""
-        return self._values.standard_error
+        """Tell how far a row's mean may be off, shape (B,), in the target's units: of several the worst."""
+        errors = self._values.standard_error
+        worst: NDArray[np.float64] = errors.reshape(len(errors), -1).max(axis=-1)
+        return worst
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forget all rows but these."""
@@ -210,7 +214,10 @@ class RegressionSummary:
             self._noise.keep(rows)
 
     def columns(self) -> Columns:
-        """Sum up, all (B): ``mean``, ``standard_error`` in the target's units, variances in their square."""
+        """Sum up: ``mean``, ``standard_error`` in the target's units, variances in their square.
+
+        All have shape (B,), and of T targets (B, T).
+        """
         epistemic = self._values.variance
         if self._noise_variance is None:
             aleatoric = self._noise.value / self._values.count

@@ -37,7 +37,9 @@ def read(
     asked, inputs = take(raw, options_of(query, kind), kind, predictor.manifest, max_rows)
     if not isinstance(asked, UncertaintyRequest):
         return inputs, None, Judgement()
-    judgement = Judgement(asked.coverage, tuple(asked.quantiles), asked.max_error, asked.error_tolerance)
+    wrong = asked.error_tolerance
+    tolerance = tuple(wrong) if isinstance(wrong, list) else wrong
+    judgement = Judgement(asked.coverage, tuple(asked.quantiles), asked.max_error, tolerance)
     judgement.check(predictor)
     seed = secrets.randbelow(MAX_SEED + 1) if asked.seed == "random" else asked.seed
     return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0), judgement

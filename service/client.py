@@ -68,7 +68,8 @@ class Predict(Command):
             answer = _document(response)
             if not {"model", "version"} <= answer.keys():
                 raise _stranger(client)
-        print(response.text if self.json_ else table(answer))
+            text = response.text if self.json_ else table(answer, self._targets(client, answer))
+        print(text)
 
     def _route(self) -> str:
         verb = "predict" if self.deterministic else "predict/uncertainty"
@@ -108,6 +109,15 @@ class Predict(Command):
                     return rows_of(csv.DictReader(lines), features)
             case suffix:
                 raise CaveatError(f"{self.file}: unknown type {suffix!r}; expected .json, .npy, .npz or .csv")
+
+    def _targets(self, client: httpx.Client, answer: Mapping[str, Any]) -> list[str] | None:
+        """Ask what the targets are called, if a row has several."""
+        values = answer.get("prediction", answer.get("mean"))
+        if "label" in answer or not values or not isinstance(values[0], list):
+            return None
+        path = f"/models/{quote(answer['model'], safe='')}/versions/{answer['version']}"
+        targets: list[str] = _document(_call(client, "GET", path))["targets"]
+        return targets
 
     def _features(self, client: httpx.Client) -> Features:
         """Ask which features the model has, and of which categories."""
@@ -172,8 +182,10 @@ def _value(text: str, name: str, categories: list[str] | None) -> str | float:
     return text.lower() if text in ("True", "False", "TRUE", "FALSE") and text not in categories else text
 
 
-def table(answer: Mapping[str, Any]) -> str:
+def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> str:
     """Lay an answer out, one line per row; of a column with a value per class, the label's is shown.
+
+    Where there are several targets, each has a line of its own.
 
     Examples
     --------
@@ -183,6 +195,11 @@ def table(answer: Mapping[str, Any]) -> str:
     row  label  probabilities
       0  a                0.9
       1  b               0.75
+    >>> print(table({"model": "m", "version": 1, "prediction": [[3, 0.5]]}, ["price", "rent"]))
+    m version 1
+    row  target  prediction
+      0  price            3
+      0  rent           0.5
     """
     head = f"{answer['model']} version {answer['version']}"
     if "samples" in answer:
@@ -190,16 +207,32 @@ def table(answer: Mapping[str, Any]) -> str:
     columns = {name: values for name, values in answer.items() if isinstance(values, list)}
     classes = columns.get("probabilities", columns.get("mean", []))
     for name, values in columns.items():
-        if isinstance(values[0], list):
+        if "label" in columns and name != "prediction_set" and isinstance(values[0], list):
             columns[name] = [value[row.index(max(row))] for value, row in zip(values, classes, strict=True)]
     rows = len(next(iter(columns.values())))
-    return "\n".join([head, *_align({"row": list(range(rows)), **columns})])
+    columns = {"row": list(range(rows)), **columns}
+    if targets:
+        columns = {"row": columns.pop("row"), "target": [list(targets)] * rows, **columns}
+        columns = {name: _by_target(values, len(targets)) for name, values in columns.items()}
+    return "\n".join([head, *_align(columns)])
 
 
-def _align(columns: Mapping[str, Sequence[str | float]]) -> list[str]:
+def _by_target(values: Sequence[Any], targets: int) -> list[Any]:
+    """Give each target of each row a cell of its own; what is of the whole row stands in all of them."""
+    rows = (value if isinstance(value, list) else [value] * targets for value in values)
+    return [cell for row in rows for cell in row]
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, list):  # an interval, quantiles, a set
+        return " ".join(map(_text, cell))
+    return cell if isinstance(cell, str) else f"{cell:.4g}"
+
+
+def _align(columns: Mapping[str, Sequence[Any]]) -> list[str]:
     laid = []
     for name, values in columns.items():
-        texts = [value if isinstance(value, str) else f"{value:.4g}" for value in values]
+        texts = list(map(_text, values))
         width = max(map(len, [name, *texts]))
         left = isinstance(values[0], str)
         laid.append([text.ljust(width) if left else text.rjust(width) for text in [name, *texts]])

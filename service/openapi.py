@@ -16,7 +16,7 @@ from service.errors import InputProblem, Problem
 from service.examples import example_rows
 from service.operations import REF, verbs
 from service.request import PredictRequest
-from service.schemas import Classes, UncertainClasses, UncertainValues, Values
+from service.schemas import Classes, Targets, UncertainClasses, UncertainTargets, UncertainValues, Values
 
 DESCRIPTION = """
 Predictions from PyTorch dropout networks that say how far they can be trusted.
@@ -25,7 +25,8 @@ Predictions from PyTorch dropout networks that say how far they can be trusted.
 - **`POST .../predict/uncertainty`** runs it `samples` times, each time thinned by another random choice of
   units, and answers the mean, and how far the passes disagree. A classification tells
   `predictive_entropy` (the total) apart into `expected_entropy` (what the data leave open) and
-  `mutual_information` (what the model does not know); a regression does the same with its `variance`.
+  `mutual_information` (what the model does not know); a regression does the same with its `variance`, and one
+  with several targets does so for each, in the order of `targets` of `GET /models/{name}`.
 
 Equal requests get equal answers: `seed` decides every random choice.
 
@@ -59,8 +60,10 @@ def document(
         uncertainty_request,
         Classes,
         Values,
+        Targets,
         UncertainClasses,
         UncertainValues,
+        UncertainTargets,
         Problem,
         InputProblem,
     ]
@@ -118,8 +121,9 @@ def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Mani
     rows["description"] = definition["properties"]["inputs"]["description"]
     body["schema"] = {**definition, "properties": {**definition["properties"], "inputs": rows}}
     answer = operation["responses"]["200"]["content"]["application/json"]
-    classes, values = answer["schema"]["anyOf"]
-    answer["schema"] = classes if shown.task == "classification" else values
+    classes, values, targets = answer["schema"]["anyOf"]
+    several = targets if shown.targets else values
+    answer["schema"] = classes if shown.task == "classification" else several
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

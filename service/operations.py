@@ -11,7 +11,7 @@ from service.body import JSON
 from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
 from service.paths import PATHS, PREDICT, UNCERTAINTY
 from service.request import PredictRequest
-from service.schemas import Classes, UncertainClasses, UncertainValues, Values
+from service.schemas import Classes, Targets, UncertainClasses, UncertainTargets, UncertainValues, Values
 
 REF = "#/components/schemas/{model}"
 
@@ -44,13 +44,13 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
     """Describe both verbs for each way to say which model is asked, by path."""
     kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
-        (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values)),
+        (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values, Targets)),
         (
             UNCERTAINTY,
             "uncertainty",
             "Predict with uncertainty, from many stochastic passes",
             uncertainty_request,
-            (UncertainClasses, UncertainValues),
+            (UncertainClasses, UncertainValues, UncertainTargets),
         ),
     ]
     return {

@@ -69,15 +69,18 @@ def _seconds(made: Predictor) -> float:
 def _rounding(rounded: Predictor, exact: Predictor) -> float:
     """Compare what a precision changes in the means of the example with their standard errors.
 
-    Root mean squares over rows and outputs; infinite where the example fails, or has no spread.
+    Root mean squares over rows and outputs, of several targets that of the worst, since their units differ;
+    infinite where the example fails, or has no spread.
     """
     try:
         answers = [_answer(made, _example(made)) for made in (rounded, exact)]
     except InputError:
         return math.inf
     first, second = (answer["mean"].astype(np.float64) for answer in answers)
-    spread = np.square(answers[1]["standard_error"], dtype=np.float64).mean()
-    return float(np.sqrt(np.square(first - second).mean() / spread)) if spread else math.inf
+    axis = 0 if exact.manifest.targets else None
+    spread = np.square(answers[1]["standard_error"], dtype=np.float64).mean(axis=axis)
+    error = np.square(first - second).mean(axis=axis)
+    return float(np.sqrt((error / spread).max())) if spread.all() else math.inf
 
 
 def _example(made: Predictor) -> Inputs:

@@ -17,6 +17,7 @@ from service.settings import Settings
 from service.volume import refuse_more_than, refuse_too_large_rows
 
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
+Error = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
 
 
@@ -46,8 +47,8 @@ class UncertaintyRequest(PredictRequest):
     )
     tolerance: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="Stop making passes over a row once the standard error of its mean, of its worst class,"
-        " is this small. `passes` then says how many each row got; `samples` is the most.",
+        description="Stop making passes over a row once the standard error of its mean, of its worst class or"
+        " target, is this small. `passes` then says how many each row got; `samples` is the most.",
     )
     coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
@@ -59,8 +60,10 @@ class UncertaintyRequest(PredictRequest):
         description="Set `abstain` where an answer had better be withheld, so that those which are not are"
         " wrong at most at this rate, with a confidence of 95 %. For models with a calibration.",
     )
-    error_tolerance: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Beside `max_error`: the error from which on a value is wrong, in its units."
+    error_tolerance: Error | list[Error] | None = Field(
+        None,
+        description="Beside `max_error`: the error from which on a value is wrong, in its units; a list with"
+        " that of each target where a model has several.",
     )
     quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100)] = Field(
         [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
@@ -98,6 +101,8 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
     asked: dict[str, Any] = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
     if "quantiles" in asked:
         asked["quantiles"] = asked["quantiles"].split(",")
+    if "," in asked.get("error_tolerance", ""):
+        asked["error_tolerance"] = asked["error_tolerance"].split(",")
     try:
         read = kind.model_validate({"inputs": [], **asked}, strict=False)
     except ValidationError as error:

@@ -32,6 +32,14 @@ class Values(_Answer):
     prediction: list[float] = Field(description="The predicted value, in the target's units.")
 
 
+class Targets(_Answer):
+    """A deterministic answer of a regression with several targets: one entry per row."""
+
+    prediction: list[list[float]] = Field(
+        description="The predicted values, each in the units of its target, (rows, targets)."
+    )
+
+
 class _UncertainAnswer(_Answer):
     samples: int = Field(description="Passes that were asked for.")
     seed: int = Field(description="The seed they were made with; sent again, it gives the same answer.")
@@ -39,6 +47,8 @@ class _UncertainAnswer(_Answer):
         None, description="Passes that each row got; there if the request had a tolerance."
     )
 
+
+class _OneUncertainty(_UncertainAnswer):
     percentile: list[float] | None = Field(
         None,
         description="Where the row's uncertainty stands among the calibration rows, from 0 to 100; there if"
@@ -49,7 +59,7 @@ class _UncertainAnswer(_Answer):
     )
 
 
-class UncertainClasses(_UncertainAnswer):
+class UncertainClasses(_OneUncertainty):
     """A classifier's answer from many stochastic passes: one entry per row, entropies in nats."""
 
     label: list[str] = Field(description="The class of the highest mean probability.")
@@ -73,7 +83,7 @@ class UncertainClasses(_UncertainAnswer):
     )
 
 
-class UncertainValues(_UncertainAnswer):
+class UncertainValues(_OneUncertainty):
     """A regression's answer from many stochastic passes: one entry per row."""
 
     mean: list[float] = Field(description="Mean over the passes, in the target's units.")
@@ -86,6 +96,32 @@ class UncertainValues(_UncertainAnswer):
     )
     quantiles: list[list[float]] | None = Field(
         None, description="Quantiles of a normal law with this mean and variance, as they were asked for."
+    )
+
+
+class UncertainTargets(_UncertainAnswer):
+    """What `UncertainValues` tells, of each of several targets by itself: (rows, targets)."""
+
+    percentile: list[list[float]] | None = Field(
+        None,
+        description="Where the row's variance of each target stands among those of the calibration rows,"
+        " from 0 to 100; there if the model has a calibration.",
+    )
+    abstain: list[list[bool]] | None = Field(
+        None, description="Whether to withhold each target's value; there if the request had a max_error."
+    )
+    mean: list[list[float]] = Field(description="Mean over the passes, in the units of each target.")
+    variance: list[list[float]] = Field(description="Variance of a new observation: the sum of the next two.")
+    epistemic_variance: list[list[float]] = Field(
+        description="What the model does not know: variance over passes."
+    )
+    aleatoric_variance: list[list[float]] = Field(description="The targets' own noise around their means.")
+    standard_error: list[list[float]] = Field(description="Monte Carlo standard error of the mean.")
+    interval: list[list[tuple[float, float]]] | None = Field(
+        None, description="Bounds of each target's value at the coverage that was asked for."
+    )
+    quantiles: list[list[list[float]]] | None = Field(
+        None, description="Quantiles of normal laws with these means and variances, as they were asked for."
     )
 
 
@@ -127,9 +163,14 @@ class Model(BaseModel):
     inputs: tuple[Input, ...] = Field(description="What it takes.")
     output: tuple[Dimension, ...] = Field(description="Shape of what it computes.")
     target: str | None = Field(description="What is predicted.")
+    targets: tuple[str, ...] | None = Field(
+        description="What is predicted by a regression with several targets, in the order of its answers."
+    )
     classes: tuple[str, ...] | None = Field(description="Names of a classification's classes.")
     sites: tuple[Site, ...] = Field(description="Where the network drops units.")
-    noise_variance: float | None = Field(description="Variance of a regression's target around its mean.")
+    noise_variance: float | tuple[float, ...] | None = Field(
+        description="Variance of a regression's target around its mean; of several targets one for each."
+    )
     metrics: dict[str, float] = Field(description="Measured on rows held out of training.")
     calibration: Calibration | None = Field(description="What held-out rows have taught about it.")
     calibration_missing: str | None = Field(description="Why there is no calibration.")

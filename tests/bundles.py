@@ -45,6 +45,26 @@ def linear_regression(
     )
 
 
+WEIGHTS = np.array([[1, 100], [-2, 50], [3, -200]], np.float32)
+BIAS = (0.5, 1000.0)
+
+
+def linear_targets(noise_variance: tuple[float, float] = (0.25, 400.0), rate: float = 0.5) -> Bundle:
+    """Make ``y = (x * mask) @ WEIGHTS + BIAS``, two targets of very different sizes."""
+    return _bundle(
+        WEIGHTS,
+        BIAS,
+        rate,
+        name="pair",
+        version=1,
+        task="regression",
+        inputs=(Input(name="x", dtype="float32", shape=("rows", 3)),),
+        output=("rows", 2),
+        targets=("small", "large"),
+        noise_variance=noise_variance,
+    )
+
+
 def tabular(name: str = "tabular", version: int = 1, rate: float = 0.5) -> Bundle:
     """Make a classification of named features, one of them categorical, into ``no`` and ``yes``."""
     return _bundle(
@@ -100,6 +120,8 @@ def _graph(
     ]
     if manifest.task == "classification":
         nodes.append(helper.make_node("Softmax", ["sum"], ["y"], axis=-1))
+    elif manifest.targets:
+        nodes[-1].output[0] = "y"
     else:
         constants = constants | {"last": np.array([-1], np.int64)}
         nodes.append(helper.make_node("Squeeze", ["sum", "last"], ["y"]))
@@ -123,6 +145,8 @@ def drawn(manifest: Manifest, rows: int, seed: int) -> tuple[dict[str, np.ndarra
     random = np.random.default_rng(seed)
     (spec,) = manifest.inputs
     x = random.uniform(-2, 2, (rows, 3)).astype(np.float32)
+    if manifest.targets:
+        return {spec.name: x}, x @ WEIGHTS + BIAS + random.normal(0, (3, 90), (rows, 2))
     if manifest.classes is None:
         return {spec.name: x}, x @ np.array([1.0, -2.0, 3.0]) + 0.5 + random.normal(0, 3, rows)
     x[:, 0] = random.uniform(0, 100, rows)

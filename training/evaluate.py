@@ -21,7 +21,7 @@ def evaluate(
     Parameters
     ----------
     inputs, y
-        Raw rows, and their targets: indices of classes, or values.
+        Raw rows, and their targets: indices of classes, or values, of T targets (B, T).
     samples, seed
         The passes behind every answer.
 
@@ -33,7 +33,8 @@ def evaluate(
         wrong labels from right ones (1 always, 0.5 by chance; absent where all are right, or wrong).
         For values: ``rmse`` of the mean and ``deterministic_rmse``, in the target's units;
         ``log_likelihood`` of a row, in nats, under a normal law with the answer's mean and variance
-        (absent where a variance is 0).
+        (absent where a variance is 0). Of several targets, errors are told of each, as ``rmse[price]``,
+        and the likelihood is that of all together, each under a law of its own.
 
     Raises
     ------
@@ -41,14 +42,15 @@ def evaluate(
         If the network's answers are not finite.
     """
     answer = estimate(predictor, inputs, samples, seed)
-    measure = _classification if predictor.manifest.task == "classification" else _regression
     deterministic = predictor.predict(inputs)
     for name, column in {**answer, "prediction": deterministic}.items():
         if not np.isfinite(column).all():
             raise CaveatError(
                 f"the {name} is not finite on the rows held out; lower --lr, or rescale the target"
             )
-    return measure(answer, deterministic, y)
+    if predictor.manifest.task == "classification":
+        return _classification(answer, deterministic, y)
+    return _regression(answer, deterministic, y, predictor.manifest.targets)
 
 
 def _classification(answer: Columns, deterministic: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -63,13 +65,17 @@ def _classification(answer: Columns, deterministic: np.ndarray, y: np.ndarray) -
     return {name: float(value) for name, value in found.items()}
 
 
-def _regression(answer: Columns, deterministic: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def _regression(
+    answer: Columns, deterministic: np.ndarray, y: np.ndarray, targets: tuple[str, ...] | None = None
+) -> dict[str, float]:
     mean, variance = answer["mean"], answer["variance"]
-    found = {
-        "rmse": metrics.root_mean_squared_error(y, mean),
-        "deterministic_rmse": metrics.root_mean_squared_error(y, deterministic),
-    }
+    marks = [f"[{name}]" for name in targets] if targets else [""]
+    found: dict[str, float] = {}
+    for name, values in {"rmse": mean, "deterministic_rmse": deterministic}.items():
+        errors = np.atleast_1d(metrics.root_mean_squared_error(y, values, multioutput="raw_values"))
+        found |= {f"{name}{mark}": error for mark, error in zip(marks, errors, strict=True)}
     if variance.min() > 0:
         squares = (y - mean) ** 2 / variance
-        found["log_likelihood"] = -0.5 * (np.log(2 * np.pi * variance) + squares).mean()
+        logs = -0.5 * (np.log(2 * np.pi * variance) + squares)
+        found["log_likelihood"] = logs.reshape(len(y), -1).sum(axis=1).mean()
     return {name: float(value) for name, value in found.items()}

@@ -48,7 +48,7 @@ class Export(Command):
     task: Literal["classification", "regression"] = Field(description="what the network is for")
     outputs: Outputs = Field(
         description="what it answers with: logits or probabilities (rows, classes), a mean (rows), or a mean "
-        "and the logarithm of a variance (rows, 2)"
+        "and the logarithm of a variance (rows, 2); of several targets (rows, targets) or (rows, targets, 2)"
     )
     name: Name = Field(description="what to call the model")
     weights: Path | None = Field(
@@ -74,6 +74,9 @@ class Export(Command):
         None, description="names of the classes, in the order of the outputs"
     )
     target: str | None = Field(None, description="what a regression predicts, with its unit")
+    targets: tuple[str, ...] | None = Field(
+        None, description="the same of a regression of several, in the order of the outputs"
+    )
     calibration: Path | None = Field(
         None,
         description="held-out rows to calibrate on and to measure, as for caveat calibrate",
@@ -103,6 +106,7 @@ class Export(Command):
             insert=_rates(self.insert, ":", "--insert relu:0.1"),
             classes=self.classes,
             target=self.target,
+            targets=self.targets,
             description=self.description,
         )
         if self.calibration is not None:

@@ -27,7 +27,7 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     Returns
     -------
     inputs, y
-        Rows as the graphs take them; indices of classes (int64), or values (float64).
+        Rows as the graphs take them; indices of classes (int64), or values (float64), of T targets (B, T).
 
     Raises
     ------
@@ -47,8 +47,11 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     except InputError as error:
         raise DataError(f"{path}: {error}") from None
     count = len(next(iter(inputs.values())))
-    if y.shape != (count,):
-        raise DataError(f"{path}: {TRUTH} has shape {y.shape}; expected one truth for each of {count} rows")
+    if y.shape != ((count, len(manifest.targets)) if manifest.targets else (count,)):
+        of_each = f" and {len(manifest.targets)} targets" if manifest.targets else ""
+        raise DataError(
+            f"{path}: {TRUTH} has shape {y.shape}; expected one truth for each of {count} rows{of_each}"
+        )
     return inputs, _encoded(y, manifest, path)
 
 
@@ -78,12 +81,14 @@ def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
     if others or spec.features is None:
         raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
     frame = read_frame(path)
-    missing = {manifest.target or "", *(feature.name for feature in spec.features)} - set(frame.columns)
+    targets = manifest.targets or (manifest.target or "",)
+    missing = {*targets, *(feature.name for feature in spec.features)} - set(frame.columns)
     if missing:
         raise DataError(f"{path}: no column {sorted(missing)[0]!r}; it has {', '.join(frame.columns)}")
     columns = {feature.name: values_of(frame[feature.name], path).tolist() for feature in spec.features}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return rows, values_of(frame[manifest.target or ""], path)
+    truths = [values_of(frame[target], path) for target in targets]
+    return rows, np.stack(truths, axis=1) if manifest.targets else truths[0]
 
 
 def _encoded(y: NDArray[Any], manifest: Manifest, path: Path) -> NDArray[Any]:

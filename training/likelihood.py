@@ -1,5 +1,7 @@
 """How unlikely a target is under a normal law whose mean and variance a network predicts."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 BETA = 0.5
@@ -16,9 +18,9 @@ def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     outputs
-        Means and logarithms of variances, shape (B, 2).
+        Means and logarithms of variances, shape (B, 2), or as many for each of T targets, (B, 2 T).
     targets
-        Shape (B,).
+        Shape (B,), or (B, T). Several have a factor each, and the mean is over them too.
 
     Examples
     --------
@@ -27,9 +29,9 @@ def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
     >>> profile_nll(Tensor([[0.0, 0.0], [1.0, 0.0]]), Tensor([2.0, -1.0]))
     tensor(0.6931)
     """
-    mean, log_variance = outputs.unbind(-1)
+    mean, log_variance = by_target(outputs, targets.shape[1:])
     squares = (targets - mean).square() * (-log_variance).exp()
-    return (squares.mean().log() + log_variance.mean()) / 2
+    return ((squares.mean(dim=0).log() + log_variance.mean(dim=0)) / 2).mean()
 
 
 def beta_nll(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -42,10 +44,19 @@ def beta_nll(outputs: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     outputs
-        Means and logarithms of variances, shape (B, 2).
+        Means and logarithms of variances, shape (B, 2), or as many for each of T targets, (B, 2 T).
     targets
-        Shape (B,).
+        Shape (B,), or (B, T). The mean is over several, too.
     """
-    mean, log_variance = outputs.unbind(-1)
+    mean, log_variance = by_target(outputs, targets.shape[1:])
     costs = ((targets - mean).square() * (-log_variance).exp() + log_variance) / 2
     return ((BETA * log_variance.detach()).exp() * costs).mean()
+
+
+def by_target(outputs: Tensor, targets: Sequence[int]) -> tuple[Tensor, ...]:
+    """Tell means and logarithms of variances apart, shape (B,), or (B, T) where ``targets`` is (T,).
+
+    >>> by_target(Tensor([[1.0, -1.0, 2.0, -2.0]]), (2,))
+    (tensor([[1., 2.]]), tensor([[-1., -2.]]))
+    """
+    return (outputs.unflatten(-1, (*targets, 2)) if targets else outputs).unbind(-1)

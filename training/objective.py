@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from training.data.errors import DataError
 from training.export.served import Outputs
-from training.likelihood import beta_nll, profile_nll
+from training.likelihood import beta_nll, by_target, profile_nll
 
 Noise = Literal["constant", "predicted"]
 """Whether a regression's target is as noisy in every row, or the network says how noisy it is in each."""
@@ -28,14 +28,14 @@ class Unscale(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: float, scale: float) -> None:
+    def __init__(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
         super().__init__()
         # Of one axis, not none: so the product takes their type.
-        self.register_buffer("mean", torch.tensor([mean], dtype=torch.float64))
-        self.register_buffer("scale", torch.tensor([scale], dtype=torch.float64))
+        self.register_buffer("mean", torch.from_numpy(np.atleast_1d(mean)))
+        self.register_buffer("scale", torch.from_numpy(np.atleast_1d(scale)))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Map values (B,) to values (B,), in float64."""
+        """Map values (B,) to values (B,), or those of T targets (B, T), in float64."""
         return values * self.scale + self.mean
 
 
@@ -46,22 +46,29 @@ class UnscaleNormal(nn.Module):
     ----------
     values
         What brings the target back to its units.
+    targets
+        (T,) where there are T of them; () for one.
     """
 
     log_factor: Tensor
 
-    def __init__(self, values: Unscale) -> None:
+    def __init__(self, values: Unscale, targets: tuple[int, ...]) -> None:
         super().__init__()
         self.values = values
+        self.targets = targets
         self.register_buffer("log_factor", 2 * values.scale.log())
 
-    def scale_noise(self, factor: float) -> None:
-        """Multiply all variances from now on."""
-        self.log_factor += math.log(factor)
+    def scale_noise(self, factor: ArrayLike) -> None:
+        """Multiply all variances from now on, by one factor or by one for each target."""
+        self.log_factor += torch.from_numpy(np.atleast_1d(np.log(factor)))
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """Map means and log-variances (B, 2) to the same of the target in its units, in float64."""
-        return torch.stack([self.values(outputs[:, 0]), outputs[:, 1] + self.log_factor], dim=-1)
+        """Map means and log-variances to the same of the target in its units, in float64.
+
+        From (B, 2) to (B, 2), or from (B, 2 T) to (B, T, 2).
+        """
+        mean, log_variance = by_target(outputs, self.targets)
+        return torch.stack([self.values(mean), log_variance + self.log_factor], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Objective:
     validation_loss
         The same without weights on the rows: what decides which epoch was the best.
     encode
-        From the targets of a data set, (B,), to those of the loss.
+        From the targets of a data set, (B,) or (B, T), to those of the loss.
     answer
         From a network's outputs to what a client reads.
     score_name, score
@@ -119,7 +126,7 @@ def regression(y: NDArray[Any], noise: Noise) -> Objective:
     Parameters
     ----------
     y
-        Targets of the training rows, shape (B,); they decide the scale.
+        Targets of the training rows, shape (B,), or (B, T); they decide the scale of each.
 
     Raises
     ------
@@ -131,22 +138,35 @@ def regression(y: NDArray[Any], noise: Noise) -> Objective:
     def encode(values: NDArray[Any]) -> Tensor:
         return torch.from_numpy((values - mean) / scale).float()
 
-    unscale = Unscale(mean, scale)
+    unscale, targets = Unscale(mean, scale), y.shape[1:]
+    name, score = "RMSE", _rmse
+    if targets:  # in standard deviations, as their units differ
+        name, score = "scaled RMSE", lambda values, y: _rmse(values / unscale.scale, y / unscale.scale)
+    width = math.prod(targets)
     if noise == "constant":
-        return Objective(None, "mean", F.mse_loss, F.mse_loss, encode, unscale, "RMSE", _rmse)
-    normal = UnscaleNormal(unscale)
-    return Objective(2, "mean_log_variance", beta_nll, profile_nll, encode, normal, "RMSE", _rmse_of_means)
+        outputs = width if targets else None
+        return Objective(outputs, "mean", F.mse_loss, F.mse_loss, encode, unscale, name, score)
+
+    def score_of_means(answers: Tensor, y: Tensor) -> float:
+        return score(answers[..., 0], y)
+
+    normal = UnscaleNormal(unscale, targets)
+    return Objective(
+        2 * width, "mean_log_variance", beta_nll, profile_nll, encode, normal, name, score_of_means
+    )
 
 
-def _moments(y: NDArray[Any]) -> tuple[float, float]:
-    if y.min() == y.max():
-        raise DataError(
-            f"the target is {y[0]:g} in all {len(y)} rows to train on; there is nothing to learn from them "
-            "(another --seed splits the rows otherwise)"
-        )
+def _moments(y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give mean and standard deviation of each target, shape () or (T,)."""
+    for values in y.reshape(len(y), -1).T:
+        if values.min() == values.max():
+            raise DataError(
+                f"the target is {values[0]:g} in all {len(y)} rows to train on; there is nothing to learn "
+                "from them (another --seed splits the rows otherwise)"
+            )
     with np.errstate(over="ignore"):
-        mean, scale = float(y.mean()), float(y.std())
-    if not math.isfinite(scale) or scale == 0:
+        mean, scale = y.mean(axis=0), y.std(axis=0)
+    if not np.isfinite(scale).all() or (scale == 0).any():
         raise DataError(
             f"the target goes from {y.min():g} to {y.max():g}, which float64 can't square; rescale it"
         )
@@ -155,10 +175,6 @@ def _moments(y: NDArray[Any]) -> tuple[float, float]:
 
 def _accuracy(probabilities: Tensor, y: Tensor) -> float:
     return float((probabilities.argmax(dim=-1) == y).double().mean())
-
-
-def _rmse_of_means(answers: Tensor, y: Tensor) -> float:
-    return _rmse(answers[:, 0], y)
 
 
 def _rmse(values: Tensor, y: Tensor) -> float:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from models.bundle import Bundle
 
 
@@ -28,5 +30,6 @@ def _calibrated(bundle: Bundle) -> list[str]:
         return []
     noise = bundle.manifest.noise_variance
     fitted = "" if facts.temperature is None else f", temperature {facts.temperature:.3g}"
-    fitted += "" if noise is None else f", noise variance {noise:.4g}"
+    if noise is not None:
+        fitted += ", noise variance " + ", ".join(f"{each:.4g}" for each in np.ravel(noise))
     return [f"calibrated on {facts.rows} rows{fitted}", ""]

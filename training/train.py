@@ -58,8 +58,11 @@ class Train(Command):
     data: Path | None = Field(
         None, description="file to train on: .csv, .parquet, or .npz with arrays x and y"
     )
-    target: str | None = Field(
-        None, description="column of the file to predict from all others; not for .npz"
+    target: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="column of the file to predict from all others, or several, such as price,rent; not for "
+        ".npz, whose y may have several columns",
     )
     task: Task | None = Field(
         None,
@@ -189,6 +192,7 @@ class Train(Command):
             free={spec.name: self._architecture.free},
             classes=dataset.classes,
             target=dataset.target,
+            targets=dataset.targets,
             provenance=self._provenance(dataset, parts),
         )
 

@@ -148,7 +148,7 @@ def choose(x: Array, y: Array, seed: int) -> tuple[Trained, list[float]]:
     for rates in RATES:
         network, _ = trained(x[train], y[train], rates, seed)
         means, variances = sample(network, x[validation], passes=100, seed=seed)
-        factor = likeliest(log_likelihoods(means, variances, y[validation]))
+        factor = float(likeliest(log_likelihoods(means, variances, y[validation])))
         likelihood = log_density(means, variances * factor, y[validation]).mean()
         with torch.no_grad():
             deterministic = network.eval()(torch.from_numpy(x[validation])).numpy()[:, 0]

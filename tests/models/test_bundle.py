@@ -116,6 +116,12 @@ def test_a_file_outside_the_bundle_is_never_read(folder: Path, name: str) -> Non
         ({"files": {}}, r"lists no predict\.onnx"),
         ({"sites": []}, "sites: "),
         ({"noise_variance": None}, "a regression states its noise_variance"),
+        ({"noise_variance": [1.0, 2.0]}, "a noise_variance for each of its targets"),
+        ({"output": ["rows", 2]}, "a regression of several names each in targets"),
+        ({"output": ["rows", 2], "targets": ["a"]}, "targets: Tuple should have at least 2 items"),
+        ({"output": ["rows", 2], "targets": ["a", "b"]}, "a noise_variance for each of its targets"),
+        ({"output": ["rows", 2], "targets": ["a", "b", "c"]}, "a regression of several names each"),
+        ({"output": ["rows", 2], "targets": ["a", "b"], "target": "c"}, "a target or several targets"),
         ({"surprise": 1}, "surprise: Extra inputs"),
     ],
 )
@@ -125,6 +131,24 @@ def test_a_manifest_that_is_not_sound_is_refused(
     edit(folder, **changes)
     with pytest.raises(BundleError, match=message):
         store.load(folder)
+
+
+def test_a_manifest_of_one_target_is_written_as_before_there_were_several(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert manifest["schema_version"] == 1
+    assert manifest["noise_variance"] == 1.0
+    digest = MODEL.digest
+    edit(folder, noise_variance=1)
+    del manifest["targets"]  # as a bundle that is older than the field
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert store.load(folder).manifest.model_copy(update={"files": {}}).digest == digest
+
+
+def test_several_targets_are_read_again(tmp_path: Path) -> None:
+    changes = {"output": ("rows", 2), "targets": ("a", "b"), "noise_variance": (1.0, 0.5)}
+    manifest = MODEL.model_copy(update=changes)
+    bundle = pack(manifest, {"predict.onnx": b"predict", "passes.onnx": b"passes"})
+    assert store.load(store.add(tmp_path, bundle)) == bundle
 
 
 def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:

@@ -8,9 +8,10 @@ from models.cohort import estimate
 from models.judgement import Judgement
 from models.predictor import Predictor
 from models.signature import InputError
-from tests.bundles import calibrated, drawn, linear_regression, tabular
+from tests.bundles import calibrated, drawn, linear_regression, linear_targets, tabular
 
 LINEAR = calibrated(linear_regression(noise_variance=4.0), rows=199)
+PAIR = calibrated(linear_targets((4.0, 2500.0)), rows=199)
 TABULAR = calibrated(tabular(), rows=400)
 
 
@@ -30,6 +31,37 @@ def test_intervals_hold_the_truth_at_the_rate_that_is_asked_for(coverage: float)
     k = int(np.ceil(200 * coverage - 1e-9))
     law = stats.betabinom(2000, k, 200 - k)
     assert law.ppf(1e-4) <= held <= law.ppf(1 - 1e-4)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_the_interval_of_every_target_holds_its_truth(coverage: float) -> None:
+    predictor = Predictor(PAIR)
+    columns, truth = answers(predictor, 2000, seed=7)
+    assert predictor.calibration
+    interval = predictor.calibration.interval(columns, coverage)
+    held = ((interval[..., 0] <= truth) & (truth <= interval[..., 1])).sum(axis=0)
+    k = int(np.ceil(200 * coverage - 1e-9))
+    law = stats.betabinom(2000, k, 200 - k)
+    assert ((law.ppf(1e-4) <= held) & (held <= law.ppf(1 - 1e-4))).all()
+
+
+def test_several_targets_are_judged_each_as_if_alone() -> None:
+    columns, _ = answers(Predictor(PAIR), 300, seed=8)
+    inputs, truth = drawn(PAIR.manifest, 199, 1)
+    known = estimate(Predictor(PAIR), inputs, 100, 0)
+    together = Predictor(PAIR).calibration
+    assert together
+    tolerances = (5.0, 200.0)
+    withheld = together.abstain(columns, 0.3, tolerances)
+    assert (withheld.mean(axis=0) > 0).all()
+    for k, tolerance in enumerate(tolerances):
+        single = calibrated(linear_regression()).manifest
+        arrays = {name: column[:, k] for name, column in known.items() if name != "passes"}
+        alone = calibration.Calibration(single, {calibration.TRUTH: truth[:, k], **arrays})
+        own = {name: column[:, k] for name, column in columns.items() if name != "passes"}
+        np.testing.assert_array_equal(columns["percentile"][:, k], alone.percentile(own))
+        np.testing.assert_array_equal(together.interval(columns, 0.9)[:, k], alone.interval(own, 0.9))
+        np.testing.assert_array_equal(withheld[:, k], alone.abstain(own, 0.3, tolerance))
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
@@ -93,6 +125,19 @@ def test_a_value_is_wrong_from_a_tolerance_on() -> None:
     with pytest.raises(InputError, match="error_tolerance: expected the error from which on"):
         Judgement(max_error=0.1).check(predictor)
     Judgement(max_error=0.1, error_tolerance=100.0).check(predictor)
+
+
+def test_every_target_has_a_tolerance_of_its_own() -> None:
+    def refusal(bundle: Bundle, tolerance: float | tuple[float, ...]) -> str:
+        with pytest.raises(InputError) as refused:
+            Judgement(max_error=0.3, error_tolerance=tolerance).check(Predictor(bundle))
+        return str(refused.value)
+
+    assert refusal(PAIR, 1.0) == "error_tolerance: expected 2 numbers, for small, large, got one"
+    assert refusal(PAIR, (1.0,)).endswith("for small, large, got 1 numbers")
+    assert refusal(LINEAR, (9.0,)) == "error_tolerance: expected a number, got 1 numbers"
+    assert refusal(PAIR, (100.0, 0.0)).startswith("max_error: expected at least 1, the lowest rate")
+    Judgement(max_error=0.3, error_tolerance=(100.0, 5000.0)).check(Predictor(PAIR))
 
 
 def test_without_calibration_nothing_is_guaranteed() -> None:

@@ -9,9 +9,10 @@ from models import predictor as predictors
 from models.cohort import FIRST_LOOK, Cohort, estimate, in_order
 from models.predictor import Predictor
 from models.strata import BLOCK
-from tests.bundles import linear_regression, tabular
+from tests.bundles import BIAS, WEIGHTS, linear_regression, linear_targets, tabular
 
 LINEAR = Predictor(linear_regression(), threads=1)
+PAIR = Predictor(linear_targets(), threads=1)
 TABULAR = Predictor(tabular(), threads=1)
 
 
@@ -73,6 +74,31 @@ def test_a_row_that_is_good_enough_leaves() -> None:
     one_less = estimate(LINEAR, inputs, int(answer["passes"].max()) - BLOCK, 0, "independent")
     slowest = answer["passes"].argmax()
     assert one_less["standard_error"][slowest] > 0.3
+
+
+def test_of_several_targets_the_worst_must_be_good_enough() -> None:
+    inputs = points(40)
+    answer = estimate(PAIR, inputs, 1000, seed=0, sampler="independent", tolerance=20.0)
+    assert answer["mean"].shape == answer["standard_error"].shape == (40, 2)
+    assert len(set(answer["passes"])) > 3
+    enough = answer["passes"] < 1000
+    assert (answer["standard_error"][enough] <= 20).all()
+    one_less = estimate(PAIR, inputs, int(answer["passes"].max()) - BLOCK, 0, "independent")
+    assert one_less["standard_error"][answer["passes"].argmax()].max() > 20
+
+
+def test_moments_of_several_targets_equal_their_closed_form() -> None:
+    inputs = points(20)
+    answer = estimate(PAIR, inputs, 4000, seed=0, sampler="independent")
+    x = inputs["x"].astype(np.float64)
+    variance = ((x[:, :, None] * WEIGHTS) ** 2).sum(axis=1)
+    error = answer["mean"] - (x @ WEIGHTS + BIAS)
+    assert (np.abs(error) < 5 * np.sqrt(variance / 4000)).all()
+    np.testing.assert_allclose(answer["epistemic_variance"], variance, rtol=0.12)
+    np.testing.assert_array_equal(answer["aleatoric_variance"], [[0.25, 400]] * 20)
+    alone = estimate(PAIR, {"x": inputs["x"][3:4]}, 4000, seed=0, sampler="independent")
+    for name, column in alone.items():
+        np.testing.assert_array_equal(column[0], answer[name][3], name)
 
 
 def test_what_cannot_get_good_enough_gets_all_passes() -> None:

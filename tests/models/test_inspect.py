@@ -9,7 +9,7 @@ from models.bundle import Bundle, BundleError, pack
 from models.inspect import Inspect, describe
 from models.manifest import Cost, Manifest, Provenance, Site
 from models.signature import Feature, Input
-from tests.bundles import tabular
+from tests.bundles import linear_targets, tabular
 
 PETS = (Feature(name="pet", categories=("cat", "dog")), Feature(name="age"))
 MANIFEST = Manifest(
@@ -74,6 +74,11 @@ def test_a_changed_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
 def test_inspecting_needs_no_torch() -> None:
     code = "import sys, models.inspect; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_every_target_is_named_with_its_noise() -> None:
+    lines = describe(linear_targets().manifest).splitlines()
+    assert {"  targets         small, large", "  noise variance  0.25, 400"} <= set(lines)
 
 
 def test_classes_are_listed_and_what_is_not_stated_is_left_out() -> None:

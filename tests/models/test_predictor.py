@@ -6,7 +6,7 @@ from models.bundle import PASSES, PREDICT, Bundle, BundleError, pack
 from models.manifest import Site
 from models.predictor import Predictor
 from models.signature import Input
-from tests.bundles import linear_regression, tabular
+from tests.bundles import linear_regression, linear_targets, tabular
 
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])
@@ -40,6 +40,11 @@ def test_a_file_that_is_no_graph_is_refused_by_name(file: str) -> None:
             tabular(),
             {"classes": ("no", "yes", "maybe"), "output": ("rows", 3)},
             "predict.onnx: gives 2 classes, the manifest names 3",
+        ),
+        (
+            linear_targets(),
+            {"targets": ("a", "b", "c"), "output": ("rows", 3), "noise_variance": (1.0, 1.0, 1.0)},
+            "predict.onnx: gives 2 targets, the manifest names 3",
         ),
     ],
 )

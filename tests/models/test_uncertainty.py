@@ -44,6 +44,15 @@ def test_bits_depend_on_neither_chunks_nor_neighbours(
     alone = columns(ClassificationSummary(), cut(passes[:, row : row + 1], edges))
     values = columns(RegressionSummary(1.0), [passes[:, :, 0]])
     value_alone = columns(RegressionSummary(1.0), cut(passes[:, row : row + 1, 0], edges))
+    several = columns(RegressionSummary((1.0,) * classes), [passes])
+    several_alone = columns(RegressionSummary((1.0,) * classes), cut(passes[:, row : row + 1], edges))
+    predicted = passes[..., None] + passes[:, :, ::-1, None] * np.array([0, 1], np.float32)
+    noisy = columns(RegressionSummary(None), [predicted])
+    noisy_alone = columns(RegressionSummary(None), cut(predicted[:, row : row + 1], edges))
+    for name in several:
+        assert several[name].shape == noisy[name].shape == (rows, classes)
+        np.testing.assert_array_equal(several_alone[name][0], several[name][row], name)
+        np.testing.assert_array_equal(noisy_alone[name][0], noisy[name][row], name)
     for name in whole:
         np.testing.assert_array_equal(cut_up[name], whole[name], name)
         np.testing.assert_array_equal(alone[name][0], whole[name][row], name)
@@ -101,6 +110,27 @@ def test_regression_adds_the_noise_to_what_the_network_does_not_know() -> None:
     assert found["aleatoric_variance"].tolist() == [3, 3]
     assert found["variance"].tolist() == [11, 3]
     assert found["standard_error"].tolist() == [2, 0]
+
+
+def test_several_targets_are_summed_up_each_by_itself() -> None:
+    passes = np.random.default_rng(0).normal(5, 2, (30, 4, 3)).astype(np.float32)
+    found = columns(RegressionSummary((3.0, 1.0, 0.0)), [passes])
+    noises = np.abs(passes[..., ::-1])
+    predicted = columns(RegressionSummary(None), [np.stack([passes, noises], axis=-1)])
+    for k, noise in enumerate((3.0, 1.0, 0.0)):
+        alone = columns(RegressionSummary(noise), [passes[..., k]])
+        pair = columns(RegressionSummary(None), [np.stack([passes, noises], axis=-1)[:, :, k]])
+        for name in alone:
+            np.testing.assert_array_equal(found[name][:, k], alone[name], name)
+            np.testing.assert_array_equal(predicted[name][:, k], pair[name], name)
+
+
+def test_the_worst_target_decides_how_far_a_row_is_off() -> None:
+    summary = RegressionSummary((0.0, 0.0))
+    summary.add(np.array([[[1, 10], [4, 2]], [[1, 14], [8, 2]]], np.float32))
+    assert summary.standard_error().tolist() == [2, 2]
+    summary.keep(np.array([False, True]))
+    assert summary.columns()["standard_error"].tolist() == [[2, 0]]
 
 
 def test_variance_keeps_its_digits_far_from_zero() -> None:

@@ -1,6 +1,7 @@
 """What a calibrated model tells beyond its numbers, over HTTP."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
@@ -8,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+import caveat
 from models import store
 from models.cohort import estimate
 from models.predictor import Predictor
@@ -68,6 +70,23 @@ def test_a_set_holds_names_of_classes(judging: Service) -> None:
     for held, row in zip(answer["prediction_set"], expected, strict=True):
         assert held == [name for name, each in zip(("no", "yes"), row, strict=True) if 1 - each <= reach]
     assert len(answer["abstain"]) == len(answer["percentile"]) == 2
+
+
+def test_a_table_shows_intervals_and_sets(
+    judging: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for route, inputs, field in (
+        (VALUES, [[1, 2, 0.5]], "interval"),
+        (CLASSES, rows()[:1], "prediction_set"),
+    ):
+        request = {"inputs": inputs, "coverage": 0.9}
+        (tmp_path / "request.json").write_text(json.dumps(request))
+        told = judging.ask(route, **request).json()[field][0]
+        model = route.split("/")[2]
+        file = str(tmp_path / "request.json")
+        assert caveat.main(["predict", file, "--url", judging.url, "--model", model]) == 0
+        texts = [each if isinstance(each, str) else f"{each:.4g}" for each in told]
+        assert " ".join(texts) in capsys.readouterr().out.splitlines()[2]
 
 
 def test_arrays_hold_the_same(judging: Service) -> None:

@@ -23,6 +23,20 @@ def test_a_regression_by_its_served_predictor() -> None:
     assert found["log_likelihood"] == pytest.approx(expected, rel=0.01)
 
 
+def test_several_targets_are_measured_each_by_itself() -> None:
+    mean, y = np.array([[1.0, 10.0], [2.0, 20.0]]), np.array([[1.0, 13.0], [4.0, 24.0]])
+    variance = np.array([[1.0, 4.0], [2.0, 9.0]])
+    found = _regression({"mean": mean, "variance": variance}, mean + 1, y, ("a", "b"))
+    expected = {
+        "rmse[a]": 2**0.5,
+        "rmse[b]": 12.5**0.5,
+        "deterministic_rmse[a]": 1.0,
+        "deterministic_rmse[b]": 6.5**0.5,
+        "log_likelihood": stats.norm.logpdf(y, mean, np.sqrt(variance)).sum() / 2,
+    }
+    assert found == pytest.approx(expected)
+
+
 def answer(mean: list[list[float]]) -> dict[str, Any]:
     array = np.array(mean)
     entropy = -(array * np.log(array)).sum(axis=1)

@@ -36,6 +36,11 @@ class Cut(nn.Module):
         return tokens.clamp(max=9)
 
 
+class Two(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(3, 4), nn.Dropout(0.2), nn.Linear(4, 2))
+
+
 class Bare(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -57,6 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "held_out.npz", tokens=random.integers(0, 20, (30, 5)), y=random.choice(["ok", "bad"], 30)
     )
     np.save(folder / "values.npy", random.random((4, 3), np.float32))
+    np.savez(folder / "two.npz", x=random.random((30, 3), np.float32), y=random.random((30, 2)))
     scope: dict[str, type[torch.nn.Module]] = {}
     exec(SOURCE, scope)
     torch.manual_seed(0)
@@ -133,6 +139,22 @@ def test_a_network_without_dropout_can_be_given_some(
     assert run("--insert", "relu:0.1", **options) == 0
     assert [site.rate for site in written(tmp_path).sites] == [0.1]
     assert "was not trained with" in capsys.readouterr().err
+
+
+def test_several_targets_are_named_measured_and_calibrated(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"factory": "fraud:Two", "example": "values.npy", "task": "regression", "outputs": "mean"}
+    assert run("--targets", "price,rent", calibration="two.npz", **options) == 0
+    manifest = written(tmp_path)
+    assert manifest.targets == ("price", "rent")
+    assert {"rmse[price]", "rmse[rent]", "log_likelihood"} <= set(manifest.metrics)
+    assert isinstance(manifest.noise_variance, tuple)
+    noises = ", ".join(f"{noise:.4g}" for noise in manifest.noise_variance)
+    assert f"calibrated on 30 rows, noise variance {noises}\n" in capsys.readouterr().out
+    held_out = str(Path.cwd() / "two.npz")
+    assert main(["calibrate", str(tmp_path / "fraud"), "--data", held_out]) == 0
+    assert written(tmp_path).noise_variance == pytest.approx(manifest.noise_variance)
 
 
 def test_preprocessing_is_inside_the_graphs(run: Callable[..., int], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import drawn, linear_regression, tabular
+from tests.bundles import drawn, linear_regression, linear_targets, tabular
 from training.data.errors import DataError
 from training.held_out import read_held_out
 
@@ -58,6 +58,20 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
         read_held_out(tmp_path / "short.csv", manifest)
     with pytest.raises(DataError, match=r"this model takes arrays; expected \.npz"):
         read_held_out(tmp_path / "rows.csv", ARRAYS)
+
+
+def test_several_truths_of_each_row_are_read(tmp_path: Path) -> None:
+    manifest = linear_targets().manifest
+    inputs, truth = drawn(manifest, 5, 0)
+    np.savez(tmp_path / "rows.npz", x=inputs["x"], y=truth)
+    np.testing.assert_array_equal(read_held_out(tmp_path / "rows.npz", manifest)[1], truth)
+    np.savez(tmp_path / "one.npz", x=inputs["x"], y=truth[:, 0])
+    with pytest.raises(DataError, match=r"shape \(5,\); expected one truth for each of 5 rows and 2 targets"):
+        read_held_out(tmp_path / "one.npz", manifest)
+    named = manifest.model_copy(update={"inputs": TABLE.inputs})
+    lines = ["age,large,smoker,dose,small", "61,1000,yes,1,-2.5", "30,2000,no,2,3.5"]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    assert read_held_out(tmp_path / "rows.csv", named)[1].tolist() == [[-2.5, 1000], [3.5, 2000]]
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

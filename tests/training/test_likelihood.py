@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,3 +41,12 @@ def test_a_common_factor_on_the_variances_is_profiled_out() -> None:
     assert profile_nll(outputs(), torch.tensor(Y)).item() == pytest.approx(best, abs=1e-6)
     other = outputs() + torch.tensor([0.0, 3.0])
     assert profile_nll(other, torch.tensor(Y)).item() == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [beta_nll, profile_nll])
+def test_the_cost_of_several_targets_is_the_mean_of_theirs(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    other = torch.tensor([[0.5, 1.0], [0.1, -1.0], [3.0, 2.0]], dtype=torch.float64)
+    y = np.stack([Y, Y[::-1]], axis=1)
+    alone = [loss(outputs(), torch.tensor(y[:, 0])), loss(other, torch.tensor(y[:, 1]))]
+    together = loss(torch.cat([outputs(), other], dim=1), torch.tensor(y))
+    assert together.item() == pytest.approx((alone[0] + alone[1]).item() / 2)

@@ -43,6 +43,24 @@ def test_a_predicted_noise_is_answered_in_the_targets_units_squared() -> None:
     assert aim.score(answers, torch.tensor([103.0, 254.0])) == pytest.approx(12.5**0.5)
 
 
+def test_every_target_is_learned_on_its_own_scale() -> None:
+    y = np.array([[100.0, 0.1], [300.0, 0.3]])
+    aim = regression(y, "constant")
+    assert aim.width == 2
+    assert aim.encode(y).tolist() == [[-1, -1], [1, 1]]
+    np.testing.assert_allclose(aim.answer(aim.encode(y)), y)
+    assert aim.score(torch.from_numpy(y + np.array([100, 0.1])), torch.from_numpy(y)) == pytest.approx(1)
+    aim = regression(y, "predicted")
+    assert aim.width == 4
+    assert isinstance(aim.answer, UnscaleNormal)
+    aim.answer.scale_noise(np.array([4.0, 9.0]))
+    answers = aim.answer(torch.tensor([[-1.0, 0.0, 0.5, math.log(0.25)]]))
+    means, variances = answers.unbind(-1)
+    np.testing.assert_allclose(means, [[100, 0.25]], rtol=1e-6)
+    np.testing.assert_allclose(variances.exp(), [[4e4, 9 * 0.0025]], rtol=1e-6)
+    assert aim.score(answers, torch.tensor([[100.0, 0.35]])) == pytest.approx(0.5**0.5)
+
+
 def test_seconds_since_1970_keep_their_digits() -> None:
     y = 1_700_000_000.0 + np.arange(5)
     aim = regression(y, "constant")
@@ -53,8 +71,12 @@ def test_seconds_since_1970_keep_their_digits() -> None:
 
 @pytest.mark.parametrize(
     ("y", "message"),
-    [([0.1] * 3, "the target is 0.1 in all 3 rows to train on"), ([0, 1e300], "which float64 can't square")],
+    [
+        ([0.1] * 3, "the target is 0.1 in all 3 rows to train on"),
+        ([[1, 5], [2, 5]], "the target is 5 in all 2 rows to train on"),
+        ([0, 1e300], "which float64 can't square"),
+    ],
 )
-def test_a_target_without_a_scale_is_refused(y: list[float], message: str) -> None:
+def test_a_target_without_a_scale_is_refused(y: list[float] | list[list[float]], message: str) -> None:
     with pytest.raises(DataError, match=message):
         regression(np.array(y), "constant")

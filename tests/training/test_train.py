@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy import stats
 from torch import nn
 
 import caveat
@@ -102,6 +103,72 @@ def test_noise_that_grows_is_found_again(tmp_path: Path) -> None:
     expected = 10 * np.exp(edge[:, 1])
     np.testing.assert_allclose(np.sqrt(answer["variance"]), expected, rtol=0.25)
     assert (answer["epistemic_variance"] < answer["aleatoric_variance"]).all()
+
+
+def houses(folder: Path, rows: int) -> Path:
+    """Write a table of two targets: the noise of price grows with area, that of rent does not."""
+    generator = np.random.default_rng(0)
+    area, rooms = generator.uniform(-1, 1, size=(2, rows))
+    price = 2e5 + 5e4 * area + 1e4 * np.exp(area) * generator.standard_normal(rows)
+    rent = 10 + 2 * rooms + 0.5 * generator.standard_normal(rows)
+    frame = pl.DataFrame({"area": area, "price": price, "rooms": rooms, "rent": rent})
+    frame.write_csv(folder / "houses.csv")
+    return folder / "houses.csv"
+
+
+def test_two_targets_and_their_noise_are_found_again(tmp_path: Path) -> None:
+    """Each is held to what is known of it, and to what chance allows."""
+    path = houses(tmp_path, 2000)
+    flags = ["--target", "price,rent", "--noise", "predicted", "--epochs", "25", "--out", str(tmp_path)]
+    assert caveat.main(["train", "--data", str(path), *flags]) == 0
+    bundle = store.load(tmp_path / "houses" / "1")
+    assert (bundle.manifest.target, bundle.manifest.targets) == (None, ("price", "rent"))
+    assert bundle.manifest.output == ("rows", 2, 2)
+    errors = bundle.manifest.metrics
+    assert errors["rmse[price]"] == pytest.approx(1e4 * np.sqrt(np.sinh(2) / 2), rel=0.12)
+    assert errors["rmse[rent]"] == pytest.approx(0.5, rel=0.12)
+    assert bundle.manifest.calibration is not None
+    assert bundle.manifest.calibration.rows == 400
+
+    predictor = Predictor(bundle, threads=1)
+    generator = np.random.default_rng(1)
+    x = generator.uniform(-1, 1, size=(2000, 2))
+    means = np.stack([2e5 + 5e4 * x[:, 0], 10 + 2 * x[:, 1]], axis=1)
+    deviations = np.stack([1e4 * np.exp(x[:, 0]), np.full(2000, 0.5)], axis=1)
+    truth = means + deviations * generator.standard_normal((2000, 2))
+    answer = estimate(predictor, {"features": x}, 100, 0)
+    scaled = (answer["mean"] - means) / deviations
+    assert (np.sqrt((scaled**2).mean(axis=0)) < 0.25).all()
+    ratio = np.log(answer["aleatoric_variance"] / deviations**2)
+    assert (np.abs(np.median(ratio, axis=0)) < 0.25).all()
+    np.testing.assert_array_equal(
+        answer["variance"], answer["epistemic_variance"] + answer["aleatoric_variance"]
+    )
+    assert predictor.calibration is not None
+    low, high = np.moveaxis(predictor.calibration.interval(answer, 0.9), -1, 0)
+    held = ((low <= truth) & (truth <= high)).sum(axis=0)
+    k = int(np.ceil(401 * 0.9 - 1e-9))
+    law = stats.betabinom(2000, k, 401 - k)
+    assert ((law.ppf(1e-4) <= held) & (held <= law.ppf(1 - 1e-4))).all()
+
+
+@pytest.mark.parametrize("network", ["mlp", "gru"])
+def test_a_constant_noise_is_stated_for_each_target(network: NetworkName, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(300, 4, 2))
+    y = np.stack([1000 * x[:, 0, 0], 0.01 * x[:, 1, 1]], axis=1)
+    y += generator.normal(size=y.shape) * [300, 0.001]
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    command = Train(data=tmp_path / "a.npz", network=network, noise="constant", epochs=15, hidden=(32,))
+    bundle = command.bundle(read(tmp_path / "a.npz", None, None))
+    assert bundle.manifest.output == ("rows", 2)
+    assert bundle.manifest.targets == ("y0", "y1")
+    assert isinstance(bundle.manifest.noise_variance, tuple)
+    assert 100**2 < bundle.manifest.noise_variance[0] < 1000**2
+    assert 0 < bundle.manifest.noise_variance[1] < 0.01**2
+    answer = estimate(Predictor(bundle, threads=1), {"x": x.astype(np.float32)}, 20, 0)
+    assert answer["mean"].shape == answer["percentile"].shape == (300, 2)
+    assert (np.diag(np.corrcoef(answer["mean"].T, y.T)[:2, 2:]) > 0.5).all()
 
 
 def test_the_manifest_says_where_the_model_comes_from() -> None:
@@ -270,7 +337,7 @@ def test_rows_that_do_not_fit_the_network_are_refused(
     [
         ({}, "name a bundled data set"),
         ({"dataset": "digits", "data": Path("a.csv")}, "one of the two"),
-        ({"dataset": "digits", "target": "digit"}, "--target and --task go with --data"),
+        ({"dataset": "digits", "target": ("digit",)}, "--target and --task go with --data"),
         ({"dataset": "digits", "task": "regression"}, "--target and --task go with --data"),
         ({"dataset": "digits", "dropout": (0.0, 0.0)}, "--dropout is 0 everywhere"),
         ({"dataset": "digits", "dropout": (1.0,)}, "less than 1"),

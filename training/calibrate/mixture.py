@@ -22,14 +22,14 @@ def log_density(means: Array, variances: Array, y: Array) -> Array:
     Parameters
     ----------
     means, variances
-        Of each pass, shape (N, B), or what broadcasts to it.
+        Of each pass, shape (N, B), of T targets (N, B, T), or what broadcasts to it.
     y
-        Shape (B,).
+        Shape (B,), or (B, T).
 
     Returns
     -------
     NDArray
-        Shape (B,).
+        Shape (B,), or (B, T).
 
     Examples
     --------
@@ -42,7 +42,7 @@ def log_density(means: Array, variances: Array, y: Array) -> Array:
     return density
 
 
-def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> float:
+def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Array:
     """Fit a factor on the variances that a network predicts, on held-out rows.
 
     The variances are learned under dropout, so that they hold some of the passes' own disagreement, and
@@ -55,14 +55,14 @@ def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: i
     predictor
         One that answers with means and variances.
     inputs, y
-        Raw rows and their targets, shape (B,).
+        Raw rows and their targets, shape (B,), or (B, T).
 
     Returns
     -------
-    float
-        The factor that makes the targets most likely, to a twentieth of itself.
+    NDArray
+        The factor that makes the targets most likely, to a twentieth of itself; shape (), or (T,).
     """
-    total = np.zeros(len(FACTORS))
+    total = np.zeros((len(FACTORS), *y.shape[1:]))
     start = 0
     for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
         made = np.concatenate(list(predictor.passes(block, samples, seed, "stratified"))).astype(np.float64)
@@ -73,10 +73,16 @@ def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: i
 
 
 def log_likelihoods(means: Array, variances: Array, y: Array) -> Array:
-    """Sum the rows' log-densities, in nats, with their variances times each of `FACTORS`."""
-    return np.array([log_density(means, variances * factor, y).sum() for factor in FACTORS])
+    """Sum the rows' log-densities, in nats, with their variances times each of the F factors.
+
+    Returns
+    -------
+    NDArray
+        Shape (F,), or (F, T).
+    """
+    return np.array([log_density(means, variances * factor, y).sum(axis=0) for factor in FACTORS])
 
 
-def likeliest(log_likelihoods: Array) -> float:
+def likeliest(log_likelihoods: Array) -> Array:
     """Tell which of `FACTORS` makes targets most likely."""
-    return float(FACTORS[log_likelihoods.argmax()])
+    return np.asarray(FACTORS[log_likelihoods.argmax(axis=0)])

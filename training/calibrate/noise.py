@@ -15,17 +15,22 @@ _GRID = 200  # points at which the likelihood is looked at, before its best stre
 _BISECTIONS = 60
 
 
-def fit_noise(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> float:
+def fit_noise(
+    predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int
+) -> float | tuple[float, ...]:
     """Fit the constant noise variance on held-out rows, for the predictor that will serve.
 
     Returns
     -------
-    float
-        In the target's units squared.
+    float or tuple
+        In the target's units squared; of several targets one for each.
     """
     answer = estimate(predictor, inputs, samples, seed)
     residual = y - answer["mean"].astype(np.float64)
-    return most_likely_noise(residual, answer["epistemic_variance"].astype(np.float64))
+    doubt = answer["epistemic_variance"].astype(np.float64)
+    if y.ndim == 1:
+        return most_likely_noise(residual, doubt)
+    return tuple(map(most_likely_noise, residual.T, doubt.T))
 
 
 def most_likely_noise(residual: Vector, epistemic_variance: Vector) -> float:

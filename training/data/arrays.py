@@ -16,6 +16,8 @@ from training.data.target import encode_target
 def read_arrays(path: Path, task: Task | None) -> Dataset:
     """Read the arrays ``x``, shape (B, ...), and ``y``, shape (B,), of an NPZ file. No pickle is read.
 
+    Of T targets, called y0, y1 and so on, ``y`` has shape (B, T).
+
     Raises
     ------
     DataError
@@ -24,8 +26,11 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
     x, y = _load(path)
     if x.dtype.kind not in "biuf" or x.ndim < 2:
         raise DataError(f"{path}: x is {_describe(x)}; expected numbers of shape (rows, ...)")
-    if y.dtype.kind not in "biufU" or y.ndim != 1:
-        raise DataError(f"{path}: y is {_describe(y)}; expected numbers, booleans or text of shape (rows,)")
+    if y.dtype.kind not in "biufU" or (y.ndim != 1 and not (y.ndim == 2 and y.shape[1] > 1)):
+        raise DataError(
+            f"{path}: y is {_describe(y)}; expected numbers, booleans or text of shape (rows,), or "
+            "numbers of several targets, (rows, targets)"
+        )
     if len(x) != len(y):
         raise DataError(f"{path}: x has {len(x)} rows and y has {len(y)}; expected as many")
     _refuse_not_finite(y, f"{path}: y")
@@ -38,7 +43,8 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
         input=Input(name="x", dtype="float32", shape=(ROWS, *x.shape[1:])),
         x=rows,
         y=encoded,
-        target="y",
+        target="y" if y.ndim == 1 else None,
+        targets=None if y.ndim == 1 else tuple(f"y{k}" for k in range(y.shape[1])),
         classes=classes,
     )
 

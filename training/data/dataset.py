@@ -35,9 +35,11 @@ class Dataset:
     x
         Rows, shape (B, ...), of the input's dtype.
     y
-        Targets, shape (B,): indices of classes (int64), or values (float64).
+        Targets, shape (B,): indices of classes (int64), or values (float64), several of them (B, T).
     target
         What the targets are called.
+    targets
+        What each of several is called, instead.
     classes
         Names of the classes; None makes the task a regression.
 
@@ -51,8 +53,9 @@ class Dataset:
     input: Input
     x: NDArray[Any]
     y: NDArray[Any]
-    target: str
+    target: str | None = None
     classes: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
 
     def fed(self, part: "Part") -> tuple[Inputs, NDArray[Any]]:
         """Give a part as a predictor takes it, and its targets."""
@@ -61,9 +64,10 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.y) < MIN_ROWS:
             raise DataError(f"{self.name}: {len(self.y)} rows; expected at least {MIN_ROWS}")
-        if len(np.unique(self.y)) == 1:
-            kind = "class" if self.classes else "value"
-            raise DataError(f"{self.name}: {self.target!r} holds one {kind} only; there is nothing to learn")
+        for target, values in zip(self.targets or (self.target,), np.atleast_2d(self.y.T), strict=True):
+            if len(np.unique(values)) == 1:
+                kind = "class" if self.classes else "value"
+                raise DataError(f"{self.name}: {target!r} holds one {kind} only; there is nothing to learn")
         for name, count in zip(self.classes or (), np.bincount(self.strata), strict=False):
             if count < MIN_ROWS_PER_CLASS:
                 raise DataError(
@@ -85,7 +89,7 @@ class Dataset:
     def digest(self) -> str:
         """The sha256 of the rows, their targets and what they mean."""
         digest = hashlib.sha256(self.input.model_dump_json().encode())
-        digest.update(repr((self.target, self.classes)).encode())
+        digest.update(repr((self.targets or self.target, self.classes)).encode())
         for array in (self.x, self.y):
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
@@ -93,7 +97,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a data set: ``x`` (B, ...) and ``y`` (B,)."""
+    """Some rows of a data set: ``x`` (B, ...) and ``y`` (B,), or (B, T)."""
 
     x: NDArray[Any]
     y: NDArray[Any]

@@ -8,13 +8,13 @@ from training.data.errors import DataError
 from training.data.table import read_table
 
 
-def read(path: Path, target: str | None, task: Task | None) -> Dataset:
+def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:
     """Read a CSV, Parquet or NPZ file.
 
     Parameters
     ----------
     target
-        The column to predict; an NPZ file has its array ``y`` for that.
+        The column to predict, or several; an NPZ file has its array ``y`` for that.
     task
         What to learn; by default the target tells.
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +25,33 @@ NEARLY_ALL = 0.95
 """A column of text with such a part of numbers is taken for a mistake, not for categories."""
 
 
-def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
-    """Read a table of which one column is to be predicted from all others.
+def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:
+    """Read a table of which one column, or several, are to be predicted from all others.
 
     Columns of numbers stay numbers; text and booleans become categories.
 
     Raises
     ------
     DataError
-        If the file can't be read, the target is no column of it, or a column has missing or infinite
+        If the file can't be read, a target is no column of it, or a column has missing or infinite
         values or holds something else.
     """
     frame = read_frame(path)
     listed = ", ".join(frame.columns)
     if target is None:
         raise DataError(f"{path}: say which column to predict with --target; it has {listed}")
-    if target not in frame.columns:
-        raise DataError(f"{path}: no column {target!r} to predict; it has {listed}")
+    for name, count in Counter(target).items():
+        if name not in frame.columns:
+            raise DataError(f"{path}: no column {name!r} to predict; it has {listed}")
+        if count > 1:
+            raise DataError(f"{path}: --target names {name!r} {count} times")
     if frame.is_empty():
         raise DataError(f"{path}: no rows below the names of the columns")
-    if frame.width == 1:
-        raise DataError(f"{path}: {target!r} is the only column; there is nothing to predict it from")
+    if frame.width == len(target):
+        only = f"{target[0]!r} is the only column" if frame.width == 1 else "every column is a target"
+        raise DataError(f"{path}: {only}; there is nothing to predict it from")
     columns = {column.name: values_of(column, path) for column in frame}
-    y, classes = encode_target(columns.pop(target), task, f"{path}: column {target!r}")
+    y, classes = _encode_targets([(name, columns.pop(name)) for name in target], task, path)
     encoded = [_encode(name, values, path) for name, values in columns.items()]
     return Dataset(
         name=path.stem,
@@ -58,9 +63,20 @@ def read_table(path: Path, target: str | None, task: Task | None) -> Dataset:
         ),
         x=np.stack([values for _, values in encoded], axis=1),
         y=y,
-        target=target,
+        target=target[0] if len(target) == 1 else None,
+        targets=target if len(target) > 1 else None,
         classes=classes,
     )
+
+
+def _encode_targets(
+    columns: Sequence[tuple[str, NDArray[Any]]], task: Task | None, path: Path
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    if len(columns) == 1:
+        ((name, values),) = columns
+        return encode_target(values, task, f"{path}: column {name!r}")
+    each = [encode_target(values, "regression", f"{path}: column {name!r}")[0] for name, values in columns]
+    return encode_target(np.stack(each, axis=1), task, f"{path}: {len(columns)} columns")
 
 
 def read_frame(path: Path) -> pl.DataFrame:

@@ -43,9 +43,9 @@ def encode_target(
     Parameters
     ----------
     values
-        Numbers, booleans or text, shape (B,), none missing and all finite.
+        Numbers, booleans or text, shape (B,), none missing and all finite; of several targets (B, T).
     task
-        What to learn; by default `infer_task` tells.
+        What to learn; by default `infer_task` tells, and several targets make a regression.
     where
         What to call the target in an error.
 
@@ -57,13 +57,17 @@ def encode_target(
     Raises
     ------
     DataError
-        If a regression is asked for and the target is no number.
+        If a regression is asked for and the target is no number, or a classification of several targets.
 
     Examples
     --------
     >>> encode_target(np.array(["dog", "cat", "dog"]), None, "pet")
     (array([1, 0, 1]), ('cat', 'dog'))
     """
+    if values.ndim > 1:
+        if task == "classification":
+            raise DataError(f"{where}: several targets make a regression; leave --task classification out")
+        task = "regression"
     if (task or infer_task(values)) == "classification":
         names, codes = np.unique(values, return_inverse=True)
         return codes.astype(np.int64), tuple(_name(name) for name in names.tolist())

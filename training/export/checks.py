@@ -125,12 +125,16 @@ def answers_alike_in_both_modes(evaluated: nn.Module, sampled: nn.Module, rows: 
 
 
 def differs_by_its_draws_alone(
-    captured: fx.GraphModule, found: Sequence[Found], evaluated: nn.Module, rows: Sequence[Tensor]
+    captured: fx.GraphModule,
+    found: Sequence[Found],
+    evaluated: nn.Module,
+    rows: Sequence[Tensor],
+    by_target: bool = False,
 ) -> None:
     """Refuse a network that computes something else in training mode even with all of its dropout off.
 
     Where the network draws with code of its own nobody knows which draws stand for "off", and this is
-    not checked.
+    not checked. Of several targets, each with a unit of its own, every one is compared by itself.
     """
     rates = {site.node: rate_of(site.node) for site in found}
     if None in rates.values():
@@ -140,7 +144,9 @@ def differs_by_its_draws_alone(
             set_rate(node, 0.0)
         with torch.no_grad():
             undropped = fx.Interpreter(captured).run(*_copies(rows))
-            difference = _difference(undropped, evaluated(*_copies(rows)))
+            expected = evaluated(*_copies(rows))
+        pairs = zip(undropped.unbind(1), expected.unbind(1), strict=True) if by_target else None
+        difference = max(_difference(*pair) for pair in pairs or [(undropped, expected)])
     finally:
         for node, rate in rates.items():
             set_rate(node, rate or 0.0)

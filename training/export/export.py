@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
@@ -57,9 +58,10 @@ def export(
     insert: Mapping[str, float] | None = None,
     classes: Sequence[str] | None = None,
     target: str | None = None,
+    targets: Sequence[str] | None = None,
     description: str = "",
     provenance: Provenance | None = None,
-    noise_variance: float = 0.0,
+    noise_variance: float | Sequence[float] = 0.0,
 ) -> Bundle:
     """Export a network with dropout as a bundle, and verify it against the network.
 
@@ -72,7 +74,8 @@ def export(
         ``forward``'s parameters.
     task, outputs
         What the network is for, and what it answers with: ``logits`` or ``probabilities`` (B, C) for a
-        classification; ``mean`` (B,) or (B, 1), or ``mean_log_variance`` (B, 2) for a regression.
+        classification; ``mean`` (B,) or (B, 1), or ``mean_log_variance`` (B, 2) for a regression, which
+        of T targets are (B, T) and (B, T, 2). Mean and log-variance may come as two tensors.
     name
         Name of the model in a store.
     output
@@ -93,8 +96,11 @@ def export(
         Names of the classes in the order of the outputs; by default their numbers.
     target
         What a regression predicts, with its unit.
+    targets
+        The same of several, in the order of the outputs; by default their numbers.
     noise_variance
-        Variance of a regression's target around its mean, in its units squared.
+        Variance of a regression's target around its mean, in its units squared; of several targets one
+        for each, or for all.
 
     Returns
     -------
@@ -127,6 +133,8 @@ def export(
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
 
     predicting = _without_randomness(capture(evaluated, rows, axes))
+    shape = _output_shape(predicting)
+    by_target = _by_target(outputs, shape)
     if outputs == "probabilities":
         checks.answers_with_probabilities(evaluated, rows)
     checks.keeps_running_statistics(predicting)
@@ -136,7 +144,7 @@ def export(
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
     checks.draws_with_torch_alone(sampled, rows)
-    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows)
+    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows, bool(by_target))
     changed = _change(captured, sites, rates or {}, insert or {})
     found = _unlike_inputs(active(find_sites(captured, trained)), named)
     if not found:
@@ -152,7 +160,6 @@ def export(
     tensors = dict(zip(named, rows, strict=True))
     predict = translate(Plain(predicting), tensors, axes)
     passes = translate(Passes(graph, row_axes, len(rows)), tensors | draws.examples(), [*axes, *draws.axes()])
-    shape = _output_shape(predicting)
     manifest = Manifest(
         name=name,
         version=1,
@@ -162,10 +169,11 @@ def export(
         output=(ROWS, *shape),
         outputs=_SERVED[outputs],
         target=target,
+        targets=_targets(target, targets, by_target),
         classes=_classes(task, classes, shape),
         sites=draws.sites,
         cost=measure(passes, draws.sites),
-        noise_variance=noise_variance if outputs == "mean" else None,
+        noise_variance=_noise(noise_variance, by_target) if outputs == "mean" else None,
         provenance=provenance or Provenance(),
     )
     bundle = with_stable_bits(pack(manifest, to_files({PREDICT: predict, PASSES: passes})), rows)
@@ -284,3 +292,28 @@ def _classes(task: str, classes: Sequence[str] | None, shape: tuple[int, ...]) -
     if classes is not None and len(classes) != shape[0]:
         raise ExportError(f"{len(classes)} class names for {shape[0]} outputs")
     return tuple(classes) if classes is not None else tuple(str(i) for i in range(shape[0]))
+
+
+def _by_target(outputs: Outputs, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give (T,) for a regression with several targets; else ()."""
+    return {"mean": shape, "mean_variance": shape[:-1], "probabilities": ()}[_SERVED[outputs]]
+
+
+def _targets(
+    target: str | None, targets: Sequence[str] | None, own: tuple[int, ...]
+) -> tuple[str, ...] | None:
+    if not own:
+        if targets is not None:
+            raise ExportError(f"{len(targets)} names of targets; this network answers with none, or with one")
+        return None
+    if target is not None:
+        raise ExportError(f"one target, {target!r}, for {own[0]} outputs; name each of them (--targets a,b)")
+    if targets is not None and len(targets) != own[0]:
+        raise ExportError(f"{len(targets)} names of targets for {own[0]} outputs")
+    return tuple(targets) if targets is not None else tuple(str(i) for i in range(own[0]))
+
+
+def _noise(variance: float | Sequence[float], own: tuple[int, ...]) -> float | tuple[float, ...]:
+    """Give one number, or one for each of several targets."""
+    each = np.broadcast_to(variance, own).tolist()
+    return tuple(each) if own else each

@@ -6,7 +6,12 @@ from numpy.typing import NDArray
 PERMUTATIONS = 999
 
 
-def differ(ours: NDArray[np.float32], theirs: NDArray[np.float32], blur: float = 0.0, seed: int = 0) -> bool:
+def differ(
+    ours: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+    blur: float | NDArray[np.float64] = 0.0,
+    seed: int = 0,
+) -> bool:
     """Compare the first two moments of two samples by a permutation test.
 
     The statistic is the largest difference of a mean or a mean square over all outputs, in pooled
@@ -19,8 +24,8 @@ def differ(ours: NDArray[np.float32], theirs: NDArray[np.float32], blur: float =
     ours, theirs
         Shape (N, K): N independent passes with K outputs each.
     blur
-        Standard deviation of noise to add to both, so that differences well below it, such as those of
-        rounding, don't count: they could exceed the spread of the passes.
+        Standard deviation of noise to add to both, one for all outputs or each, so that differences well
+        below it, such as those of rounding, don't count: they could exceed the spread of the passes.
     """
     random = np.random.default_rng(seed)
     pooled = np.concatenate([ours, theirs]).astype(np.float64)

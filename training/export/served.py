@@ -45,7 +45,7 @@ class Served(nn.Module):
         self._pick = pick
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Run the network on B rows; give (B, C), (B,) or (B, 2)."""
+        """Run the network on B rows; give (B, C), (B,) or (B, 2), of T targets (B, T) or (B, T, 2)."""
         if self.preprocess is not None:
             prepared = self.preprocess(*inputs)
             inputs = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -98,10 +98,32 @@ class Served(nn.Module):
             case "probabilities":
                 return output  # type: ignore[no-any-return]
             case "mean":
-                return output.squeeze(-1) if output.ndim == 2 and output.shape[1] == 1 else output  # type: ignore[no-any-return]
+                return _by_target(output, "(rows,), or with one for each target, (rows, targets)")
             case "mean_log_variance":
-                mean, log_variance = output if isinstance(output, tuple | list) else output.unbind(-1)
-                return torch.stack([mean.reshape(-1), log_variance.reshape(-1).exp()], dim=-1)
+                shapes = "(rows, 2) or of each target (rows, targets, 2), or as two tensors"
+                pair = output if isinstance(output, tuple | list) else _unstacked(output, shapes)
+                mean, log_variance = (_by_target(values, shapes) for values in pair)
+                return torch.stack([mean, log_variance.exp()], dim=-1)
+
+
+def _unstacked(output: Tensor, shapes: str) -> Sequence[Tensor]:
+    if output.ndim < 2 or output.shape[-1] != 2:
+        raise _unlike(output, shapes)
+    return output.unbind(-1)
+
+
+def _by_target(output: Tensor, shapes: str) -> Tensor:
+    """Give one number per row, or one per row and target; the axis of a lone target is left out."""
+    if output.ndim not in (1, 2):
+        raise _unlike(output, shapes)
+    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
+
+
+def _unlike(output: Tensor, shapes: str) -> ExportError:
+    return ExportError(
+        f"a regression answers with one value per row, shape {shapes}; this network answers with shape "
+        f"{tuple(output.shape)}"
+    )
 
 
 def _item(answer: Any, pick: str | int) -> Any:

@@ -90,7 +90,12 @@ class _Check:
         with torch.no_grad():
             # Two passes over one row may differ by less than float32 rounds their outputs.
             output = evaluated(*rows).numpy()
-            self._spread = float(np.ptp(output if predictor.manifest.outputs == "mean" else output[:, 0]))
+        self._targets = predictor.manifest.targets
+        pairs = predictor.manifest.outputs == "mean_variance"
+        if self._targets:
+            self._spreads = np.ptp(output[..., 0] if pairs else output, axis=0).tolist()
+        else:
+            self._spreads = [float(np.ptp(output if predictor.manifest.outputs == "mean" else output[:, 0]))]
 
     def named(self, tensors: Sequence[Tensor]) -> Inputs:
         names = (spec.name for spec in self.predictor.manifest.inputs)
@@ -100,9 +105,9 @@ class _Check:
         with torch.no_grad():
             expected = self._evaluated(*tensors)
         if self.predictor.manifest.outputs == "mean_variance":
-            expected = expected[:, 0]
-        _compare(
-            self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}", self._spread
+            expected = expected[..., 0]
+        self._compare_each(
+            self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}", 1
         )
 
     def passes(self, tensors: Sequence[Tensor], samples: int, what: str) -> None:
@@ -111,7 +116,7 @@ class _Check:
         values = [torch.from_numpy(draw(site, _SEED, 0, samples, chosen)) for site in self._sites]
         found = np.concatenate(list(self.predictor.passes(inputs, samples, _SEED)))
         try:
-            _compare(found, self._reference(tensors, values), f"passes.onnx on {what}", self._spread)
+            self._compare_each(found, self._reference(tensors, values), f"passes.onnx on {what}", 2)
         except ExportError as error:
             raise ExportError(f"{error}. {self._first_part(tensors, values)}") from None
 
@@ -131,7 +136,7 @@ class _Check:
                 **{s.name: v.numpy() for s, v in zip(self._sites, mixed, strict=True)},
             }
             try:
-                _compare(self.predictor.run_passes(feed), self._reference(tensors, mixed), "", self._spread)
+                self._compare_each(self.predictor.run_passes(feed), self._reference(tensors, mixed), "", 2)
             except ExportError:
                 return f"The two part at site {site.name} ({site.kind})"
         return "No site alone makes the two part"
@@ -143,7 +148,7 @@ class _Check:
             one = {name: array[row : row + 1] for name, array in inputs.items()}
             alone = np.concatenate(list(self.predictor.passes(one, 2, _SEED)))
             try:
-                _compare(alone[:, 0], torch.from_numpy(together[:, row]), "", self._spread)
+                self._compare_each(alone, torch.from_numpy(together[:, row : row + 1]), "", 2)
             except ExportError:
                 raise ExportError(
                     f"row {row} of the example gets another answer alone than among {len(tensors[0])} rows: "
@@ -162,7 +167,9 @@ class _Check:
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(_SEED + attempt)
                 theirs = reference.sample(self._sampled, tensors, _SAMPLE, at_once).numpy()
-            blur = TOLERANCE * float(np.abs(theirs).max())
+            # Several targets have sizes of their own, which those of others must not hide.
+            size = np.abs(theirs).max(axis=0 if self._targets else None).ravel()
+            blur = TOLERANCE * size.astype(np.float64)
             if not differ(ours.reshape(_SAMPLE, -1), theirs.reshape(_SAMPLE, -1), blur=blur):
                 return
             ours = np.concatenate(list(self.predictor.passes(self.named(tensors), _SAMPLE, _SEED + 1)))[:, 0]
@@ -171,12 +178,26 @@ class _Check:
             "Please report this network: it shows a fault in Caveat"
         )
 
+    def _compare_each(self, found: NDArray[np.floating], expected: Tensor, what: str, axis: int) -> None:
+        """Compare outputs; those of several targets, which lie along ``axis``, each by itself."""
+        if not self._targets:
+            _compare(found, expected, what, self._spreads[0])
+            return
+        _compare_shapes(found, expected, what)
+        parts = np.moveaxis(found, axis, 0), expected.unbind(axis)
+        for name, spread, ours, theirs in zip(self._targets, self._spreads, *parts, strict=True):
+            _compare(ours, theirs, f"{what}, target {name}", spread)
+
+
+def _compare_shapes(found: NDArray[np.floating], expected: Tensor, what: str) -> None:
+    if found.shape != expected.shape:
+        raise ExportError(f"{what}: gives shape {found.shape}, the PyTorch network {tuple(expected.shape)}")
+
 
 def _compare(found: NDArray[np.floating], expected: Tensor, what: str, spread: float) -> None:
     """Refuse a difference above the tolerance, beside the outputs' spread, here or over all rows."""
     truth = expected.numpy()
-    if found.shape != truth.shape:
-        raise ExportError(f"{what}: gives shape {found.shape}, the PyTorch network {truth.shape}")
+    _compare_shapes(found, expected, what)
     largest = float(np.abs(truth).max())
     # Relative to how far outputs differ from one another, so that a large offset hides nothing; but no
     # finer than the rounding of the outputs themselves.

@@ -31,6 +31,18 @@ def test_targets_may_be_text_or_values(tmp_path: Path) -> None:
     assert read_arrays(write(tmp_path, x=X, y=Y), "regression").task == "regression"
 
 
+def test_several_targets_are_columns_of_y(tmp_path: Path) -> None:
+    dataset = read_arrays(write(tmp_path, x=X, y=X[:, :, 0]), None)
+    assert (dataset.target, dataset.targets, dataset.task) == (None, ("y0", "y1", "y2"), "regression")
+    np.testing.assert_array_equal(dataset.y, X[:, :, 0])
+    digest = read_arrays(write(tmp_path, x=X, y=X[:, :, 0]), None).digest
+    assert digest == dataset.digest != read_arrays(write(tmp_path, x=X, y=X[:, 0, 0]), None).digest
+    with pytest.raises(DataError, match="y: several targets make a regression"):
+        read_arrays(write(tmp_path, x=X, y=X[:, :, 0]), "classification")
+    with pytest.raises(DataError, match="'y1' holds one value only; there is nothing to learn"):
+        read_arrays(write(tmp_path, x=X, y=X[:, :, 0] * [1, 0, 1]), None)
+
+
 def spoilt(value: float) -> np.ndarray:
     x = X.copy()
     x[0, 0, :2] = value
@@ -45,7 +57,9 @@ def spoilt(value: float) -> np.ndarray:
         ({"x": X, "y": Y[:-1]}, "x has 30 rows and y has 29; expected as many"),
         ({"x": X[:, 0, 0], "y": Y}, "x is float64 of shape (30,); expected numbers of shape (rows, ...)"),
         ({"x": X.astype(str), "y": Y}, "x is <U32 of shape (30, 3, 4); expected numbers"),
-        ({"x": X, "y": X[:, :, 0]}, "y is float64 of shape (30, 3); expected numbers, booleans or text"),
+        ({"x": X, "y": X[:, :1, 0]}, "y is float64 of shape (30, 1); expected numbers, booleans or text"),
+        ({"x": X, "y": X}, "y is float64 of shape (30, 3, 4); expected numbers, booleans or text of shape"),
+        ({"x": X, "y": X[:, :, 0].astype(str)}, "y: holds text; a regression needs numbers"),
         ({"x": spoilt(np.nan), "y": Y}, "x: 2 of 360 values are missing or infinite in float32"),
         ({"x": spoilt(1e300), "y": Y}, "x: 2 of 360 values are missing or infinite in float32"),
         ({"x": X, "y": np.where(Y, np.nan, 0.5)}, "y: 15 of 30 values are missing or infinite in float64"),

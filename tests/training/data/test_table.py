@@ -31,7 +31,7 @@ def write(folder: Path, suffix: str = ".csv", **changes: list[Any]) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_numbers_stay_and_text_becomes_categories(suffix: str, tmp_path: Path) -> None:
-    dataset = read_table(write(tmp_path, suffix), "risk", None)
+    dataset = read_table(write(tmp_path, suffix), ("risk",), None)
     assert [(f.name, f.categories) for f in dataset.input.features or ()] == [
         ("age", None),
         ("weight", None),
@@ -45,18 +45,18 @@ def test_numbers_stay_and_text_becomes_categories(suffix: str, tmp_path: Path) -
 
 
 def test_a_row_as_a_client_writes_it_is_encoded_alike(tmp_path: Path) -> None:
-    dataset = read_table(write(tmp_path), "risk", None)
+    dataset = read_table(write(tmp_path), ("risk",), None)
     row = {name: values[4] for name, values in FRAME.items() if name != "risk"}
     np.testing.assert_array_equal(dataset.input.encode([row])[0], dataset.x[4])
 
 
 def test_timestamps_keep_their_digits(tmp_path: Path) -> None:
     times = [1_700_000_000 + i for i in range(ROWS)]
-    assert read_table(write(tmp_path, age=times), "risk", None).x[:, 0].tolist() == times
+    assert read_table(write(tmp_path, age=times), ("risk",), None).x[:, 0].tolist() == times
 
 
 def test_a_numeric_target_is_a_regression(tmp_path: Path) -> None:
-    dataset = read_table(write(tmp_path), "weight", None)
+    dataset = read_table(write(tmp_path), ("weight",), None)
     assert dataset.task == "regression"
     assert dataset.y.tolist() == FRAME["weight"]
 
@@ -87,8 +87,27 @@ def test_what_cannot_be_learned_from(
 ) -> None:
     path = write(tmp_path, suffix, **changes)
     with pytest.raises(DataError) as raised:
-        read_table(path, "risk", None)
+        read_table(path, ("risk",), None)
     assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_several_targets(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    dataset = read_table(path, ("weight", "age"), None)
+    assert (dataset.target, dataset.targets, dataset.task) == (None, ("weight", "age"), "regression")
+    alone = [read_table(path, (name,), "regression").y for name in ("weight", "age")]
+    np.testing.assert_array_equal(dataset.y, np.stack(alone, axis=1))
+    assert dataset.input.features is not None
+    assert [feature.name for feature in dataset.input.features] == ["smoker", "city", "risk"]
+    for target, task, message in (
+        (("weight", "weight"), None, "--target names 'weight' 2 times"),
+        (("weight", "length"), None, "no column 'length' to predict; it has age, weight"),
+        (("weight", "risk"), None, "column 'risk': holds text; a regression needs numbers"),
+        (("weight", "age"), "classification", "2 columns: several targets make a regression"),
+        (("age", "weight", "smoker", "city", "risk"), None, "every column is a target"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_table(path, target, task)  # type: ignore[arg-type]
 
 
 def test_no_target(tmp_path: Path) -> None:
@@ -100,19 +119,19 @@ def test_no_such_column(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="no column 'Risk' to predict; it has age, weight, smoker, city, risk"
     ):
-        read_table(write(tmp_path), "Risk", None)
+        read_table(write(tmp_path), ("Risk",), None)
 
 
 def test_only_the_target(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("y\n" + "1\n2\n" * 20)
     with pytest.raises(DataError, match="'y' is the only column"):
-        read_table(path, "y", None)
+        read_table(path, ("y",), None)
 
 
 def test_a_regression_on_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="column 'risk': holds text; a regression needs numbers"):
-        read_table(write(tmp_path), "risk", "regression")
+        read_table(write(tmp_path), ("risk",), "regression")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +141,7 @@ def test_a_broken_file(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as raised:
-        read_table(path, "a", None)
+        read_table(path, ("a",), None)
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
 
@@ -130,14 +149,14 @@ def test_a_broken_file(name: str, content: bytes, tmp_path: Path) -> None:
 def test_numbers_between_blanks_are_numbers(tmp_path: Path) -> None:
     path = tmp_path / "padded.csv"
     path.write_text("a,b\n" + " 1,x\n2 ,y\n" * 20)
-    dataset = read_table(path, "b", None)
+    dataset = read_table(path, ("b",), None)
     assert dataset.input.features is not None
     assert dataset.input.features[0].categories is None
     assert dataset.x[:2, 0].tolist() == [1, 2]
 
 
 def test_codes_among_which_a_few_are_numbers_stay_categories(tmp_path: Path) -> None:
-    dataset = read_table(write(tmp_path, city=["S", "M", "38"] * 10), "risk", None)
+    dataset = read_table(write(tmp_path, city=["S", "M", "38"] * 10), ("risk",), None)
     assert dataset.input.features is not None
     assert dataset.input.features[3].categories == ("38", "M", "S")
 
@@ -154,5 +173,5 @@ def test_a_header_that_is_none(content: str, message: str, tmp_path: Path) -> No
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(DataError) as raised:
-        read_table(path, "a", None)
+        read_table(path, ("a",), None)
     assert str(raised.value).startswith(f"{path}: {message}")

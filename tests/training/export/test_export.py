@@ -12,6 +12,10 @@ from models.masks import draw
 from models.predictor import Predictor
 from training.export import ExportError, export, reference
 from training.export.capture import in_training_mode
+from training.export.verify import _Check
+
+DRAWS: Any = None
+"""Of a check that makes no passes."""
 
 
 def linear_network(rate: float, features: int = 20) -> nn.Sequential:
@@ -61,6 +65,61 @@ def test_moments_of_a_linear_network_equal_their_closed_form(rate: float) -> Non
     spread_of_variance = np.sqrt((fourth_cumulant + 2 * variance**2) / samples)
     assert (np.abs(found["mean"] - mean) < 4 * spread_of_mean).all()
     assert (np.abs(found["epistemic_variance"] - variance) < 4 * spread_of_variance).all()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Bundle:
+    """Two targets, one of them in units a million times as large."""
+    torch.manual_seed(2)
+    network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2), Scaled())
+    names: dict[str, Any] = {"targets": ("rate", "price"), "noise_variance": (1e-4, 1e8)}
+    return export(network, torch.randn(4, 4), task="regression", outputs="mean", name="pair", **names)
+
+
+class Scaled(nn.Module):
+    """Bring two targets to their units; at wish one of them a little wrong in training mode."""
+
+    def __init__(self, wrong: float = 0.0) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        rate, price = values.unbind(1)
+        return torch.stack([rate * (1 + self.wrong * self.training), 1e6 * price], dim=1)
+
+
+def test_several_targets_are_answered_each_in_its_units(pair: Bundle) -> None:
+    assert pair.manifest.output == ("rows", 2)
+    assert pair.manifest.targets == ("rate", "price")
+    assert pair.manifest.noise_variance == (1e-4, 1e8)
+    predictor = Predictor(pair)
+    rows = {"x": np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)}
+    assert predictor.predict(rows).shape == (64, 2)
+    whole = estimate(predictor, rows, 100, seed=0)
+    passes = np.concatenate(list(predictor.passes(rows, 100, 0, "stratified"))).astype(np.float64)
+    np.testing.assert_allclose(whole["mean"], passes.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(whole["epistemic_variance"], passes.var(axis=0, ddof=1), rtol=1e-9)
+    total = passes.var(axis=0, ddof=1) + np.array([1e-4, 1e8])
+    np.testing.assert_allclose(whole["variance"], total, rtol=1e-9)
+    for start, size in itertools.product((0, 17), (1, 2, 3, 16)):
+        part = estimate(predictor, {"x": rows["x"][start : start + size]}, 100, seed=0)
+        for name, column in part.items():
+            np.testing.assert_array_equal(column, whole[name][start : start + size], name)
+
+
+def test_what_is_wrong_in_the_smallest_target_is_found() -> None:
+    """Beside the spread of all targets together nobody would see it."""
+    torch.manual_seed(2)
+    body, rows = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.Linear(16, 2)), torch.randn(4, 4)
+    options: dict[str, Any] = {"task": "regression", "outputs": "mean", "name": "pair"}
+    with pytest.raises(ExportError, match="with all dropout off its outputs differ by 1"):
+        export(nn.Sequential(body, Scaled(wrong=0.01)), rows, **options)
+    predictor = Predictor(export(nn.Sequential(body, Scaled()), rows, **options))
+    wrong = nn.Sequential(body, Scaled(wrong=0.01)).train()
+    body.eval()
+    _Check(predictor, nn.Sequential(body, Scaled()).eval(), wrong, DRAWS, [rows]).prediction([rows], "4 rows")
+    with pytest.raises(ExportError, match=r"predict\.onnx on 4 rows, target 0: differs from the PyTorch"):
+        _Check(predictor, wrong, wrong, DRAWS, [rows]).prediction([rows], "4 rows")
 
 
 def test_passes_equal_a_pytorch_loop_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:

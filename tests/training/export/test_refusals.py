@@ -13,6 +13,7 @@ from training.export import ExportError, export
 
 ROWS = torch.rand(3, 6)
 DROPPING = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 2))
+MEAN = {"task": "regression", "outputs": "mean"}
 
 
 def refused(module: nn.Module, example: Any = ROWS, **options: Any) -> str:
@@ -152,7 +153,10 @@ def test_a_network_is_refused_with_what_to_change(module: nn.Module, said: str, 
         ({"outputs": "probabilities"}, "logits are exported with --outputs logits. Where every class"),
         ({"example": {"y": ROWS}}, "forward() got an unexpected keyword argument 'y'"),
         ({"classes": ["a", "b", "c"]}, "3 class names for 2 outputs"),
-        ({"task": "regression", "outputs": "mean", "classes": ["a", "b"]}, "a regression has no classes"),
+        ({**MEAN, "classes": ["a", "b"]}, "a regression has no classes"),
+        ({"targets": ["a", "b"]}, "2 names of targets; this network answers with none, or with one"),
+        ({**MEAN, "targets": ["a"]}, "1 names of targets for 2 outputs"),
+        ({**MEAN, "target": "a"}, "one target, 'a', for 2 outputs; name each of them (--targets a,b)"),
         ({"output": "logits"}, "no output 'logits'; it has one"),
         ({"sites": ["encoder.*"]}, "--sites encoder.*: no dropout of the network has that name; there is 0"),
         ({"rates": {"head": 0.5}}, "--rate head: no dropout of the network has that name; there is 0"),
@@ -168,6 +172,26 @@ def test_a_network_is_refused_with_what_to_change(module: nn.Module, said: str, 
 )
 def test_an_option_is_refused_with_what_is_wrong(options: dict[str, Any], message: str) -> None:
     assert message in refused(DROPPING, **options)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "shape", "expected"),
+    [
+        ("mean", (1, 6), "shape (rows,), or with one for each target, (rows, targets)"),
+        (
+            "mean_log_variance",
+            (6,),
+            "shape (rows, 2) or of each target (rows, targets, 2), or as two tensors",
+        ),
+        ("mean_log_variance", (3, 1, 2), "shape (rows, 2) or of each target (rows, targets, 2)"),
+    ],
+)
+def test_values_of_another_shape_are_refused_with_those_that_are_taken(
+    outputs: str, shape: tuple[int, ...], expected: str
+) -> None:
+    module = dropping(lambda self, x: x.reshape(-1, *shape))
+    message = refused(module, task="regression", outputs=outputs)
+    assert f"{expected}, or as" in message or expected in message
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -168,24 +168,33 @@ def test_preprocessing_is_inside_the_graphs() -> None:
 
 
 class MeanAndVariance(nn.Module):
-    def __init__(self, pair: bool) -> None:
+    def __init__(self, pair: bool, targets: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.2))
-        self.mean, self.log_variance = nn.Linear(8, 1), nn.Linear(8, 1)
+        self.mean, self.log_variance = nn.Linear(8, targets), nn.Linear(8, targets)
         self.pair = pair
 
     def forward(self, x: Tensor) -> Any:
         hidden = self.body(x)
         mean, log_variance = self.mean(hidden), self.log_variance(hidden)
-        return (mean, log_variance) if self.pair else torch.cat([mean, log_variance], 1)
+        if self.pair:
+            return mean, log_variance
+        return (
+            torch.cat([mean, log_variance], 1)
+            if mean.shape[1] == 1
+            else torch.stack([mean, log_variance], -1)
+        )
 
 
+@pytest.mark.parametrize("targets", [1, 3])
 @pytest.mark.parametrize("pair", [True, False])
-def test_a_predicted_variance_is_the_aleatoric_one(pair: bool) -> None:
+def test_a_predicted_variance_is_the_aleatoric_one(pair: bool, targets: int) -> None:
     torch.manual_seed(0)
-    module = MeanAndVariance(pair)
+    module = MeanAndVariance(pair, targets)
     rows = torch.randn(3, 4)
     bundle = export(module, rows, task="regression", outputs="mean_log_variance", name="hetero")
+    assert bundle.manifest.output == (("rows", 2) if targets == 1 else ("rows", 3, 2))
+    assert bundle.manifest.targets == (None if targets == 1 else ("0", "1", "2"))
     found = estimate(Predictor(bundle), {"x": rows.numpy()}, samples=50, seed=4, sampler="independent")
     module.pair = False
     looped = loop(module, bundle, {"x": rows}, 50, seed=4, turns=False).double()
