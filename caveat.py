@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("training.train", "Train", "train a dropout network and export it as a bundle"),
     "export": ("training.export_command", "Export", "export a network of your own as a bundle"),
     "calibrate": ("training.calibrate_command", "Calibrate", "calibrate a bundle on held-out rows"),
+    "evaluate": ("training.evaluate_command", "Evaluate", "judge a bundle on held-out rows, as a page"),
     "inspect": ("models.inspect", "Inspect", "print what a bundle states of itself"),
     "serve": ("service.serve", "Serve", "serve every bundle of a store over HTTP"),
     "predict": ("service.client", "Predict", "ask a running service about the rows of a file"),

@@ -15,6 +15,7 @@ from models.manifest import SCHEMA_VERSION, File, Manifest
 MANIFEST = "manifest.json"
 PREDICT = "predict.onnx"
 PASSES = "passes.onnx"
+CARD = "card.html"
 
 
 class BundleError(CaveatError):

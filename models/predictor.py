@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import calibration
-from models.bundle import PASSES, PREDICT, Bundle, BundleError
+from models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from models.calibration import Calibration
 from models.dimension import evaluate
 from models.draws import Draws
@@ -59,6 +59,7 @@ class Predictor:
         self.manifest: Manifest = bundle.manifest
         self.precision: Precision = precision
         self.calibration: Calibration | None = _calibration(bundle)
+        self.card: bytes | None = bundle.files.get(CARD)
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._draws = Draws(self.manifest.sites, kept_seed)
@@ -181,7 +182,7 @@ def _rows(inputs: Inputs) -> int:
 def _engine(
     bundle: Bundle, file: str, threads: int, precision: Precision, providers: Sequence[str]
 ) -> Engine:
-    others = (PREDICT, PASSES, calibration.FILE)
+    others = (PREDICT, PASSES, CARD, calibration.FILE)
     apart = {name: content for name, content in bundle.files.items() if name not in others}
     graph = bundle.files[file]
     try:

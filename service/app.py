@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from service import docs
@@ -62,6 +62,22 @@ def create_app(settings: Settings) -> App:
         endpoints.describe_version,
         tags=["Models"],
         summary="What a version of a model takes, answers and comes from",
+        responses=problems(404, 422, 500, 503),
+    )
+    app.add_api_route(
+        "/models/{name}/card",
+        endpoints.card,
+        tags=["Models"],
+        summary="How far a model can be trusted, as a page",
+        response_class=HTMLResponse,
+        responses=problems(404, 422, 500, 503),
+    )
+    app.add_api_route(
+        "/models/{name}/versions/{version}/card",
+        endpoints.card_of_version,
+        tags=["Models"],
+        summary="How far a version of a model can be trusted, as a page",
+        response_class=HTMLResponse,
         responses=problems(404, 422, 500, 503),
     )
     app.add_api_route(

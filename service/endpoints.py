@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Request
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
 from models.predictor import Predictor
@@ -23,6 +23,14 @@ from service.schemas import Health, Listed, Model, Models
 from service.settings import Settings
 
 NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
+
+NO_CARD = "this model has no card; `caveat calibrate` makes a version that has one"
+
+_PAGE_HEADERS = {
+    # Nothing in it runs, or asks for anything elsewhere, whatever a bundle brings.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
 Version = Annotated[int, Path(description=PARAMETERS["version"][1])]
@@ -119,6 +127,14 @@ class Endpoints:
         """Tell what a version of a model is."""
         return self._described(self._find(request.scope, name, version))
 
+    async def card(self, request: Request, name: Name) -> Response:
+        """Show how far the highest version of a model can be trusted, as a page."""
+        return _page(self._find(request.scope, name))
+
+    async def card_of_version(self, request: Request, name: Name, version: Version) -> Response:
+        """Show how far a version of a model can be trusted, as a page."""
+        return _page(self._find(request.scope, name, version))
+
     def _find(self, scope: Scope, name: str | None, version: int | None = None) -> Predictor:
         try:
             predictor = self.catalogue().find(name, version)
@@ -136,9 +152,16 @@ class Endpoints:
                 "default": manifest.name == self.catalogue().default,
                 "digest": manifest.digest,
                 "precision": predictor.precision,
+                "card": predictor.card is not None,
                 "calibration_missing": None if manifest.calibration else NO_CALIBRATION,
             }
         )
+
+
+def _page(predictor: Predictor) -> HTMLResponse:
+    if predictor.card is None:
+        raise RequestError(404, NO_CARD)
+    return HTMLResponse(predictor.card, headers=_PAGE_HEADERS)
 
 
 def _number(version: str | None) -> int | None:

@@ -174,5 +174,6 @@ class Model(BaseModel):
     metrics: dict[str, float] = Field(description="Measured on rows held out of training.")
     calibration: Calibration | None = Field(description="What held-out rows have taught about it.")
     calibration_missing: str | None = Field(description="Why there is no calibration.")
+    card: bool = Field(description="Whether there is a page on how far it can be trusted, at .../card.")
     provenance: Provenance
     example: list[Any] | dict[str, Any] | None = Field(description="The inputs of a request.")

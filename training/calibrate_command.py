@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
@@ -9,6 +10,7 @@ from models import store
 from models.command import Command
 from models.conformal import Sets
 from training.calibrate import calibrate
+from training.card import with_card
 from training.held_out import read_held_out
 from training.report import report
 
@@ -18,7 +20,8 @@ class Calibrate(Command):
 
     Fits the temperature of a classification, or the noise of a regression, and keeps the rows' truths and
     the answers to them, so that the service can tell calibrated probabilities, intervals, prediction sets,
-    percentiles and when to abstain. Rows that the model was trained on would make it promise too much.
+    percentiles and when to abstain, and a card that shows how far to trust it. Rows that the model was
+    trained on would make it promise too much.
     """
 
     bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
@@ -40,5 +43,7 @@ class Calibrate(Command):
         folder = store.find(self.bundle)
         bundle = store.load(folder)
         inputs, y = read_held_out(self.data, bundle.manifest)
+        torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake
         calibrated = calibrate(bundle, inputs, y, self.samples, self.seed, self.sets, self.by_class)
+        calibrated = with_card(calibrated, inputs, y, self.samples, self.seed)
         print(report(store.add(folder.parent.parent, calibrated), calibrated))

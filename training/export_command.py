@@ -21,6 +21,7 @@ from models.manifest import Name
 from models.predictor import Predictor
 from models.store import add
 from training.calibrate import calibrate
+from training.card import with_card
 from training.evaluate import evaluate
 from training.export import ExportError, export
 from training.export.served import Outputs
@@ -114,6 +115,7 @@ class Export(Command):
             bundle = calibrate(bundle, inputs, y)
             metrics = evaluate(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
             bundle = pack(bundle.manifest.model_copy(update={"metrics": metrics}), bundle.files)
+            bundle = with_card(bundle, inputs, y, _SAMPLES, _SEED)
         folder = add(self.out, bundle)
         print(report(folder, bundle))
         for site in bundle.manifest.sites:

@@ -34,18 +34,10 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     DataError
         If the file can't be read, or does not fit the model.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.suffix.lower() == ".npz":
-        rows, y = _arrays(path, manifest)
-    elif path.suffix.lower() in (".csv", ".parquet"):
-        rows, y = _table(path, manifest)
-    else:
-        raise DataError(f"{path}: unknown type {path.suffix!r}; expected .npz, .csv or .parquet")
-    try:
-        inputs = encode(manifest.inputs, rows)
-    except InputError as error:
-        raise DataError(f"{path}: {error}") from None
+    inputs, y = _read(path, manifest)
+    if y is None:
+        truths = manifest.targets or (manifest.target or TRUTH,)
+        raise DataError(f"{path}: has no {' and '.join(truths if path.suffix != '.npz' else (TRUTH,))}")
     count = len(next(iter(inputs.values())))
     if y.shape != ((count, len(manifest.targets)) if manifest.targets else (count,)):
         of_each = f" and {len(manifest.targets)} targets" if manifest.targets else ""
@@ -55,7 +47,33 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     return inputs, _encoded(y, manifest, path)
 
 
-def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
+def read_rows(path: Path, manifest: Manifest) -> Inputs:
+    """Read rows likewise, whose truths need not be there and are passed over.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, or does not fit the model.
+    """
+    return _read(path, manifest)[0]
+
+
+def _read(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any] | None]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix.lower() == ".npz":
+        rows, y = _arrays(path, manifest)
+    elif path.suffix.lower() in (".csv", ".parquet"):
+        rows, y = _table(path, manifest)
+    else:
+        raise DataError(f"{path}: unknown type {path.suffix!r}; expected .npz, .csv or .parquet")
+    try:
+        return encode(manifest.inputs, rows), y
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = dict(loaded)
@@ -64,11 +82,11 @@ def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
     names = [spec.name for spec in manifest.inputs]
     if len(names) == 1 and "x" in arrays:
         arrays[names[0]] = arrays.pop("x")
-    if arrays.keys() != {*names, TRUTH}:
+    if arrays.keys() - {TRUTH} != set(names):
         raise DataError(
             f"{path}: has the arrays {', '.join(arrays)}; expected {', '.join(names)} and {TRUTH}"
         )
-    y = arrays.pop(TRUTH)
+    y = arrays.pop(TRUTH, None)
     (spec, *others) = manifest.inputs
     if not others and spec.features is not None:
         names = [feature.name for feature in spec.features]
@@ -76,17 +94,19 @@ def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
     return arrays if others else arrays[spec.name], y
 
 
-def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any]]:
+def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
     (spec, *others) = manifest.inputs
     if others or spec.features is None:
         raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
     frame = read_frame(path)
     targets = manifest.targets or (manifest.target or "",)
-    missing = {*targets, *(feature.name for feature in spec.features)} - set(frame.columns)
+    missing = {feature.name for feature in spec.features} - set(frame.columns)
     if missing:
         raise DataError(f"{path}: no column {sorted(missing)[0]!r}; it has {', '.join(frame.columns)}")
     columns = {feature.name: values_of(frame[feature.name], path).tolist() for feature in spec.features}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if not set(targets) <= set(frame.columns):
+        return rows, None
     truths = [values_of(frame[target], path) for target in targets]
     return rows, np.stack(truths, axis=1) if manifest.targets else truths[0]
 

@@ -25,6 +25,7 @@ from training.calibrate import calibrate
 from training.calibrate.calibrate import LEAST_ROWS
 from training.calibrate.mixture import fit_factor
 from training.calibrate.noise import fit_noise
+from training.card import with_card
 from training.data.bundled import BUNDLED
 from training.data.dataset import Dataset, Part, Split, Task, split
 from training.data.errors import DataError
@@ -150,7 +151,9 @@ class Train(Command):
             example=self._example(bundle.manifest.inputs[0], parts),
         )
         # What has measured the model may calibrate it: nothing was chosen by these rows.
-        return calibrate(measured, *held_out, self.samples) if len(parts.test) >= LEAST_ROWS else measured
+        if len(parts.test) < LEAST_ROWS:
+            return measured
+        return with_card(calibrate(measured, *held_out, self.samples), *held_out, self.samples)
 
     def _objectives(self, dataset: Dataset, y: NDArray[Any]) -> list[Objective]:
         if dataset.classes is not None:

@@ -59,7 +59,7 @@ def test_several_targets_are_judged_each_as_if_alone() -> None:
         arrays = {name: column[:, k] for name, column in known.items() if name != "passes"}
         alone = calibration.Calibration(single, {calibration.TRUTH: truth[:, k], **arrays})
         own = {name: column[:, k] for name, column in columns.items() if name != "passes"}
-        np.testing.assert_array_equal(columns["percentile"][:, k], alone.percentile(own))
+        np.testing.assert_array_equal(columns["percentile"][:, k], alone.columns(own)["percentile"])
         np.testing.assert_array_equal(together.interval(columns, 0.9)[:, k], alone.interval(own, 0.9))
         np.testing.assert_array_equal(withheld[:, k], alone.abstain(own, 0.3, tolerance))
 

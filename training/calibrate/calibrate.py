@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import calibration
-from models.bundle import Bundle, pack
+from models.bundle import CARD, Bundle, pack
 from models.cohort import estimate
 from models.conformal import Sets
 from models.errors import CaveatError
@@ -55,7 +55,7 @@ def calibrate(
     elif manifest.outputs == "mean":
         noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
         manifest = manifest.model_copy(update={"noise_variance": noise})
-    files = {name: content for name, content in bundle.files.items() if name != calibration.FILE}
+    files = {name: content for name, content in bundle.files.items() if name not in (calibration.FILE, CARD)}
     bare = pack(manifest.model_copy(update={"calibration": None}), files)
     answers = estimate(Predictor(bare), inputs, samples, seed)
     for name, column in answers.items():

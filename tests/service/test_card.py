@@ -1,0 +1,43 @@
+"""The page on how far a model can be trusted, over HTTP."""
+
+from pathlib import Path
+
+from models import store
+from models.bundle import CARD, pack
+from tests.bundles import linear_regression
+from tests.service.serving import caveat, serving
+
+
+def test_the_card_of_the_bundled_model_is_shown() -> None:
+    with serving() as service:
+        expected = (store.find(store.BUNDLED / "digits") / CARD).read_bytes()
+        for path in ("/models/digits/card", "/models/digits/versions/1/card"):
+            shown = service.get(path)
+            assert shown.content == expected
+            assert shown.headers["content-type"] == "text/html; charset=utf-8"
+            assert shown.headers["x-content-type-options"] == "nosniff"
+            assert shown.headers["content-security-policy"].startswith("default-src 'none';")
+        assert service.get("/models/digits").json()["card"] is True
+        assert "/models/{name}/card" in service.get("/openapi.json").json()["paths"]
+        missing = service.get("/models/nobody/card")
+        assert missing.status_code == 404
+        assert missing.headers["content-type"] == "application/problem+json"
+
+
+def test_a_model_without_a_card_says_how_to_make_one(bundles: Path) -> None:
+    with serving(bundles) as service:
+        refused = service.get("/models/linear/card")
+        assert refused.status_code == 404
+        assert "`caveat calibrate` makes a version that has one" in refused.json()["detail"]
+        assert service.get("/models/linear").json()["card"] is False
+
+
+def test_a_card_that_was_changed_is_not_served(tmp_path: Path) -> None:
+    bundle = linear_regression()
+    folder = store.add(tmp_path, pack(bundle.manifest, {**bundle.files, CARD: b"<p>fine</p>"}))
+    with serving(tmp_path) as service:
+        assert service.get("/models/linear/card").text == "<p>fine</p>"
+    (folder / CARD).write_bytes(b"<p>even finer</p>")
+    refused = caveat("serve", tmp_path, "--port", "0")
+    assert refused.returncode == 1
+    assert "card.html: sha256 is" in refused.stderr

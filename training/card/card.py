@@ -1,0 +1,184 @@
+"""The page: figures, plots, and what the model states of itself."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from models.bundle import CARD, Bundle, pack
+from models.manifest import Manifest
+from models.signature import Inputs
+from training.calibrate.calibrate import LEAST_ROWS
+from training.card.plots import plots
+from training.judge import Judged, judge
+from training.judge.figure import Figure
+from training.judge.judge import GROUPED_AT
+from training.judge.judged import Held, Table
+
+_STYLE: Final = """
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 66rem; padding: 2rem 1.2rem 4rem; color: #1f2937; background: #fff;
+  font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 2rem; margin: 0 0 .2rem; } h2 { margin: 2.6rem 0 .4rem; font-size: 1.3rem; }
+h3 { margin: 0 0 .2rem; font-size: 1.05rem; }
+p { max-width: 46rem; } .quiet { color: #4b5563; } .warning { background: #fef3c7; padding: .6rem .9rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; margin: .8rem 0; font-size: .88rem; }
+th, td { padding: .35rem .6rem .35rem 0; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid #e5e7eb; }
+th:first-child, td:first-child { text-align: left; } td small { color: #4b5563; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 2rem; }
+figure { margin: 0; } figure svg { width: 100%; height: auto; }
+figcaption { font-size: .92rem; color: #4b5563; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; } dt { color: #4b5563; }
+dd { margin: 0; overflow-wrap: anywhere; }
+"""
+
+
+def with_card(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int = 100, seed: int = 0) -> Bundle:
+    """Give a bundle the card that the rows which calibrate it make.
+
+    Each half of the rows is judged with a calibration on the other half, so that no row judges itself; the
+    bundle stays calibrated on all of them. Of too few rows for that no card is made.
+    """
+    if len(y) < 2 * LEAST_ROWS:
+        return bundle
+    content = card(judge(bundle, inputs, y, samples, seed, crossed=True))
+    return pack(bundle.manifest, {**bundle.files, CARD: content.encode()})
+
+
+def card(judged: Sequence[Judged]) -> str:
+    """Write the page of what was judged: one part, or one for each target."""
+    (first, *others) = judged
+    manifest = first.manifest
+    # No version: a bundle gets its own when it is put into a store, after this page is part of it.
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(manifest.name)}: model card</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{escape(manifest.name)}</h1>",
+            f'<p class="quiet">{escape(_subtitle(manifest))}</p>',
+            *([f"<p>{escape(manifest.description)}</p>"] if manifest.description else []),
+            f"<p>{escape(_how(first))}</p>",
+            *([f'<p class="warning">{_FAMILIAR}</p>'] if first.familiar else []),
+            *(part for each in judged for part in _part(each, bool(others))),
+            "<h2>The model</h2>",
+            *_facts(manifest),
+            "</body></html>\n",
+        ]
+    )
+
+
+_FAMILIAR: Final = (
+    "These are the rows that the model was calibrated on: what is calibrated looks better here than it is. "
+    "Judge it on others."
+)
+
+
+def _subtitle(manifest: Manifest) -> str:
+    if manifest.classes is not None:
+        return f"Tells {len(manifest.classes)} classes, and how far to trust the answer."
+    names = manifest.targets or ((manifest.target,) if manifest.target else ())
+    return f"Predicts {' and '.join(names) or 'a value'}, and how far to trust the answer."
+
+
+def _how(judged: Judged) -> str:
+    words = f"Judged on {len(judged.y)} rows, each answered with {judged.samples} passes"
+    if judged.strange is not None:
+        strange = len(next(iter(judged.strange.values())))
+        words += f", and on {strange} strange ones that are none of its business"
+    words += ". Numbers after ± are standard errors over the choice of rows."
+    if judged.crossed:
+        words += " They calibrate it, too; so each half was judged with a calibration on the other half."
+    return words
+
+
+def _part(judged: Judged, several: bool) -> Iterator[str]:
+    if several:
+        yield f"<h2>{escape(judged.target or '')}</h2>"
+    yield "<h2>How good it is</h2>"
+    yield (
+        '<p class="quiet">The passes beside what may do as well without them: the network without dropout, '
+        "and the same with its own uncertainty fitted on other rows than those that judge it.</p>"
+    )
+    yield _table(judged.figures)
+    if judged.held:
+        yield f"<h2>What its {_holders(judged)} hold</h2>"
+        yield _held("asked for", judged.held)
+        yield (
+            f'<p class="quiet">At {GROUPED_AT:.0%}, whom misses hit. The rate is promised for all rows '
+            "together, not for every group.</p>"
+        )
+        yield _held("rows", judged.groups)
+    else:
+        yield "<p>It has no calibration: <code>caveat calibrate</code> makes one.</p>"
+    if judged.separations is not None:
+        yield "<h2>How well it tells strange rows</h2>"
+        yield _table(judged.separations)
+    yield '<h2>Plots</h2><div class="plots">'
+    for plot in plots(judged):
+        yield (
+            f"<figure><h3>{escape(plot.title)}</h3>{plot.drawing}"
+            f"<figcaption>{escape(plot.reading)}</figcaption></figure>"
+        )
+    yield "</div>"
+
+
+def _holders(judged: Judged) -> str:
+    return "intervals" if judged.manifest.classes is None else "prediction sets"
+
+
+def _facts(manifest: Manifest) -> Iterator[str]:
+    sites = ", ".join(
+        f"{site.name} ({site.kind}" + (f" {site.rate:g})" if site.rate else ")") for site in manifest.sites
+    )
+    facts: dict[str, object] = {
+        "task": manifest.task,
+        "classes": ", ".join(manifest.classes or ()),
+        "inputs": ", ".join(f"{spec.name} {list(spec.shape)}" for spec in manifest.inputs),
+        "random sites": sites,
+        "calibrated on": f"{manifest.calibration.rows} rows" if manifest.calibration else "",
+        "temperature": f"{manifest.calibration.temperature:.3g}"
+        if manifest.calibration and manifest.calibration.temperature
+        else "",
+        "data": _listed(manifest.provenance.data),
+        "training": _listed(manifest.provenance.hyperparameters),
+        "seed": "" if manifest.provenance.seed is None else manifest.provenance.seed,
+        "libraries": _listed(manifest.provenance.libraries),
+    }
+    yield "<dl>"
+    for name, fact in facts.items():
+        if fact != "":
+            yield f"<dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd>"
+    yield "</dl>"
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _table(table: Table) -> str:
+    measures = list(dict.fromkeys(measure for figures in table.values() for measure in figures))
+    rows = [
+        [escape(name), *(_cell(figures.get(measure)) for measure in measures)]
+        for name, figures in table.items()
+    ]
+    return _laid_out(["", *map(escape, measures)], rows)
+
+
+def _held(of: str, held: Iterable[Held]) -> str:
+    rows = [[escape(each.name), str(each.rows), _cell(each.coverage), _cell(each.size)] for each in held]
+    return _laid_out([of, "rows", "held", "mean size"], rows)
+
+
+def _laid_out(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = "".join(f"<th>{name}</th>" for name in head)
+    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None or figure.value != figure.value:
+        return ""
+    return f"{figure.value:.3g} <small>± {figure.error:.1g}</small>"

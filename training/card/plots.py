@@ -1,0 +1,220 @@
+"""The plots of a model card; each tells how it is to be read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
+from scipy.stats import norm
+
+from models.calibration import MAIN
+from training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
+from training.judge import Judged, classes, values
+from training.judge.answers import ONCE, ONCE_CALIBRATED, held_name
+from training.judge.judge import GROUPED_AT, WITHOUT, holds
+
+_ROWS_SHOWN = 120
+_RELIABILITY_BINS = 10
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing, with what it shows and how to read it."""
+
+    title: str
+    reading: str
+    drawing: str
+
+
+def plots(judged: Judged) -> Iterator[Plot]:
+    """Draw what there is to show of a model."""
+    if judged.manifest.classes is not None:
+        yield _plot(
+            "Reliability",
+            "Where a line follows the diagonal, answers are right as often as they are sure. Below it they "
+            "are too sure, above it not sure enough. Large dots and bars: where most rows are.",
+            partial(_reliability, judged),
+        )
+    else:
+        if held_name(GROUPED_AT) in judged.columns:
+            yield _plot(
+                f"Intervals at {GROUPED_AT:.0%}, and truths",
+                "Rows in the order of their predictions. One truth in ten may lie outside its bar, in red; "
+                "wide bars are rows that the model is unsure of.",
+                partial(_intervals, judged),
+            )
+        yield _plot(
+            "Where truths fall in what was predicted",
+            "Flat: the predicted spread is right. A hump: it is too wide. A bowl: too narrow. A slope: the "
+            "predictions lie to one side.",
+            partial(_ranks, judged),
+        )
+    yield _plot(
+        "Withholding the most uncertain answers",
+        "From right to left fewer answers are given, the surest ones. The faster a line falls, the better "
+        "its score knows where the model errs.",
+        partial(_risk, judged),
+    )
+    yield _plot(
+        "Uncertainty" + ("" if judged.strange is None else ", also of strange rows"),
+        "The further apart the shapes, the better the uncertainty tells them apart.",
+        partial(_histograms, judged),
+    )
+    if judged.held:
+        yield _plot(
+            "What is held, against what was asked for",
+            "Points on the diagonal hold the truth just as often as they promise; bars are two standard "
+            "errors. The numbers are mean sizes.",
+            partial(_coverage, judged),
+        )
+    yield _plot(
+        "Convergence",
+        "How far the mean of so many passes is from that of a thousand others, and the standard error that "
+        "answers state for it: a promise that is kept lies above the measured line.",
+        partial(_convergence, judged),
+    )
+
+
+def _plot(title: str, reading: str, draw: Callable[[Axes], None]) -> Plot:
+    return Plot(title, reading, svg(draw, title))
+
+
+def _reliability(judged: Judged, axes: Axes) -> None:
+    answer = judged.columns
+    methods = {
+        "Monte Carlo": answer["mean"],
+        "calibrated": answer.get("probabilities"),
+        "without dropout": answer[ONCE],
+    }
+    edges = np.linspace(0, 1, _RELIABILITY_BINS + 1)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
+    for (name, probabilities), colour in zip(methods.items(), (ORANGE, BLUE, GREY), strict=True):
+        if probabilities is None:
+            continue
+        exact = classes.scaled(probabilities)
+        confidence, right = exact.max(axis=-1), exact.argmax(axis=-1) == judged.y
+        places = np.minimum(np.digitize(confidence, edges) - 1, _RELIABILITY_BINS - 1)
+        there = [place for place in range(_RELIABILITY_BINS) if (places == place).any()]
+        points = [(confidence[places == each].mean(), right[places == each].mean()) for each in there]
+        areas = [120 * np.sqrt((places == each).mean()) for each in there]
+        sure, right_at = zip(*points, strict=True)
+        axes.plot(sure, right_at, color=colour, label=name, linewidth=1)
+        axes.scatter(sure, right_at, areas, color=colour)
+        if name == "Monte Carlo":
+            shares = np.bincount(places, minlength=_RELIABILITY_BINS) / len(places)
+            axes.bar(edges[:-1] + 0.05, shares, width=0.09, color=PALE, zorder=0)
+    axes.set(xlabel="probability of the label", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="upper left")
+
+
+def _risk(judged: Judged, axes: Axes) -> None:
+    answer, y = judged.columns, judged.y
+    if judged.manifest.classes is not None:
+        wrong = (answer["label"] != y).astype(np.float64)
+        scores = {name: (of, wrong) for name, of in classes.scores(answer).items() if name != "variance"}
+        once = answer[ONCE]
+        scores[WITHOUT] = (classes.doubt(once), (once.argmax(axis=-1) != y).astype(np.float64))
+        label = "error rate of what is answered"
+    else:
+        squares = np.square(answer["mean"] - y)
+        scores = {name: (of, squares) for name, of in values.scores(answer).items()}
+        label = "RMSE of what is answered"
+    finish = np.sqrt if judged.manifest.classes is None else np.asarray
+    shares = np.arange(1, len(y) + 1) / len(y)
+    first = max(1, len(y) // 20)  # of fewer rows a rate says little
+    for (name, (score, loss)), colour in zip(scores.items(), COLOURS, strict=False):
+        axes.plot(shares[first:], finish(classes.risks(score, loss))[first:], color=colour, label=name)
+    axes.set(xlabel="share of rows that is answered", ylabel=label, xlim=(0, 1), ylim=(0, None))
+    axes.legend(fontsize=9)
+
+
+def _histograms(judged: Judged, axes: Axes) -> None:
+    answer = judged.columns
+    main = MAIN[judged.manifest.task]
+    uncertainty = answer[main].astype(np.float64)
+    if judged.manifest.classes is None:
+        parts = {"these rows": (np.sqrt(uncertainty), BLUE)}
+        label = f"standard deviation{_units(judged)}"
+    else:
+        right = answer["label"] == judged.y
+        parts = {"right": (uncertainty[right], BLUE), "wrong": (uncertainty[~right], RED)}
+        label = "predictive entropy, nats"
+    if judged.strange is not None:
+        other = judged.strange[main].astype(np.float64)
+        parts["strange"] = (np.sqrt(other) if judged.manifest.classes is None else other, ORANGE)
+    shown = np.concatenate([of for of, _ in parts.values()])
+    most = float(np.quantile(shown, 0.995)) or 1.0  # what lies beyond is drawn in the last bar
+    edges = np.linspace(min(0.0, float(shown.min())), most, 25).tolist()
+    for name, (of, colour) in parts.items():
+        if len(of):
+            bars = {"x": np.minimum(of, most), "bins": edges, "weights": np.full(len(of), 1 / len(of))}
+            axes.hist(**bars, histtype="stepfilled", alpha=0.3, color=colour)
+            axes.hist(**bars, histtype="step", color=colour, label=f"{name} ({len(of)})")
+    axes.set(xlabel=label, ylabel="share of rows")
+    axes.legend()
+
+
+def _convergence(judged: Judged, axes: Axes) -> None:
+    counts = [step.samples for step in judged.steps]
+    axes.loglog(counts, [step.promised for step in judged.steps], "s--", color=ORANGE, label="stated")
+    axes.loglog(counts, [step.error for step in judged.steps], "o-", color=BLUE, label="measured")
+    axes.set(xlabel="passes", ylabel="error of the mean")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.set_xticks(counts, labels=map(str, counts))
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend()
+
+
+def _coverage(judged: Judged, axes: Axes) -> None:
+    asked = np.array([float(of.name.rstrip("%")) / 100 for of in judged.held])
+    found = np.array([of.coverage.value for of in judged.held])
+    errors = [2 * of.coverage.error for of in judged.held]
+    axes.plot([0.75, 1], [0.75, 1], color=GREY, linewidth=1, linestyle=":")
+    axes.errorbar(asked, found, yerr=errors, fmt="o", color=BLUE, capsize=4)
+    for place, height, of in zip(asked, found, judged.held, strict=True):
+        axes.annotate(
+            f"{of.size.value:.3g}", (place, height), (8, -12), textcoords="offset points", color=GREY
+        )
+    axes.set(xlabel="asked for", ylabel="held", xlim=(0.75, 1.02))
+
+
+def _intervals(judged: Judged, axes: Axes) -> None:
+    mean, y = judged.columns["mean"], judged.y
+    order = np.argsort(mean, kind="stable")
+    shown = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS_SHOWN)).round().astype(int)]
+    low, high = judged.columns[held_name(GROUPED_AT)][shown].T
+    inside = holds(judged.columns, GROUPED_AT, y)[shown]
+    places = np.arange(len(shown))
+    axes.vlines(places, low, high, color=PALE, linewidth=3)
+    axes.plot(places, mean[shown], color=GREY, linewidth=1, label="prediction")
+    axes.plot(places[inside], y[shown][inside], ".", color=BLUE, label="truth, inside")
+    axes.plot(places[~inside], y[shown][~inside], "x", color=RED, label="truth, outside")
+    axes.set(xlabel="rows, by their prediction", ylabel=_name(judged), xticks=[])
+    axes.legend(fontsize=9)
+
+
+def _ranks(judged: Judged, axes: Axes) -> None:
+    answer = judged.columns
+    laws = {
+        "Monte Carlo": (answer["mean"], answer["variance"], BLUE),
+        "without dropout": (answer[ONCE], answer[ONCE_CALIBRATED], GREY),
+    }
+    edges = np.linspace(0, 1, 11).tolist()
+    for name, (mean, variance, colour) in laws.items():
+        places = norm.cdf((judged.y - mean) / np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny)))
+        weights = np.full(len(places), 1 / len(places))
+        axes.hist(places, edges, weights=weights, histtype="step", color=colour, label=name, linewidth=1.8)
+    axes.axhline(0.1, color=GREY, linewidth=1, linestyle=":")
+    axes.set(xlabel="probability of a smaller value", ylabel="share of rows", ylim=(0, None))
+    axes.legend()
+
+
+def _name(judged: Judged) -> str:
+    return judged.target or "value"
+
+
+def _units(judged: Judged) -> str:
+    return "" if judged.manifest.classes is not None else f", units of {_name(judged)}"

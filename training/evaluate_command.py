@@ -1,0 +1,63 @@
+"""The command ``caveat evaluate``: how far a bundle can be trusted, on rows whose truth is known."""
+
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from models import store
+from models.command import Command
+from models.errors import CaveatError
+from training.card import card
+from training.held_out import read_held_out, read_rows
+from training.judge import judge
+from training.judge.judge import compared
+
+
+class Evaluate(Command):
+    """Judge a model on rows that it has not seen, print the figures, and write them with plots as a page.
+
+    Monte Carlo dropout stands beside what may do as well: the network without dropout, as it is and with
+    its own uncertainty calibrated.
+    """
+
+    bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
+    data: Path = Field(
+        description="rows that neither trained nor calibrated the model: .npz with an array for each input"
+        " (or x for an only one) and y; for named features .csv or .parquet with their columns and that of"
+        " the target"
+    )
+    ood: Path | None = Field(
+        None,
+        description="rows that are none of the model's business, which its uncertainty should tell: as the"
+        " data; truths are not needed",
+    )
+    samples: int = Field(100, ge=2, description="passes behind every answer")
+    seed: int = Field(0, ge=0, description="decides what the passes drop")
+    out: Path | None = Field(
+        None, description="page to write; unless given, <name>-<version>.html in this folder"
+    )
+
+    def cli_cmd(self) -> None:
+        """Read, judge, print and write."""
+        torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake
+        bundle = store.load(store.find(self.bundle))
+        manifest = bundle.manifest
+        inputs, y = read_held_out(self.data, manifest)
+        if len(y) < 2:
+            raise CaveatError(f"{self.data}: one row to judge on; at least 2 are needed")
+        strange = read_rows(self.ood, manifest) if self.ood else None
+        found = judge(bundle, inputs, y, self.samples, self.seed, strange)
+        path = self.out or Path(f"{manifest.name}-{manifest.version}.html")
+        try:
+            path.write_text(card(found), encoding="utf-8")
+        except OSError as error:
+            raise CaveatError(f"{path}: can't be written: {error.strerror}") from None
+        for judged in found:
+            of = f": {judged.target}" if judged.target else ""
+            print(f"{manifest.name} {manifest.version}, {len(y)} rows, {self.samples} passes{of}")
+            if judged.familiar:
+                print("  (the rows that it was calibrated on: what is calibrated looks better than it is)")
+            print("\n".join([*compared(judged), ""]))
+        print(f"page  {path}")

@@ -1,0 +1,53 @@
+"""A measured number, and how far it may be off because only so many rows were judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RESAMPLES: Final = 50
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value with its standard error over the choice of rows."""
+
+    value: float
+    error: float
+
+
+def averaged(values: NDArray[Any]) -> Figure:
+    """Take the mean of one number for each row, shape (B,).
+
+    >>> averaged(np.array([1.0, 3.0]))
+    Figure(value=2.0, error=1.0)
+    """
+    exact = values.astype(np.float64)
+    error = exact.std(ddof=1) / np.sqrt(len(exact)) if len(exact) > 1 else np.nan
+    return Figure(float(exact.mean()), float(error))
+
+
+def resampled(measure: Callable[..., float], *arrays: NDArray[Any]) -> Figure:
+    """Measure what is no mean over rows; its error is that over resamples of the rows.
+
+    The bootstrap (Efron, "Bootstrap methods: another look at the jackknife", 1979), with the same resamples
+    for all measures of as many rows.
+
+    Parameters
+    ----------
+    measure
+        Takes the arrays; may give NaN where resampled rows have no such measure.
+    arrays
+        Their first axis is the row.
+    """
+    count = len(arrays[0])
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(_RESAMPLES):
+        rows = generator.integers(count, size=count)
+        found.append(measure(*(array[rows] for array in arrays)))
+    known = [value for value in found if not np.isnan(value)]
+    error = float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+    return Figure(float(measure(*arrays)), error)

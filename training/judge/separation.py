@@ -1,0 +1,42 @@
+"""How well a score tells strange rows from those that a model knows."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from training.judge.figure import Figure, resampled
+
+
+def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]:
+    """Judge a score by how well it tells outside rows, whose scores should be larger, from inside ones.
+
+    Returns
+    -------
+    dict
+        ``AUROC``: the probability that an outside row's score is larger than an inside row's. ``FPR95``:
+        the share of outside rows that pass for inside where 95 % of the inside rows do (Liang et al.,
+        ICLR 2018).
+
+    Examples
+    --------
+    >>> separation(np.array([1.0, 2.0, 3.0]), np.array([2.5, 4.0, 5.0, 6.0]))["FPR95"].value
+    0.25
+    """
+    is_inside = np.repeat([True, False], [len(inside), len(outside)])
+    trust = -np.concatenate([inside, outside])
+    return {"AUROC": resampled(_auroc, is_inside, trust), "FPR95": resampled(_fpr95, is_inside, trust)}
+
+
+def _auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+    if is_inside.all() or not is_inside.any():
+        return float("nan")
+    return float(roc_auc_score(is_inside, trust))
+
+
+def _fpr95(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+    if is_inside.all() or not is_inside.any():
+        return float("nan")
+    passed, kept, _ = roc_curve(is_inside, trust, drop_intermediate=False)
+    return float(passed[np.argmax(kept >= 0.95)])
