@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measures import brier, deterministic_scores, quality, separation
+from measures import brier, quality, separation
 from numpy.typing import NDArray
 from torch import nn
 from uci import VALIDATION, Array, choose, moments, rmse, sample
@@ -34,6 +34,7 @@ from training.calibrate.temperature import most_likely_temperature
 from training.data.bundled import digits
 from training.data.dataset import Dataset, Part, split
 from training.fit import Recipe, fit, seeded
+from training.judge.classes import deterministic_scores
 from training.objective import classification
 from training.preprocess import preprocess
 from training.train import LR, PATIENCE

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measures import Vector, deterministic_scores, quality, separation, served_scores
+from measures import quality, separation
 from network import CHOSEN, RECIPES, Digits, Images, Served, digits, letters, serve
 from nonsense import nonsense
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from models.cohort import estimate
 from models.temperature import tempered
 from models.uncertainty import Columns
+from training.judge.classes import Vector, deterministic_scores, scores
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES = ("error", "log_loss", "ece")
@@ -149,7 +150,7 @@ def without_passes(probabilities: NDArray[np.floating]) -> Answers:
 
 def with_passes(answer: Columns) -> Answers:
     """Take what can be read from an answer of the service."""
-    return Answers(answer["mean"], served_scores(answer))
+    return Answers(answer["mean"], scores(answer))
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:

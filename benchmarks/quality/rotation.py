@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from measures import scaled
 from network import CHOSEN, RECIPES, Images, Part, Served, digits, serve
 from scipy.ndimage import rotate
 
 from models.cohort import estimate
 from models.temperature import tempered
 from models.uncertainty import entropy
+from training.judge.classes import scaled
 
 RESULTS = Path(__file__).parents[1] / "results"
 ANGLES = range(0, 181, 10)

@@ -26,16 +26,18 @@ def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]
     """
     is_inside = np.repeat([True, False], [len(inside), len(outside)])
     trust = -np.concatenate([inside, outside])
-    return {"AUROC": resampled(_auroc, is_inside, trust), "FPR95": resampled(_fpr95, is_inside, trust)}
+    return {"AUROC": resampled(auroc, is_inside, trust), "FPR95": resampled(fpr95, is_inside, trust)}
 
 
-def _auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+def auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+    """Give the area under the ROC curve; NaN unless there are rows of both kinds."""
     if is_inside.all() or not is_inside.any():
         return float("nan")
     return float(roc_auc_score(is_inside, trust))
 
 
-def _fpr95(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+def fpr95(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
+    """Give the share of outside rows that pass where 95 % of the inside rows do; NaN likewise."""
     if is_inside.all() or not is_inside.any():
         return float("nan")
     passed, kept, _ = roc_curve(is_inside, trust, drop_intermediate=False)
