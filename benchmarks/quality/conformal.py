@@ -319,7 +319,7 @@ def plot(counts: Sequence[Count], path: Path) -> None:
 
     mpl.rcParams.update({"svg.hashsalt": "caveat", "svg.fonttype": "none", "font.size": 9})
     names = dict.fromkeys(each.task for each in counts)
-    figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+    figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, layout="constrained")
     for panel, name in zip(panels.flat, names, strict=False):
         of_task = [each for each in counts if each.task == name]
         shown = list({each.split: each for each in reversed(of_task)}.values())
