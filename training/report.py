@@ -9,7 +9,9 @@ from models.bundle import Bundle
 
 def report(folder: Path, bundle: Bundle) -> str:
     """Say where a bundle is, how good it is, and what to do next."""
-    metrics = [f"  {name:<24}{value:.4g}" for name, value in bundle.manifest.metrics.items()]
+    measured = bundle.manifest.metrics
+    width = max([24, *(len(name) + 2 for name in measured)])
+    metrics = [f"  {name:<{width}}{value:.4g}" for name, value in measured.items()]
     return "\n".join(
         [
             f"bundle  {folder}",

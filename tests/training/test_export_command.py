@@ -151,7 +151,9 @@ def test_several_targets_are_named_measured_and_calibrated(
     assert {"rmse[price]", "rmse[rent]", "log_likelihood"} <= set(manifest.metrics)
     assert isinstance(manifest.noise_variance, tuple)
     noises = ", ".join(f"{noise:.4g}" for noise in manifest.noise_variance)
-    assert f"calibrated on 30 rows, noise variance {noises}\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"calibrated on 30 rows, noise variance {noises}\n" in told
+    assert f"  deterministic_rmse[price]  {manifest.metrics['deterministic_rmse[price]']:.4g}\n" in told
     held_out = str(Path.cwd() / "two.npz")
     assert main(["calibrate", str(tmp_path / "fraud"), "--data", held_out]) == 0
     assert written(tmp_path).noise_variance == pytest.approx(manifest.noise_variance)
