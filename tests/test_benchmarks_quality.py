@@ -16,9 +16,9 @@ from models.store import BUNDLED, load
 from training.calibrate.mixture import log_density
 
 QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
-CONFORMAL = runpy.run_path(str(QUALITY / "conformal.py"))
+LAW = runpy.run_path(str(QUALITY / "law.py"))
 ABSTENTION = runpy.run_path(str(QUALITY / "abstention.py"))
-LEVELS = CONFORMAL["LEVELS"]
+LEVELS = (0.8, 0.9, 0.95, 0.99)
 DRAWS = 4000
 
 
@@ -33,29 +33,29 @@ def divisions() -> np.ndarray:
 
 def test_violations_are_as_frequent_as_they_are_expected(divisions: np.ndarray) -> None:
     for place, level in enumerate(LEVELS):
-        low, high = CONFORMAL["bounds"](120, 40, level)
-        expected = CONFORMAL["false_alarms"](120, 40, level)
+        low, high = LAW["bounds"](120, 40, level)
+        expected = LAW["false_alarms"](120, 40, level)
         seen = np.mean((divisions[:, place] < low) | (divisions[:, place] > high))
         assert expected <= 0.05
         assert abs(seen - expected) < 4 * np.sqrt(expected / DRAWS)
 
 
 def test_the_four_counts_of_a_division_vary_together_as_they_are_simulated(divisions: np.ndarray) -> None:
-    simulated = CONFORMAL["simulated"](120, 40, LEVELS)
+    simulated = LAW["simulated"](120, 40, LEVELS)
     np.testing.assert_allclose(simulated.mean(axis=0), divisions.mean(axis=0), atol=0.2)
     np.testing.assert_allclose(np.cov(simulated.T), np.cov(divisions.T), rtol=0.15)
 
 
 def test_counts_outside_their_bounds_are_found_and_their_number_foretold(divisions: np.ndarray) -> None:
     counts = [
-        CONFORMAL["Count"]("task", 0, 120, 40, dict(zip(LEVELS, map(int, row), strict=True)))
+        LAW["Count"]("task", 0, 120, 40, dict(zip(LEVELS, map(int, row), strict=True)))
         for row in divisions[:1000]
     ]
-    seen, expected, deviation = CONFORMAL["totals"](counts)
+    seen, expected, deviation = LAW["totals"](counts)
     assert abs(seen - expected) < 3 * deviation
-    _, low_at_90, *_ = (CONFORMAL["bounds"](120, 40, level)[0] for level in LEVELS)
+    _, low_at_90, *_ = (LAW["bounds"](120, 40, level)[0] for level in LEVELS)
     broken = [replace(each, held={**each.held, 0.9: low_at_90 - 1}) for each in counts]
-    assert CONFORMAL["totals"](broken)[0] >= 1000
+    assert LAW["totals"](broken)[0] >= 1000
 
 
 def test_promises_that_fail_are_told_from_those_refused() -> None:

@@ -18,17 +18,16 @@ training extra, SciPy and the dependency group ``bench``.
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from law import Count, bounds, coverage, rank, totals
 from numpy.typing import NDArray
-from scipy.stats import betabinom
 
 from models.bundle import Bundle
 from models.cohort import estimate
@@ -43,42 +42,10 @@ RESULTS = Path(__file__).parents[1] / "results" / "conformal.json"
 SETS = (*BUNDLED, "boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
 BY_CLASS = "digits, by class"
 LEVELS = (0.8, 0.9, 0.95, 0.99)
-FALSE_ALARMS = 0.05
 EPOCHS = 10
 SAMPLES = 100
-DRAWS = 20_000
-"""Simulated divisions behind a standard deviation."""
 
 Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Count:
-    """Of how many fresh rows the truth was held, after one division.
-
-    Parameters
-    ----------
-    task, split
-        What was answered. Sets by class are counted for each class by itself.
-    calibration, fresh
-        Rows.
-    held
-        By coverage, of those that the calibration rows can support; of the fresh rows.
-    """
-
-    task: str
-    split: int
-    calibration: int
-    fresh: int
-    held: Mapping[float, int]
-
-    def violations(self) -> dict[float, bool]:
-        """Tell which counts are outside their bounds."""
-        return {
-            level: not low <= self.held[level] <= high
-            for level in self.held
-            for low, high in [bounds(self.calibration, self.fresh, level)]
-        }
 
 
 def main() -> int:
@@ -210,69 +177,6 @@ def count(
     return Count(task, split, int(calibration.sum()), int(fresh.sum()), sums)
 
 
-def rank(rows: int, coverage: float) -> int:
-    """Tell which of the scores of so many calibration rows, from the least on, is the bound.
-
-    >>> rank(9, 0.9), rank(99, 0.985)
-    (9, 99)
-    """
-    return math.ceil((rows + 1) * coverage - 1e-9)
-
-
-def law(calibration: int, fresh: int, coverage: float) -> Any:
-    """Give the law of the number of fresh rows whose truth is held, of `scipy.stats`."""
-    k = rank(calibration, coverage)
-    return betabinom(fresh, k, calibration + 1 - k)
-
-
-def bounds(calibration: int, fresh: int, coverage: float) -> tuple[int, int]:
-    """Give the least and the greatest count in the central 95 % of its law.
-
-    >>> bounds(99, 100, 0.9)
-    (81, 97)
-    """
-    low, high = law(calibration, fresh, coverage).ppf([FALSE_ALARMS / 2, 1 - FALSE_ALARMS / 2])
-    return int(low), int(high)
-
-
-def false_alarms(calibration: int, fresh: int, coverage: float) -> float:
-    """Give the exact probability of a count outside `bounds`."""
-    low, high = bounds(calibration, fresh, coverage)
-    expected = law(calibration, fresh, coverage)
-    return float(expected.cdf(low - 1) + expected.sf(high))
-
-
-def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[np.intp]:
-    """Draw the counts at several coverages of one division after the other, (`DRAWS`, levels).
-
-    The shares of the law of the scores between the bounds follow a Dirichlet law, and fresh scores fall
-    between them at these rates.
-    """
-    ranks = np.array([0, *(rank(calibration, level) for level in levels), calibration + 1])
-    generator = np.random.default_rng(0)
-    parts = np.diff(ranks)
-    shares = np.zeros((DRAWS, len(parts)))
-    shares[:, parts > 0] = generator.dirichlet(parts[parts > 0], size=DRAWS)
-    return generator.multinomial(fresh, shares).cumsum(axis=1)[:, :-1]
-
-
-def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
-    """Sum the violations: how many there are, how many are expected, and their standard deviation."""
-    seen = sum(sum(each.violations().values()) for each in counts)
-    laws: dict[tuple[int, int, tuple[float, ...]], int] = {}
-    for each in counts:
-        kind = each.calibration, each.fresh, tuple(each.held)
-        laws[kind] = laws.get(kind, 0) + 1
-    expected = variance = 0.0
-    for (calibration, fresh, levels), times in laws.items():
-        limits = np.array([bounds(calibration, fresh, level) for level in levels])
-        drawn = simulated(calibration, fresh, levels)
-        outside = ((drawn < limits[:, 0]) | (drawn > limits[:, 1])).sum(axis=1)
-        expected += times * sum(false_alarms(calibration, fresh, level) for level in levels)
-        variance += times * float(outside.var())
-    return seen, expected, math.sqrt(variance)
-
-
 HEAD = f"{'':18}{'rows':>11}" + "".join(f"{f'{level:.0%}: held, off, violations':>34}" for level in LEVELS)
 
 
@@ -299,17 +203,6 @@ def table(task: str, counts: Sequence[Count]) -> str:
     return f"{task:18}{rows:>11}" + "".join(cells)
 
 
-def coverage(counts: Sequence[Count], level: float) -> tuple[float, float, float]:
-    """Give the share of fresh rows held at a coverage, its expectation, and its standard error by law."""
-    fresh = sum(each.fresh for each in counts)
-    laws = [law(each.calibration, each.fresh, level) for each in counts]
-    return (
-        sum(each.held[level] for each in counts) / fresh,
-        float(sum(each.mean() for each in laws)) / fresh,
-        math.sqrt(sum(each.var() for each in laws)) / fresh,
-    )
-
-
 def plot(counts: Sequence[Count], path: Path) -> None:
     """Draw the first division of every split beside its bounds, a panel for each task."""
     import matplotlib as mpl
@@ -319,7 +212,7 @@ def plot(counts: Sequence[Count], path: Path) -> None:
 
     mpl.rcParams.update({"svg.hashsalt": "caveat", "svg.fonttype": "none", "font.size": 9})
     names = dict.fromkeys(each.task for each in counts)
-    figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+    figure, panels = pyplot.subplots(2, 4, figsize=(10, 4.6), sharex=True, layout="constrained")
     for panel, name in zip(panels.flat, names, strict=False):
         of_task = [each for each in counts if each.task == name]
         shown = list({each.split: each for each in reversed(of_task)}.values())
