@@ -22,7 +22,6 @@ def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[np.floa
     >>> tempered(np.array([0.8, 0.2]), 0.5).round(4)
     array([0.9412, 0.0588])
     """
-    exact = probabilities.astype(np.float64)
-    powers = (exact / exact.max(axis=-1, keepdims=True)) ** (1 / temperature)
-    scaled: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return scaled
+    powers: NDArray[np.float64] = np.power(probabilities, 1 / temperature, dtype=np.float64)
+    powers /= np.add.reduce(powers, axis=-1, keepdims=True)
+    return powers
