@@ -13,7 +13,7 @@ are expected to be: how many is computed for each. Two things bend the law a lit
 more is held. And `calibrate` fits a temperature, or a constant noise, to the rows whose scores it then takes.
 
 The bar: violations in all no further from their expected number than 1.96 standard deviations. Needs the
-training extra, SciPy and the dependency group ``bench``.
+training extra.
 """
 
 import argparse

@@ -9,8 +9,8 @@ On the digits by the recipe of `caveat train digits`, each method at the tempera
 rows most likely. On UCI sets by the recipe of `uci.py`, trained on four fifths of each split's training rows;
 the other fifth decides the factor on the predicted noise, of each method for itself. Dropout rates are those
 that are best for Monte Carlo dropout on such a fifth of the first split. The log-likelihood is that of the
-mixture, in nats a row. Figures are means over splits, with standard errors. Needs the training extra and the
-dependency group ``bench``.
+mixture, in nats a row. Figures are means over splits, with standard errors. Needs the training
+extra.
 """
 
 import argparse

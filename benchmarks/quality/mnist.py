@@ -13,8 +13,7 @@ recipes after it the chosen one alone was judged on test rows and letters, once.
 
 The bars, for means over seeds: a test error of at most 1.25 %, as printed for this network; an expected
 calibration error of the calibrated probabilities below 0.5 %; an AUROC of at least 0.97 against letters by
-the best of the served scores, which is the best of five. Needs the training extra and the dependency group
-``bench``.
+the best of the served scores, which is the best of five. Needs the training extra.
 """
 
 import argparse

@@ -7,7 +7,7 @@ upside down, and 6 and 9 look like each other.
 
 Prediction sets are asked for at a coverage of 90 %. The rows that calibrate are upright, so for turned ones
 nothing is promised, and what is held says how far the promise carries. It is not quite kept for upright ones
-either: the test rows are by other writers. Needs the training extra and the group ``bench``.
+either: the test rows are by other writers. Needs the training extra.
 """
 
 import argparse
