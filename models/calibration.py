@@ -168,9 +168,11 @@ def _by_target(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _percentile(ascending: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    below = np.searchsorted(ascending, values, side="left")
-    ties = np.searchsorted(ascending, values, side="right") - below
-    return 100 * (below + (ties + 1) / 2) / (len(ascending) + 1)
+    # A row stands in the middle of those that are as uncertain.
+    below = ascending.searchsorted(values, "left")
+    not_above = ascending.searchsorted(values, "right")
+    percentile: NDArray[np.float64] = (below + not_above + 1) * np.float64(50 / (len(ascending) + 1))
+    return percentile
 
 
 def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:
