@@ -30,7 +30,8 @@ from models import __version__
         (["train"], "caveat train: name a bundled data set (digits or diabetes) or a file with --data, one"),
         (
             ["fly"],
-            "caveat: no command 'fly'; expected one of train, export, calibrate, inspect, serve, predict",
+            "caveat: no command 'fly'; expected one of train, export, calibrate, evaluate, inspect, serve,"
+            " predict",
         ),
     ],
 )

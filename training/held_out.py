@@ -36,8 +36,7 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     """
     inputs, y = _read(path, manifest)
     if y is None:
-        truths = manifest.targets or (manifest.target or TRUTH,)
-        raise DataError(f"{path}: has no {' and '.join(truths if path.suffix != '.npz' else (TRUTH,))}")
+        raise DataError(f"{path}: {_without_truth(path, inputs, manifest)}")
     count = len(next(iter(inputs.values())))
     if y.shape != ((count, len(manifest.targets)) if manifest.targets else (count,)):
         of_each = f" and {len(manifest.targets)} targets" if manifest.targets else ""
@@ -71,6 +70,13 @@ def _read(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any] | None]:
         return encode(manifest.inputs, rows), y
     except InputError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _without_truth(path: Path, inputs: Inputs, manifest: Manifest) -> str:
+    names = ", ".join(inputs)
+    if path.suffix.lower() == ".npz":
+        return f"has the arrays {names}; expected {names} and {TRUTH}"
+    return f"has not the column {' and '.join(manifest.targets or (str(manifest.target),))}, the truths"
 
 
 def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:

@@ -32,7 +32,9 @@ def test_every_example_succeeds(service: Service, document: dict[str, Any]) -> N
         parameters = [each for each in operation.get("parameters", []) if each["in"] == "path"]
         values = {parameter["name"]: parameter["example"] for parameter in parameters}
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-        assert service.client.request(method, path.format(**values), json=body).status_code == 200
+        # The models of these tests have no card; tests.service.test_card asks for one that is there.
+        expected = 404 if path.endswith("/card") else 200
+        assert service.client.request(method, path.format(**values), json=body).status_code == expected
 
 
 def test_examples_keep_to_the_limits(bundles: Path) -> None:

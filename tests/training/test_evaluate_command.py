@@ -39,7 +39,7 @@ def test_it_prints_the_figures_and_writes_a_page(folder: Path) -> None:
     ("data", "more", "message"),
     [
         ("nothing.npz", (), "nothing.npz: no such file"),
-        ("strange.npz", (), "strange.npz: has no y"),
+        ("strange.npz", (), "strange.npz: has the arrays x; expected x and y"),
         ("rows.npz", ("--out", "no/such/folder.html"), "no/such/folder.html: can't be written"),
         ("rows.npz", ("--ood", "nothing.csv"), "nothing.csv: no such file"),
     ],

@@ -5,7 +5,7 @@ import pytest
 
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
 from training.data.errors import DataError
-from training.held_out import read_held_out
+from training.held_out import read_held_out, read_rows
 
 TABLE = tabular().manifest
 ARRAYS = linear_regression().manifest
@@ -29,7 +29,7 @@ def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[object]) -> 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((3, 3))}, "rows.npz: has no y"),
+        ({"x": np.zeros((3, 3))}, "has the arrays x; expected x and y"),
         ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "expected numbers of shape"),
         ({"x": np.zeros((3, 3)), "y": np.zeros(2)}, r"y has shape \(2,\); expected one truth for each of 3"),
         ({"x": np.zeros((3, 3)), "y": np.array(["a"] * 3)}, "holds text; a regression needs numbers"),
@@ -53,6 +53,10 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
     inputs, y = read_held_out(tmp_path / "rows.csv", manifest)
     assert inputs["x"].tolist() == [[1, 0, 1]] * 2
     assert y.tolist() == [1, 0]
+    (tmp_path / "asked.csv").write_text("\n".join([",".join(values), ",".join(values.values())]))
+    assert read_rows(tmp_path / "asked.csv", manifest)["x"].tolist() == [[1, 0, 1]]
+    with pytest.raises(DataError, match="has not the column bought, the truths"):
+        read_held_out(tmp_path / "asked.csv", manifest)
     (tmp_path / "short.csv").write_text("age,bought\n1,yes\n")
     with pytest.raises(DataError, match="no column"):
         read_held_out(tmp_path / "short.csv", manifest)
