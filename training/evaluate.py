@@ -11,6 +11,7 @@ from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import Inputs
 from models.uncertainty import Columns
+from training.calibrate.mixture import log_density
 
 
 def evaluate(
@@ -75,7 +76,6 @@ def _regression(
         errors = np.atleast_1d(metrics.root_mean_squared_error(y, values, multioutput="raw_values"))
         found |= {f"{name}{mark}": error for mark, error in zip(marks, errors, strict=True)}
     if variance.min() > 0:
-        squares = (y - mean) ** 2 / variance
-        logs = -0.5 * (np.log(2 * np.pi * variance) + squares)
+        logs = log_density(mean[None], variance[None], y)
         found["log_likelihood"] = logs.reshape(len(y), -1).sum(axis=1).mean()
     return {name: float(value) for name, value in found.items()}

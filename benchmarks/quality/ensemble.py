@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measures import brier, quality, separation
+from measures import quality, separation
 from numpy.typing import NDArray
 from torch import nn
 from uci import VALIDATION, Array, choose, moments, rmse, sample
@@ -83,7 +83,6 @@ def classes(dataset: Dataset, seed: int) -> Figures:
         doubt = deterministic_scores(calibrated)["predictive_entropy"]
         found[method] = {
             **quality(calibrated, parts.test.y),
-            "brier": brier(calibrated, parts.test.y),
             "auroc": separation(doubt[~wrong], doubt[wrong])["auroc"] if wrong.any() else np.nan,
         }
     return found

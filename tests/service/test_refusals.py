@@ -85,6 +85,11 @@ def full(bundles: Path) -> Iterator[tuple[Service, Future[Any]]]:
         yield service, taken
 
 
+def connected(service: Service, count: int) -> list[socket.socket]:
+    address = (service.client.base_url.host, service.client.base_url.port)
+    return [socket.create_connection(address) for _ in range(count)]
+
+
 def answer(connection: socket.socket) -> bytes:
     data = b""
     while b"}" not in data:
@@ -96,8 +101,7 @@ def answer(connection: socket.socket) -> bytes:
 
 def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
     with full(bundles) as (service, taken):
-        host, port = service.client.base_url.host, service.client.base_url.port
-        with socket.create_connection((host, port)) as connection:
+        with connected(service, 1)[0] as connection:
             for cut in (0, 5, request().index(b"{"), len(request())):  # in pieces or whole
                 connection.sendall(request()[:cut])
                 time.sleep(0.05)
@@ -127,8 +131,7 @@ def test_health_is_told_however_full_it_is(bundles: Path) -> None:
 
 def test_a_crowd_is_held_back_and_all_of_it_is_refused(bundles: Path) -> None:
     with full(bundles) as (service, taken):
-        host, port = service.client.base_url.host, service.client.base_url.port
-        crowd = [socket.create_connection((host, port)) for _ in range(600)]
+        crowd = connected(service, 600)
         for connection in crowd:
             connection.sendall(request())
         start = time.perf_counter()
@@ -144,8 +147,7 @@ def test_a_crowd_is_held_back_and_all_of_it_is_refused(bundles: Path) -> None:
 
 def test_who_is_held_back_as_the_service_ends_is_answered_first(bundles: Path) -> None:
     with full(bundles) as (service, taken):
-        host, port = service.client.base_url.host, service.client.base_url.port
-        crowd = [socket.create_connection((host, port)) for _ in range(1000)]
+        crowd = connected(service, 1000)
         for connection in crowd:
             connection.sendall(request())
         time.sleep(0.05)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from models.calibration import MAIN
 from training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
 from training.judge import Judged, classes, values
-from training.judge.answers import ONCE, ONCE_CALIBRATED, held_name
+from training.judge.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
 from training.judge.judge import GROUPED_AT, WITHOUT, holds
 
 _ROWS_SHOWN = 120
@@ -169,8 +169,8 @@ def _convergence(judged: Judged, axes: Axes) -> None:
 
 
 def _coverage(judged: Judged, axes: Axes) -> None:
-    asked = np.array([float(of.name.rstrip("%")) / 100 for of in judged.held])
-    found = np.array([of.coverage.value for of in judged.held])
+    asked = coverages(judged.columns)
+    found = [of.coverage.value for of in judged.held]
     errors = [2 * of.coverage.error for of in judged.held]
     axes.plot([0.75, 1], [0.75, 1], color=GREY, linewidth=1, linestyle=":")
     axes.errorbar(asked, found, yerr=errors, fmt="o", color=BLUE, capsize=4)

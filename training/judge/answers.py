@@ -25,9 +25,20 @@ probabilities at a temperature, or the variance of its residuals."""
 
 
 def answers(
-    bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int, crossed: bool
+    bundle: Bundle,
+    predictor: Predictor,
+    inputs: Inputs,
+    y: NDArray[Any],
+    samples: int,
+    seed: int,
+    crossed: bool,
 ) -> Columns:
     """Answer all rows; what is fitted for one half of them is fitted on the other.
+
+    Parameters
+    ----------
+    predictor
+        Of the bundle.
 
     Returns
     -------
@@ -40,16 +51,23 @@ def answers(
     CaveatError
         If an answer is not finite.
     """
-    order = np.random.default_rng(0).permutation(len(y))
-    halves = np.array_split(order, 2)
-    parts = [
-        _half(bundle, inputs, y, half, other, samples, seed, crossed)
-        for half, other in (halves, halves[::-1])
-    ]
+    once = predictor.predict(inputs)
+    once_calibrated = _tempered if bundle.manifest.classes else _residual_variance
+    halves = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
+    parts = []
+    for half, other in (halves, halves[::-1]):
+        rows, others = ({name: array[of] for name, array in inputs.items()} for of in (half, other))
+        asked = predictor
+        if crossed and bundle.manifest.calibration is not None:
+            asked = Predictor(_calibrated_anew(bundle, others, y[other], samples, seed))
+        answer = estimate(asked, rows, samples, seed)
+        sure = once_calibrated(once[half], once[other], y[other])
+        parts.append({**answer, ONCE: once[half], ONCE_CALIBRATED: sure, **_held(asked, answer)})
     places = np.argsort(np.concatenate(halves))
-    names = parts[0].keys() & parts[1].keys()
     found = {
-        name: np.concatenate([part[name] for part in parts])[places] for name in parts[0] if name in names
+        name: np.concatenate([part[name] for part in parts])[places]
+        for name in parts[0]
+        if name in parts[1]  # the halves may support other coverages
     }
     for name, column in found.items():
         if not np.isfinite(column).all():
@@ -62,6 +80,11 @@ def held_name(coverage: float) -> str:
     return f"held_{coverage:g}"
 
 
+def coverages(answer: Columns) -> list[float]:
+    """List the coverages at which it is told what is held."""
+    return [coverage for coverage in COVERAGES if held_name(coverage) in answer]
+
+
 def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
     """Tell whether these are the rows that the bundle was calibrated on."""
     if bundle.manifest.calibration is None:
@@ -71,36 +94,27 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
     return truth.shape == y.shape and np.array_equal(truth, y) and np.allclose(mean, answer["mean"], atol=0.1)
 
 
-def _half(
-    bundle: Bundle,
-    inputs: Inputs,
-    y: NDArray[Any],
-    half: NDArray[np.intp],
-    other: NDArray[np.intp],
-    samples: int,
-    seed: int,
-    crossed: bool,
-) -> dict[str, NDArray[Any]]:
-    rows, others = ({name: array[of] for name, array in inputs.items()} for of in (half, other))
-    facts = bundle.manifest.calibration
-    if crossed and facts is not None:
-        by_class = facts.by_class and len(np.unique(y[other])) == len(bundle.manifest.classes or ())
-        bundle = calibrate(bundle, others, y[other], samples, seed, facts.sets or "lac", by_class)
-    predictor = Predictor(bundle)
-    found = dict(estimate(predictor, rows, samples, seed))
-    once, once_of_others = predictor.predict(rows), predictor.predict(others)
-    found[ONCE] = once
-    if bundle.manifest.classes is not None:
-        found[ONCE_CALIBRATED] = tempered(once, most_likely_temperature(once_of_others, y[other]))
-    else:
-        residuals = np.square(once_of_others - y[other]).mean(axis=0)
-        found[ONCE_CALIBRATED] = np.broadcast_to(residuals, once.shape)
-    if predictor.calibration is None:
-        return found
-    for coverage in COVERAGES:
-        if coverage <= predictor.calibration.highest_coverage:
-            held = (
-                predictor.calibration.prediction_set if "label" in found else predictor.calibration.interval
-            )
-            found[held_name(coverage)] = held(found, coverage)
-    return found
+def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Bundle:
+    """Calibrate as the bundle is, by class only where there is a row of each."""
+    facts, classes = bundle.manifest.calibration, bundle.manifest.classes or ()
+    assert facts is not None
+    by_class = facts.by_class and len(np.unique(y)) == len(classes)
+    return calibrate(bundle, inputs, y, samples, seed, facts.sets or "lac", by_class)
+
+
+def _tempered(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Give probabilities at the temperature that other rows, with their truths, make most likely."""
+    return tempered(once, most_likely_temperature(of_others, y))
+
+
+def _residual_variance(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Give the variance of the residuals of other rows to each row."""
+    return np.broadcast_to(np.square(of_others - y).mean(axis=0), once.shape)
+
+
+def _held(predictor: Predictor, answer: Columns) -> Columns:
+    known = predictor.calibration
+    if known is None:
+        return {}
+    held = known.prediction_set if "label" in answer else known.interval
+    return {held_name(each): held(answer, each) for each in COVERAGES if each <= known.highest_coverage}

@@ -36,12 +36,22 @@ def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Fi
     return {
         "accuracy": averaged(~wrong),
         "log likelihood": averaged(np.log(np.maximum(exact[rows, y], least))),
-        "Brier score": averaged(np.square(exact - np.eye(exact.shape[1])[y]).sum(axis=-1)),
+        "Brier score": averaged(brier(exact, y)),
         "ECE": resampled(ece, exact, y),
         "adaptive ECE": resampled(adaptive_ece, exact.max(axis=-1), wrong),
         "AURC": resampled(aurc, doubt(probabilities), wrong),
         "AUROC of errors": resampled(error_auroc, doubt(probabilities), wrong),
     }
+
+
+def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
+    """Give the squared distance of each row's probabilities from certainty of the true class, shape (B,).
+
+    >>> brier(np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([0, 1])).round(2)
+    array([0.08, 0.5 ])
+    """
+    distances: Vector = np.square(probabilities - np.eye(probabilities.shape[1])[y]).sum(axis=-1)
+    return distances
 
 
 def ece(probabilities: Vector, y: NDArray[np.integer]) -> float:

@@ -1,6 +1,7 @@
 """Judges a bundle."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +15,10 @@ from models.signature import Inputs
 from models.uncertainty import Columns
 from training.judge import classes, values
 from training.judge.answers import (
-    COVERAGES,
     ONCE,
     ONCE_CALIBRATED,
     answers,
+    coverages,
     held_name,
     same_rows,
 )
@@ -72,7 +73,7 @@ def judge(
         If an answer is not finite.
     """
     predictor = Predictor(bundle)
-    answer = answers(bundle, inputs, y, samples, seed, crossed)
+    answer = answers(bundle, predictor, inputs, y, samples, seed, crossed)
     outside = None
     if strange is not None:
         outside = {**estimate(predictor, strange, samples, seed), ONCE: predictor.predict(strange)}
@@ -83,10 +84,7 @@ def judge(
     targets = bundle.manifest.targets
     found = []
     for place, target in enumerate(targets or (bundle.manifest.target,)):
-
-        def of(columns: Columns, place: int = place) -> Columns:
-            return _of_target(columns, place) if targets else columns
-
+        of = partial(_of_target, place=place if targets else None)
         own, truth = of(answer), y[:, place] if targets else y
         judge_as = _classes if bundle.manifest.classes else _values
         there = None if outside is None else of(outside)
@@ -111,7 +109,10 @@ def judge(
     return found
 
 
-def _of_target(columns: Columns, place: int) -> Columns:
+def _of_target(columns: Columns, place: int | None) -> Columns:
+    """Take the columns of one of several targets, or all as they are."""
+    if place is None:
+        return columns
     return {name: column[:, place] if column.ndim > 1 else column for name, column in columns.items()}
 
 
@@ -153,8 +154,7 @@ def _held(answer: Columns, y: NDArray[Any]) -> list[Held]:
         Held(
             f"{coverage:.0%}", len(y), averaged(holds(answer, coverage, y)), averaged(sizes(answer, coverage))
         )
-        for coverage in COVERAGES
-        if held_name(coverage) in answer
+        for coverage in coverages(answer)
     ]
 
 

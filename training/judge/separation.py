@@ -24,9 +24,14 @@ def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]
     >>> separation(np.array([1.0, 2.0, 3.0]), np.array([2.5, 4.0, 5.0, 6.0]))["FPR95"].value
     0.25
     """
+    rows = joined(inside, outside)
+    return {"AUROC": resampled(auroc, *rows), "FPR95": resampled(fpr95, *rows)}
+
+
+def joined(inside: NDArray[Any], outside: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Put both kinds of rows together: which are inside, and how far each is trusted."""
     is_inside = np.repeat([True, False], [len(inside), len(outside)])
-    trust = -np.concatenate([inside, outside])
-    return {"AUROC": resampled(auroc, is_inside, trust), "FPR95": resampled(fpr95, is_inside, trust)}
+    return is_inside, -np.concatenate([inside, outside])
 
 
 def auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:

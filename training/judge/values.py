@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scoringrules import crps_normal
 
 from models.uncertainty import Columns
+from training.calibrate.mixture import log_density
 from training.judge.figure import Figure, averaged, resampled
 
 Vector = NDArray[np.float64]
@@ -23,8 +24,7 @@ def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
     deviation = np.sqrt(variance)
     found = {"RMSE": resampled(rmse, mean, y)}
     if variance.min() > 0:
-        logs = -0.5 * (np.log(2 * np.pi * variance) + np.square(y - mean) / variance)
-        found["log likelihood"] = averaged(logs)
+        found["log likelihood"] = averaged(log_density(mean[None], variance[None], y))
         found["CRPS"] = averaged(np.asarray(crps_normal(y, mean, deviation)))
     return {**found, "sharpness": averaged(deviation)}
 
