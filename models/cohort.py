@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.judgement import NOTHING, Judgement
 from models.masks import Sampler
 from models.predictor import Predictor, row_blocks
 from models.signature import Inputs
@@ -29,12 +30,15 @@ class Asked:
     tolerance
         Standard error of the mean at which a row has had enough passes, in the units of the mean; at 0
         it gets all of them.
+    judgement
+        What to tell beyond the numbers.
     """
 
     samples: int
     seed: int
     sampler: Sampler = "stratified"
     tolerance: float = 0.0
+    judgement: Judgement = NOTHING
 
 
 class Cohort:

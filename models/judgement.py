@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,9 @@ class Judgement:
         if self.max_error is not None:
             found["abstain"] = calibration.abstain(columns, self.max_error, self.error_tolerance)
         return found
+
+
+NOTHING: Final = Judgement()
 
 
 def normal_quantiles(

@@ -10,7 +10,6 @@ import orjson
 from numpy.typing import NDArray
 
 from models.cohort import Asked
-from models.judgement import Judgement
 from models.manifest import Manifest
 from models.masks import MAX_SEED
 from models.predictor import Predictor
@@ -18,7 +17,7 @@ from models.signature import InputError, Inputs
 from models.uncertainty import Columns
 from service import body
 from service.arrays import NPY, write_npy, write_npz
-from service.request import PredictRequest, UncertaintyRequest, options_of, parse, parse_array
+from service.request import PredictRequest, UncertaintyRequest, parse, parse_array
 
 _MAIN = ("mean", "probabilities", "prediction")
 """What each kind of answer is about."""
@@ -31,23 +30,18 @@ def read(
     kind: type[PredictRequest],
     predictor: Predictor,
     max_rows: int,
-) -> tuple[Inputs, Asked | None, Judgement]:
+) -> tuple[Inputs, Asked | None]:
     """Read rows, and what is asked of them: no passes for an answer without dropout."""
     take = parse_array if media_type == NPY else parse
-    asked, inputs = take(raw, options_of(query, kind), kind, predictor.manifest, max_rows)
+    asked, inputs = take(raw, query, kind, predictor.manifest, max_rows)
     if not isinstance(asked, UncertaintyRequest):
-        return inputs, None, Judgement()
-    wrong = asked.error_tolerance
-    tolerance = tuple(wrong) if isinstance(wrong, list) else wrong
-    judgement = Judgement(asked.coverage, tuple(asked.quantiles), asked.max_error, tolerance)
-    judgement.check(predictor)
+        return inputs, None
+    asked.judgement.check(predictor)
     seed = secrets.randbelow(MAX_SEED + 1) if asked.seed == "random" else asked.seed
-    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0), judgement
+    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0, asked.judgement)
 
 
-def write(
-    predictor: Predictor, asked: Asked | None, judgement: Judgement, columns: Columns, media_type: str
-) -> bytes:
+def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
     """Write an answer, as JSON, as its main array alone, or as all of its arrays.
 
     Raises
@@ -64,7 +58,6 @@ def write(
     else:
         told |= {"samples": asked.samples, "seed": asked.seed}
         columns = {name: column for name, column in columns.items() if name != "passes" or asked.tolerance}
-        columns |= judgement.of(predictor, columns)
     told |= columns
     if manifest.classes:
         told["label"] = [manifest.classes[label] for label in columns["label"]]

@@ -24,24 +24,29 @@ _TYPES: Final = {"float32": ("d", "f8"), "float64": ("d", "f8"), "int64": ("i", 
 """What simdjson and NumPy call the types to read."""
 
 
-def with_arrays(raw: bytes | bytearray, inputs: Sequence[Input]) -> dict[str, Any] | None:
-    """Parse a request whose rows are nothing but numbers in the shape that a model takes; give no others.
+def cut_out(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes] | None:
+    """Take the rows out of a request, if they are nothing but numbers in the shape that a model takes.
 
     Returns
     -------
-    dict
-        What ``orjson.loads`` gives, with arrays in place of the rows.
+    rows, rest
+        What ``orjson.loads`` gives for the rows, with arrays in place of lists; and the document with empty
+        lists in their place, which is still to be parsed, and may be no JSON.
     """
     if any(spec.features is not None for spec in inputs):
         return None
     try:
-        return _parsed(raw, inputs)
+        return _cut(raw, inputs)
     except (ValueError, TypeError, KeyError, RuntimeError):
         return None
 
 
-def _parsed(raw: bytes | bytearray, inputs: Sequence[Input]) -> dict[str, Any]:
-    """Cut the rows out, and parse them and the rest apart."""
+def without_rows(inputs: Sequence[Input]) -> Any:
+    """Give the rows of the rest that `cut_out` leaves, if it has cut out all of them and nothing else."""
+    return [] if len(inputs) == 1 else {spec.name: [] for spec in inputs}
+
+
+def _cut(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes]:
     one = len(inputs) == 1
     arrays = {}
     rest = raw
@@ -55,11 +60,7 @@ def _parsed(raw: bytes | bytearray, inputs: Sequence[Input]) -> dict[str, Any]:
             [_array(bytes(rest[start:stop]), spec) for start, stop in pieces], spec.dtype
         )
         rest = b"".join([rest[: begin.end()], rest[pieces[-1][1] :]])
-    document: dict[str, Any] = orjson.loads(rest)
-    if document[ROWS] != ([] if one else {key: [] for key in arrays}):
-        raise ValueError
-    document[ROWS] = next(iter(arrays.values())) if one else arrays
-    return document
+    return next(iter(arrays.values())) if one else arrays, bytes(rest)
 
 
 def _pieces(raw: bytes | bytearray, start: int, axes: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cohort import Cohort
+from models.judgement import Judgement
 from models.predictor import WORKING_SET
 from models.signature import Inputs
 from models.uncertainty import Columns
@@ -81,7 +82,13 @@ class Group:
             return []
         rows, columns = self._cohort.step()
         self._done = not len(self._cohort.rows)
-        return list(self._dealt(rows, columns))
+        if not len(rows):
+            return []
+        # At once for all rows, where they are asked the same: each by itself takes several times as long.
+        alike = _common([member.job.asked.judgement for member in self.members if member.job.asked])
+        if alike is not None:
+            return list(self._dealt(rows, {**columns, **alike.of(job.predictor, columns)}))
+        return [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
 
     def apart(self) -> list["Group"]:
         """Make a group of each member, so that the rows of one can't fail another's."""
@@ -125,3 +132,12 @@ class Group:
             if start < stop:
                 places = rows[start:stop] + (member.rows.start - first)
                 yield member.job, (places, {name: column[start:stop] for name, column in columns.items()})
+
+
+def _common(judgements: Sequence[Judgement]) -> Judgement | None:
+    first = judgements[0]
+    return first if all(each is first or each == first for each in judgements) else None
+
+
+def _judged(job: Job, columns: Columns) -> Columns:
+    return {**columns, **job.asked.judgement.of(job.predictor, columns)} if job.asked else columns

@@ -1,5 +1,6 @@
 """What a request asks: its JSON, held to the limits and to the signature of a model."""
 
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -7,14 +8,18 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from models.judgement import Judgement
 from models.manifest import Manifest
 from models.masks import MAX_SEED, Sampler
 from models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
 from service.arrays import read_npy
-from service.document import with_arrays
+from service.document import cut_out, without_rows
 from service.errors import RequestError
 from service.settings import Settings
 from service.volume import refuse_more_than, refuse_too_large_rows
+
+_SHORT = 512
+"""Bytes of a request beside its rows up to which what they say is remembered."""
 
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Error = Annotated[float, Field(ge=0)]
@@ -69,6 +74,13 @@ class UncertaintyRequest(PredictRequest):
         [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
     )
 
+    @cached_property
+    def judgement(self) -> Judgement:
+        """What is asked beyond the numbers."""
+        wrong = self.error_tolerance
+        tolerance = tuple(wrong) if isinstance(wrong, list) else wrong
+        return Judgement(self.coverage, tuple(self.quantiles), self.max_error, tolerance)
+
 
 Body = TypeVar("Body", bound=PredictRequest)
 
@@ -111,14 +123,14 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
 
 
 def parse(
-    raw: bytes | bytearray, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
 ) -> tuple[Body, Inputs]:
     """Parse the body of a request and turn its rows into the arrays that the model takes.
 
     Parameters
     ----------
-    options
-        Of the query; what the body says goes before them.
+    query
+        Of the URL; what the body says goes before it.
 
     Raises
     ------
@@ -127,21 +139,45 @@ def parse(
     InputError
         If it does not fit ``kind`` or the signature of the model.
     """
-    document = with_arrays(raw, manifest.inputs)
-    if document is None:
+    body, rows = _apart(raw, query, kind, manifest) or (None, None)
+    if body is None:
         refuse_more_than(raw, manifest.inputs, max_rows)
-        document = _loads(raw)
-    if options and isinstance(document, dict):
-        document = {**options, **document}
-    try:
-        body = kind.model_validate(document)
-    except ValidationError as error:
-        raise _misfit(error, kind) from None
-    _refuse_more_rows_than(max_rows, body.inputs)
-    _hold_to_numbers(manifest, body.inputs)
-    arrays = encode(manifest.inputs, body.inputs)
+        body = _validated(raw, query, kind)
+        rows = body.inputs
+    _refuse_more_rows_than(max_rows, rows)
+    _hold_to_numbers(manifest, rows)
+    arrays = encode(manifest.inputs, rows)
     refuse_too_large_rows(manifest, arrays)
     return body, arrays
+
+
+def _apart(
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest
+) -> tuple[Body, Any] | None:
+    """Read rows of plain numbers and the rest apart, if that can be told from the bytes."""
+    cut = cut_out(raw, manifest.inputs)
+    if cut is None:
+        return None
+    rows, rest = cut
+    try:
+        body = (_known if len(rest) + len(query) <= _SHORT else _validated)(rest, query, kind)
+    except (RequestError, InputError):  # whose message shall be about the whole
+        return None
+    return (body, rows) if body.inputs == without_rows(manifest.inputs) else None
+
+
+def _validated(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
+    document = _loads(raw)
+    if query and isinstance(document, dict):
+        document = {**options_of(query, kind), **document}
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise _misfit(error, kind) from None
+
+
+# Clients ask the same of all their rows.
+_known = lru_cache(256)(_validated)
 
 
 def _loads(raw: bytes | bytearray) -> Any:
@@ -152,7 +188,7 @@ def _loads(raw: bytes | bytearray) -> Any:
 
 
 def parse_array(
-    raw: bytes | bytearray, options: dict[str, Any], kind: type[Body], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
 ) -> tuple[Body, Inputs]:
     """Take the rows of a request from one array; see `parse`."""
     spec, *others = manifest.inputs
@@ -163,7 +199,7 @@ def parse_array(
         raise _too_many(len(array), max_rows)
     arrays = {spec.name: spec.fit(array)}
     refuse_too_large_rows(manifest, arrays)
-    return kind.model_validate({**options, "inputs": []}), arrays
+    return kind.model_validate({**options_of(query, kind), "inputs": []}), arrays
 
 
 def _refuse_more_rows_than(limit: int, inputs: Any) -> None:

@@ -77,7 +77,7 @@ class Verbs:
                 scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes
             )
             start = perf_counter()
-            inputs, asked, judgement = await self._run(
+            inputs, asked = await self._run(
                 len(raw),
                 lambda: answers.read(
                     raw, media_type, scope["query_string"], kind, predictor, self._settings.max_rows
@@ -93,7 +93,7 @@ class Verbs:
                 del scope["state"][JOB]
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
-                lambda: answers.write(predictor, asked, judgement, columns, wanted),
+                lambda: answers.write(predictor, asked, columns, wanted),
             )
             self._endpoints.metrics.worked(
                 manifest.name, manifest.version, job.rows, _passes_made(job, columns)

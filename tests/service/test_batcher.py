@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from models import predictor as predictors
 from models.cohort import Asked, estimate
+from models.judgement import NOTHING, Judgement
 from models.predictor import Predictor
 from models.uncertainty import Columns
 from service import batcher as batchers
 from service.batcher import Batcher
 from service.job import Job
-from tests.bundles import linear_regression, tabular
+from tests.bundles import calibrated, linear_regression, tabular
 
 LINEAR = Predictor(linear_regression(), threads=1, kept_seed=0)
-TABULAR = Predictor(tabular(), threads=1, kept_seed=0)
+TABULAR = Predictor(calibrated(tabular()), threads=1, kept_seed=0)
 
 
 def rows(predictor: Predictor, count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -31,7 +32,8 @@ def alone(job: Job) -> Columns:
     if job.asked is None:
         return {"output": job.predictor.predict(job.inputs)}
     asked = job.asked
-    return estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
+    columns = estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
+    return {**columns, **asked.judgement.of(job.predictor, columns)}
 
 
 def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
@@ -62,6 +64,7 @@ QUESTIONS = st.tuples(
             seed=st.integers(0, 2),
             sampler=st.sampled_from(["stratified", "independent"]),
             tolerance=st.sampled_from([0.0, 0.05]),
+            judgement=st.sampled_from([NOTHING, Judgement(coverage=0.9), Judgement(0.8, (), 0.5)]),
         ),
     ),
     st.integers(0, 3),

@@ -8,25 +8,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.signature import Input
-from service.document import with_arrays
+from service.document import cut_out, without_rows
 
 PLAIN = Input(name="x", dtype="float32", shape=("rows", 2))
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 2))
 TOKENS = Input(name="tokens", dtype="int64", shape=("rows", "length"))
 
 
+def apart(raw: bytes, *inputs: Input) -> tuple[Any, Any] | None:
+    """Give the rows, and the document without them."""
+    cut = cut_out(raw, inputs)
+    if cut is None:
+        return None
+    try:
+        rest = orjson.loads(cut[1])
+    except orjson.JSONDecodeError:
+        return None
+    return (cut[0], rest) if rest.get("inputs") == without_rows(inputs) else None
+
+
 def read(body: str, *inputs: Input) -> Any:
-    document = with_arrays(body.encode(), inputs)
-    assert document
-    return document["inputs"]
+    found = apart(body.encode(), *inputs)
+    assert found
+    return found[0]
 
 
 def test_rows_of_numbers_become_an_array() -> None:
     raw = b'{"samples": 5, "inputs": [[1, 2.5], [-3, 4e-1]], "quantiles": [0.1]}'
-    document = with_arrays(raw, [PLAIN])
-    assert document
-    np.testing.assert_array_equal(document.pop("inputs"), [[1, 2.5], [-3, 0.4]])
-    assert document == {"samples": 5, "quantiles": [0.1]}
+    found = apart(raw, PLAIN)
+    assert found
+    np.testing.assert_array_equal(found[0], [[1, 2.5], [-3, 0.4]])
+    assert found[1] == {"samples": 5, "inputs": [], "quantiles": [0.1]}
 
 
 def test_several_inputs_become_arrays() -> None:
@@ -58,7 +70,7 @@ def test_several_inputs_become_arrays() -> None:
     ],
 )
 def test_other_rows_are_left_to_others(rows: object) -> None:
-    assert with_arrays(orjson.dumps({"inputs": rows, "sampler": "["}), [PLAIN]) is None
+    assert apart(orjson.dumps({"inputs": rows, "sampler": "["}), PLAIN) is None
 
 
 @pytest.mark.parametrize(
@@ -83,11 +95,11 @@ def test_other_rows_are_left_to_others(rows: object) -> None:
     ],
 )
 def test_other_documents_are_left_to_others(raw: bytes) -> None:
-    assert with_arrays(raw, [PLAIN]) is None
+    assert apart(raw, PLAIN) is None
 
 
 def test_floats_are_no_integers() -> None:
-    assert with_arrays(b'{"inputs": [[1.5, 2]]}', [TOKENS]) is None
+    assert apart(b'{"inputs": [[1.5, 2]]}', TOKENS) is None
 
 
 @pytest.mark.parametrize("spec", [PLAIN, IMAGE, TOKENS, Input(name="x", dtype="float64", shape=("rows",))])
@@ -101,7 +113,7 @@ def test_many_rows_are_read_piece_by_piece(spec: Input, indent: int | None) -> N
 
 @pytest.mark.parametrize(("last", "spec"), [([1, 2, 3], TOKENS), ([1, 1e39], PLAIN)])
 def test_one_row_among_many_that_does_not_fit_leaves_all_to_others(last: list[float], spec: Input) -> None:
-    assert with_arrays(json.dumps({"inputs": [[1, 2]] * 20_000 + [last]}).encode(), [spec]) is None
+    assert apart(json.dumps({"inputs": [[1, 2]] * 20_000 + [last]}).encode(), spec) is None
 
 
 @given(

@@ -130,3 +130,10 @@ def test_more_rows_than_the_limit_are_refused(service: Service) -> None:
     response = service.ask("/models/linear/predict", inputs=[POINT] * 101)
     assert response.status_code == 413
     assert "101 rows; one request may hold 100" in response.json()["detail"]
+
+
+def test_a_fault_behind_the_rows_is_told_by_its_place_in_the_whole(service: Service) -> None:
+    body = b'{"inputs": [[1, 2, 3], [4, 5, 6]], "samples": 5 "seed": 1}'
+    detail = service.send("/models/linear/predict/uncertainty", body).json()["detail"]
+    column = 1 + body.index(b'"seed"')
+    assert f"column {column}" in detail
