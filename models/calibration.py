@@ -47,7 +47,7 @@ class Calibration:
         self._classes = manifest.classes
         self._truth = arrays[TRUTH]
         self._uncertainty = arrays[MAIN[self._task]].astype(np.float64)
-        self._ascending = [np.sort(each) for each in _by_target(self._uncertainty)]
+        self._ranks = [Ranks(each) for each in _by_target(self._uncertainty)]
         if self._task == "classification":
             every = conformal.scores(self._probabilities(arrays), self._sets)
             scores = np.take_along_axis(every, self._truth[:, None], axis=1)[:, 0]
@@ -94,10 +94,11 @@ class Calibration:
         return tempered(columns["mean"], temperature).astype(np.float32)
 
     def _percentile(self, columns: Columns) -> NDArray[np.float64]:
-        values = columns[MAIN[self._task]].astype(np.float64)
+        values = columns[MAIN[self._task]]
         if values.ndim == 1:
-            return _percentile(self._ascending[0], values)
-        return np.stack([*map(_percentile, self._ascending, values.T)], axis=-1)
+            return self._ranks[0].percentile(values)
+        ranked = zip(self._ranks, values.T, strict=True)
+        return np.stack([ranks.percentile(of) for ranks, of in ranked], axis=-1)
 
     def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
         """Give a lower and an upper bound of the value of each row, shape (B, 2), or (B, T, 2)."""
@@ -167,12 +168,29 @@ def _by_target(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(len(values), -1).T
 
 
-def _percentile(ascending: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # A row stands in the middle of those that are as uncertain.
-    below = ascending.searchsorted(values, "left")
-    not_above = ascending.searchsorted(values, "right")
-    percentile: NDArray[np.float64] = (below + not_above + 1) * np.float64(50 / (len(ascending) + 1))
-    return percentile
+class Ranks:
+    """Tells where values stand among some others, in two steps of NumPy.
+
+    Examples
+    --------
+    >>> Ranks(np.array([3.0, 5.0, 5.0])).percentile(np.array([1, 3, 4, 5, 6]))
+    array([12.5, 25. , 37.5, 62.5, 87.5])
+    """
+
+    def __init__(self, others: NDArray[np.float64]) -> None:
+        values, counts = np.unique(others, return_counts=True)
+        # Between these lie, by turns, one of the others' values and what is between it and the next.
+        self._bounds = np.stack([values, np.nextafter(values, np.inf)], axis=-1).ravel()
+        not_above = np.concatenate([[0], np.cumsum(counts)])
+        twice = np.empty(2 * len(values) + 1)
+        twice[0::2] = 2 * not_above
+        twice[1::2] = not_above[:-1] + not_above[1:]  # as uncertain as some: in the middle of these
+        self._percentiles = (twice + 1) * (50 / (len(others) + 1))
+
+    def percentile(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Give the percentile of each value, from 0, below all, to 100."""
+        found: NDArray[np.float64] = self._percentiles[self._bounds.searchsorted(values, "right")]
+        return found
 
 
 def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:
