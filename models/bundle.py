@@ -1,6 +1,7 @@
 """The artifact on disk: a folder with a manifest and the files that it vouches for."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ CARD = "card.html"
 
 class BundleError(CaveatError):
     """A folder that is not a sound bundle; the message names the file and what is wrong with it."""
+
+
+class IncompleteError(BundleError):
+    """A folder that has less than a bundle, as one that is being copied has."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Bundle:
         ------
         BundleError
             If the manifest is missing, unreadable or of an unknown schema, or a file is missing or
-            differs from its digest.
+            differs from its digest; an `IncompleteError`, if something is missing.
         """
         manifest = _read_manifest(folder)
         for required in (PREDICT, PASSES):
@@ -109,11 +114,12 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise BundleError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?") from None
+        raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?") from None
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise BundleError(f"{path}: {_first_fault(error)}") from None
+        kind = IncompleteError if error.errors()[0]["type"] == "json_invalid" else BundleError
+        raise kind(f"{path}: {_first_fault(error)}") from None
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -128,8 +134,11 @@ def _first_fault(error: ValidationError) -> str:
 def _read(folder: Path, name: str, file: File) -> bytes:
     path = folder / name
     if Path(name).name != name or path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: missing, or not a plain file of the bundle")
+        kind = BundleError if os.path.lexists(path) else IncompleteError
+        raise kind(f"{path}: missing, or not a plain file of the bundle")
     content = path.read_bytes()
+    if len(content) < file.bytes:
+        raise IncompleteError(f"{path}: has {len(content)} bytes, the manifest says {file.bytes}")
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise BundleError(f"{path}: sha256 is {found}, the manifest says {file.sha256}")

@@ -1,8 +1,8 @@
 """What held-out rows say of an answer: how sure it is beside theirs, what is possible, when to abstain."""
 
 import io
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -61,8 +61,10 @@ class Calibration:
         else:
             self._scores = [np.sort(each) for each in _by_target(scores)]
         # Clients ask for the same few rates again and again.
-        self._thresholds = lru_cache(_KEPT_ANSWERS)(self._find_thresholds)
-        self._quantiles = lru_cache(_KEPT_ANSWERS)(self._find_quantiles)
+        # (Of arrays, not of methods: those would hold what holds them, and it would never be freed.)
+        of = partial(_thresholds, self._uncertainty, self._errors)
+        self._thresholds = lru_cache(_KEPT_ANSWERS)(of)
+        self._quantiles = lru_cache(_KEPT_ANSWERS)(partial(_quantiles, self._scores))
 
     @property
     def _sets(self) -> conformal.Sets:
@@ -143,24 +145,31 @@ class Calibration:
         if max_error is not None:
             self._thresholds(max_error, error_tolerance)
 
-    def _find_quantiles(self, coverage: float) -> NDArray[np.float64]:
-        """Give the score up to which a truth is held, of all classes alike, or of each, or each target."""
-        return np.array([conformal.quantile(scores, coverage) for scores in self._scores])
 
-    def _find_thresholds(self, max_error: float, error_tolerance: Tolerance | None) -> NDArray[np.float64]:
-        """Give the uncertainty up to which to answer, of each target."""
-        wrong = _by_target(self._errors > (0 if error_tolerance is None else error_tolerance))
-        uncertainty = _by_target(self._uncertainty)
-        found = [selection.threshold(*of, max_error) for of in zip(uncertainty, wrong, strict=True)]
-        if None in found:
-            lowest = max(map(selection.lowest_error, uncertainty, wrong))
-            raise InputError(
-                "max_error",
-                f"at least {lowest:.3g}, the lowest rate that withholding answers keeps with a confidence of "
-                f"{selection.CONFIDENCE:.0%} on {len(self._truth)} calibration rows",
-                str(max_error),
-            )
-        return np.array(found, np.float64)
+def _quantiles(scores: Sequence[NDArray[np.float64]], coverage: float) -> NDArray[np.float64]:
+    """Give the score up to which a truth is held, of all classes alike, or of each, or each target."""
+    return np.array([conformal.quantile(each, coverage) for each in scores])
+
+
+def _thresholds(
+    uncertainty: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    max_error: float,
+    error_tolerance: Tolerance | None,
+) -> NDArray[np.float64]:
+    """Give the uncertainty up to which to answer, of each target."""
+    wrong = _by_target(errors > (0 if error_tolerance is None else error_tolerance))
+    by_target = _by_target(uncertainty)
+    found = [selection.threshold(*of, max_error) for of in zip(by_target, wrong, strict=True)]
+    if None in found:
+        lowest = max(map(selection.lowest_error, by_target, wrong))
+        raise InputError(
+            "max_error",
+            f"at least {lowest:.3g}, the lowest rate that withholding answers keeps with a confidence of "
+            f"{selection.CONFIDENCE:.0%} on {len(errors)} calibration rows",
+            str(max_error),
+        )
+    return np.array(found, np.float64)
 
 
 def _by_target(values: NDArray[Any]) -> NDArray[Any]:

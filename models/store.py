@@ -1,5 +1,6 @@
 """A store: a folder of bundles, ``<store>/<name>/<version>/``."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -8,6 +9,10 @@ from models.bundle import MANIFEST, Bundle, BundleError
 
 BUNDLED = Path(__file__).parent / "bundled"
 """The store that ships with the package, with the small default model."""
+
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""What changes with the content of a folder: names, sizes and times of its files."""
 
 
 def bundle_folders(store: Path) -> Iterator[Path]:
@@ -30,6 +35,17 @@ def versions(model: Path) -> list[int]:
     if not model.is_dir():
         return []
     return sorted(int(path.name) for path in model.iterdir() if _is_version(path))
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Take the fingerprint of a folder, without reading its files; of one that is not there, an empty one."""
+    try:
+        with os.scandir(folder) as entries:
+            files = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:  # it may go while it is looked at
+        return ()
+    # Copies keep the time of the last change; that of the inode tells of every one.
+    return tuple(sorted((name, it.st_size, it.st_mtime_ns, it.st_ctime_ns) for name, it in files))
 
 
 def load(folder: Path) -> Bundle:
