@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.errors import CaveatError
-from models.manifest import Name
+from models.manifest import NAME
 
 FILE: Final = "aliases.json"
 
@@ -20,16 +21,25 @@ class AliasError(CaveatError):
     """A file of aliases that can't be read or written; the message names it."""
 
 
-def _no_number(alias: str) -> str:
-    if alias.isdigit():
-        raise ValueError("an alias is no number: numbers are versions")
+def sound(alias: str) -> bool:
+    """Tell whether this can be an alias: written as a model's name is, and no number, which is a version.
+
+    >>> sound("champion"), sound("3")
+    (True, False)
+    """
+    return re.fullmatch(NAME, alias) is not None and not alias.isdigit()
+
+
+def _checked(alias: str) -> str:
+    if not sound(alias):
+        raise ValueError("expected a name in small letters, digits, - and _, and no number")
     return alias
 
 
-Alias = Annotated[Name, AfterValidator(_no_number)]
-"""Written as a model's name is, and never a number, which would be a version."""
-
-_ALIASES = TypeAdapter(dict[Alias, Annotated[int, Field(ge=1)]], config=ConfigDict(strict=True))
+_ALIASES = TypeAdapter(
+    dict[Annotated[str, AfterValidator(_checked)], Annotated[int, Field(ge=1)]],
+    config=ConfigDict(strict=True),
+)
 
 
 def read(model: Path) -> dict[str, int]:
@@ -50,7 +60,9 @@ def read(model: Path) -> dict[str, int]:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise AliasError(f'{path}: not as {{"champion": 3}}: {place}{": " * bool(place)}{fault["msg"]}') from None
+        raise AliasError(
+            f'{path}: not as {{"champion": 3}}: {place}{": " * bool(place)}{fault["msg"]}'
+        ) from None
 
 
 def point(model: Path, alias: str, version: int | None) -> None:

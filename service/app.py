@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from service import docs
+from service import admin, docs
 from service.endpoints import Endpoints
 from service.errors import add_handlers
 from service.metrics import MetricsMiddleware
@@ -94,6 +94,14 @@ def create_app(settings: Settings) -> App:
         summary="Whether the models are loaded",
         responses=problems(500, 503),
     )
+    app.add_api_route(
+        "/models/{name}/ready",
+        endpoints.model_ready,
+        tags=["Operate"],
+        summary="Whether a model is loaded",
+        responses=problems(404, 422, 500, 503),
+    )
+    admin.add_routes(app, admin.Admin(endpoints))
     app.add_api_route(
         "/metrics",
         endpoints.expose_metrics,

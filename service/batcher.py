@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import weakref
 from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,9 +89,12 @@ class Batcher:
                 job.receive(piece)
             if not outcome.group.gone:
                 self._begun.append(outcome.group)
-            self._learn(outcome.group.kind, outcome.seconds / max(outcome.load, 1))
+            self._learn(outcome.group, outcome.seconds / max(outcome.load, 1))
 
-    def _learn(self, kind: Hashable, pace: float) -> None:
+    def _learn(self, group: Group, pace: float) -> None:
+        kind = group.kind
+        if kind not in self._pace:  # which has the predictor's id, and another one may get that
+            weakref.finalize(group.members[0].job.predictor, self._pace.pop, kind, None)
         self._pace[kind] = (1 - _NEWS) * self._pace.get(kind, pace) + _NEWS * pace
 
     def _share(self, load: int, kind: Hashable) -> float:

@@ -8,18 +8,21 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
+from models.manifest import NAME, Manifest
 from models.predictor import Predictor
 from models.signature import InputError
-from models.store import BUNDLED
-from service import openapi, predictors
+from service import openapi
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
 from service.errors import RequestError
 from service.metrics import Metrics
 from service.operations import PARAMETERS
+from service.outcome import Outcome
+from service.relay import Relay
 from service.request import uncertainty_request
-from service.schemas import Health, Listed, Model, Models
+from service.rollout import Rollout
+from service.schemas import Health, Listed, Model, Models, failing
 from service.settings import Settings
 
 NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
@@ -33,7 +36,7 @@ _PAGE_HEADERS = {
 }
 
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
-Version = Annotated[int, Path(description=PARAMETERS["version"][1])]
+Version = Annotated[int | str, Path(description=PARAMETERS["version"][1])]
 
 
 class Endpoints:
@@ -45,16 +48,13 @@ class Endpoints:
         self.uncertainty_request = uncertainty_request(settings)
         self.door = Door(settings)
         self.batcher = Batcher()
-        self._catalogue: Catalogue | None = None
-        self._document: dict[str, Any] | None = None
+        self.rollout = Rollout(settings, self.metrics)
+        self.relay = Relay(self.rollout.perform)
+        self._document: tuple[Manifest | None, dict[str, Any]] = (None, {})
 
-    def load(self) -> None:
+    def load(self) -> Outcome:
         """Load the store; until then the service is not ready."""
-        store = self.settings.store or BUNDLED
-        chosen = self.settings
-        self._catalogue = Catalogue.load(
-            store, chosen.default_model, lambda bundle: predictors.predictor(bundle, chosen)
-        )
+        return self.rollout.begin()
 
     def catalogue(self) -> Catalogue:
         """Give the models that are loaded.
@@ -64,18 +64,31 @@ class Endpoints:
         RequestError
             503 if they are not loaded yet.
         """
-        if self._catalogue is None:
+        if self.rollout.catalogue is None:
             raise RequestError(503, "the models are not loaded yet; try again shortly", {"Retry-After": "1"})
-        return self._catalogue
+        return self.rollout.catalogue
 
     async def live(self) -> Health:
         """Say that the process answers."""
         return Health(status="live")
 
     async def ready(self) -> Health:
-        """Say that every model is loaded, and the service not about to end."""
+        """Say that models are loaded, and the service not about to end."""
         self.catalogue()
         self.door.check_open()
+        return Health(status="ready")
+
+    async def model_ready(self, name: Name) -> Health:
+        """Say that a version of a model is loaded, and the service not about to end."""
+        catalogue = self.catalogue()
+        self.door.check_open()
+        reasons = catalogue.failures_of(name)
+        if reasons and name not in catalogue.models:
+            raise RequestError(503, f"no version of {name} can be loaded: {'; '.join(reasons)}")
+        try:
+            catalogue.find(name)
+        except UnknownModelError as error:
+            raise RequestError(404, str(error)) from None
         return Health(status="ready")
 
     async def expose_metrics(self) -> Response:
@@ -83,12 +96,15 @@ class Endpoints:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, request: Request) -> JSONResponse:
-        """Describe the routes, written on the first request."""
-        if self._document is None:
-            self._document = openapi.document(
-                request.app.routes, self.catalogue(), self.uncertainty_request, self.settings.max_rows
+        """Describe the routes, written on the first request after a change of the model that it shows."""
+        catalogue = self.catalogue()
+        shown = openapi.shown(catalogue)
+        if self._document[0] is not shown:
+            document = openapi.document(
+                request.app.routes, catalogue, self.uncertainty_request, self.settings.max_rows
             )
-        return JSONResponse(self._document)
+            self._document = (shown, document)
+        return JSONResponse(self._document[1])
 
     async def list_models(self) -> Models:
         """List the models that are loaded."""
@@ -99,12 +115,14 @@ class Endpoints:
             models=[
                 Listed(
                     name=manifest.name,
-                    versions=catalogue.versions(manifest.name),
+                    versions=list(catalogue.versions(manifest.name)),
+                    aliases=catalogue.aliases_of(manifest.name),
                     task=manifest.task,
                     description=manifest.description,
                 )
                 for manifest in manifests
             ],
+            failing=failing(catalogue.failing.items()),
         )
 
     def predictor_of(self, scope: Scope, name: str | None = None, version: str | None = None) -> Predictor:
@@ -115,9 +133,9 @@ class Endpoints:
         RequestError
             404 if there is no such model.
         InputError
-            If the version is no number.
+            If the version is neither a number nor an alias.
         """
-        return self._find(scope, name, _number(version))
+        return self._find(scope, name, version)
 
     async def describe(self, request: Request, name: Name) -> Model:
         """Tell what the highest version of a model is."""
@@ -135,9 +153,9 @@ class Endpoints:
         """Show how far a version of a model can be trusted, as a page."""
         return _page(self._find(request.scope, name, version))
 
-    def _find(self, scope: Scope, name: str | None, version: int | None = None) -> Predictor:
+    def _find(self, scope: Scope, name: str | None, version: int | str | None = None) -> Predictor:
         try:
-            predictor = self.catalogue().find(name, version)
+            predictor = self.catalogue().find(name, _version(version))
         except UnknownModelError as error:
             raise RequestError(404, str(error)) from None
         scope["state"]["model"] = (predictor.manifest.name, predictor.manifest.version)
@@ -149,6 +167,7 @@ class Endpoints:
             {
                 **dict(manifest),
                 "versions": self.catalogue().versions(manifest.name),
+                "aliases": self.catalogue().aliases_of(manifest.name),
                 "default": manifest.name == self.catalogue().default,
                 "digest": manifest.digest,
                 "precision": predictor.precision,
@@ -164,9 +183,12 @@ def _page(predictor: Predictor) -> HTMLResponse:
     return HTMLResponse(predictor.card, headers=_PAGE_HEADERS)
 
 
-def _number(version: str | None) -> int | None:
-    if version is None:
-        return None
-    if not re.fullmatch("[0-9]{1,18}", version):
-        raise InputError("version", "a valid integer", version[:80])
-    return int(version)
+def _version(version: int | str | None) -> int | str | None:
+    """Read what stands in a path for a version: a number or an alias."""
+    if not isinstance(version, str):
+        return version
+    if re.fullmatch("[0-9]{1,18}", version):
+        return int(version)
+    if version.isdigit() or not re.fullmatch(NAME, version):
+        raise InputError("version", "a valid integer or an alias", version[:80])
+    return version

@@ -7,6 +7,7 @@ from time import perf_counter
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -62,6 +63,33 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._load_seconds = Histogram(
+            "caveat_model_load_seconds",
+            "Seconds to verify, load and warm up a version.",
+            ["model"],
+            registry=self._registry,
+        )
+        self._load_failures = Counter(
+            "caveat_model_load_failures",
+            "Versions that could not be loaded, each time it was tried.",
+            ["model", "version"],
+            registry=self._registry,
+        )
+        self._failing = Gauge(
+            "caveat_model_failing",
+            "1 while the version in the store can't be loaded.",
+            ["model", "version"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self._loaded = Gauge(
+            "caveat_model_loaded",
+            "1 while the version is loaded.",
+            ["model", "version"],
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+
         # Looking a series up takes longer than counting; there are few, whatever clients send.
         self._request = cache(self._requests.labels)
         self._duration = cache(self._seconds.labels)
@@ -84,6 +112,24 @@ class Metrics:
         """Count the work of an answer."""
         self._row(model, version).inc(rows)
         self._pass(model, version).inc(passes)
+
+    def loaded(self, model: str, version: int, seconds: float) -> None:
+        """Tell that a version has been loaded, and how long it took."""
+        self._load_seconds.labels(model).observe(seconds)
+        self._loaded.labels(model, version).set(1)
+
+    def failing(self, model: str, version: int) -> None:
+        """Tell that a version could not be loaded."""
+        self._load_failures.labels(model, version).inc()
+        self._failing.labels(model, version).set(1)
+
+    def recovered(self, model: str, version: int) -> None:
+        """Tell that a version which could not be loaded has been, or is gone."""
+        self._failing.labels(model, version).set(0)
+
+    def dropped(self, model: str, version: int) -> None:
+        """Tell that a version is no longer served."""
+        self._loaded.labels(model, version).set(0)
 
     def text(self) -> bytes:
         """Render all counters in Prometheus's text format."""

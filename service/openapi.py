@@ -16,7 +16,15 @@ from service.errors import InputProblem, Problem
 from service.examples import example_rows
 from service.operations import REF, verbs
 from service.request import PredictRequest
-from service.schemas import Classes, Targets, UncertainClasses, UncertainTargets, UncertainValues, Values
+from service.schemas import (
+    Classes,
+    Pointer,
+    Targets,
+    UncertainClasses,
+    UncertainTargets,
+    UncertainValues,
+    Values,
+)
 
 DESCRIPTION = """
 Predictions from PyTorch dropout networks that say how far they can be trusted.
@@ -45,6 +53,11 @@ DEFAULT = ("/predict", "/predict/uncertainty")
 """The routes that ask the default model: left out where there is none."""
 
 
+def shown(catalogue: Catalogue) -> Manifest:
+    """Choose the model whose examples are shown: the default one, or else the first."""
+    return catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
+
+
 def document(
     routes: Sequence[BaseRoute],
     catalogue: Catalogue,
@@ -58,6 +71,7 @@ def document(
     kinds: list[type[BaseModel]] = [
         PredictRequest,
         uncertainty_request,
+        Pointer,
         Classes,
         Values,
         Targets,
@@ -70,16 +84,16 @@ def document(
     content["paths"] |= verbs(uncertainty_request)
     _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
     content["components"]["schemas"] |= definitions["$defs"]
-    shown = catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
+    example = shown(catalogue)
     if catalogue.default is None:  # nor would an example succeed
         content["paths"] = {
             path: methods for path, methods in content["paths"].items() if path not in DEFAULT
         }
     for path, methods in content["paths"].items():
         for operation in methods.values():
-            _fill(operation, shown, uncertainty_request.model_fields["samples"].default, max_rows)
+            _fill(operation, example, uncertainty_request.model_fields["samples"].default, max_rows)
             if path in DEFAULT:
-                _tighten(operation, definitions["$defs"], shown, max_rows)
+                _tighten(operation, definitions["$defs"], example, max_rows)
     return content
 
 
@@ -102,14 +116,15 @@ def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: in
     """Give examples that the model can answer, within the limits of the service."""
     rows = example_rows(shown)
     rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
-    values = {"name": shown.name, "version": shown.version}
+    values = {"name": shown.name, "version": shown.version, "alias": "champion"}
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             parameter["example"] = values[parameter["name"]]
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]
-        body["example"] = {"inputs": rows}
-        if body["schema"]["$ref"].endswith("UncertaintyRequest"):
+        kind = body["schema"]["$ref"].rpartition("/")[2]
+        body["example"] = {"version": shown.version} if kind == "Pointer" else {"inputs": rows}
+        if kind == "UncertaintyRequest":
             body["example"] |= {"samples": samples, "seed": 0}
 
 

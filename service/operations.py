@@ -18,6 +18,7 @@ REF = "#/components/schemas/{model}"
 _PROBLEMS = {
     400: "The body is empty, or not JSON.",
     404: "No such model or version is loaded.",
+    409: "The store as it stands does not allow it.",
     413: "The body holds more bytes, or more rows, than one request may.",
     415: "The body is neither application/json nor application/x-npy.",
     422: "The request does not fit the signature of the model.",
@@ -29,9 +30,13 @@ _PROBLEMS = {
 
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
-PARAMETERS: dict[str, tuple[dict[str, str], str]] = {
+PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"type": "string"}, "Name of a model that GET /models lists."),
-    "version": ({"type": "integer"}, "A version that GET /models lists for it."),
+    "version": (
+        {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "A version that GET /models lists for it, or an alias.",
+    ),
+    "alias": ({"type": "string"}, "A name that stands for a version, such as champion."),
 }
 """Schema and description of what stands in a path."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.cohort import estimate
+from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import InputError, Inputs, encode
 from models.uncertainty import Columns
@@ -47,6 +48,24 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
         file=sys.stderr,
     )
     return exact
+
+
+def warm_up(made: Predictor, seed: int) -> None:
+    """Run a model's example through both graphs, so that no client is the first to try them.
+
+    Raises
+    ------
+    CaveatError
+        If it can't be run, unless it is made up.
+    """
+    try:
+        inputs = _example(made)
+        with np.errstate(all="ignore"):
+            made.predict(inputs)
+            estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
+    except InputError as error:
+        if made.manifest.example is not None:
+            raise CaveatError(f"its own example can't be run: {error}") from None
 
 
 def _made(bundle: Bundle, threads: int, settings: Settings) -> Predictor:

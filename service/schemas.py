@@ -1,5 +1,6 @@
 """The shape of every answer."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.engines.engine import Precision
 from models.manifest import Calibration, Provenance, Site
 from models.signature import Dimension, Input
+from service.catalogue import Failure, Place
 
 
 class _Answer(BaseModel):
@@ -136,8 +138,25 @@ class Listed(BaseModel):
 
     name: str
     versions: list[int] = Field(description="Ascending; the last one is asked by default.")
+    aliases: dict[str, int] = Field(description="Names that stand for one of them.")
     task: str
     description: str
+
+
+class Failing(BaseModel):
+    """Something in the store that is not served as it stands there."""
+
+    name: str
+    version: int | None = Field(description="None, where it is the aliases of the model.")
+    reason: str
+
+
+def failing(failures: Iterable[tuple[Place, Failure]]) -> list[Failing]:
+    """List what is not served as it stands in the store."""
+    return [
+        Failing(name=name, version=version or None, reason=why.reason)
+        for (name, version), why in sorted(failures)
+    ]
 
 
 class Models(BaseModel):
@@ -145,6 +164,7 @@ class Models(BaseModel):
 
     default: str | None = Field(description="The model that /predict asks.")
     models: list[Listed]
+    failing: list[Failing] = Field(description="What in the store is not served as it stands there.")
 
 
 class Model(BaseModel):
@@ -155,6 +175,7 @@ class Model(BaseModel):
     versions: list[int] = Field(
         description="All that are loaded, ascending; the last one is asked by default."
     )
+    aliases: dict[str, int] = Field(description="Names that stand for one of them.")
     default: bool = Field(description="Whether /predict asks this model.")
     digest: str = Field(description="The sha256 of all that the model computes and states.")
     precision: Precision = Field(description="What its products are computed in here.")
@@ -177,3 +198,38 @@ class Model(BaseModel):
     card: bool = Field(description="Whether there is a page on how far it can be trusted, at .../card.")
     provenance: Provenance
     example: list[Any] | dict[str, Any] | None = Field(description="The inputs of a request.")
+
+
+class Pointer(BaseModel):
+    """The version that an alias shall stand for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int = Field(ge=1, description="One that GET /models lists.")
+
+
+class Aliases(BaseModel):
+    """The aliases of a model, as they are now in every worker."""
+
+    name: str
+    aliases: dict[str, int]
+
+
+class Version(BaseModel):
+    """A version of a model."""
+
+    name: str
+    version: int
+
+
+def versions(places: Iterable[Place]) -> list[Version]:
+    """List versions of models."""
+    return [Version(name=name, version=version) for name, version in sorted(places)]
+
+
+class Reloaded(BaseModel):
+    """What has come of looking at the store, in every worker."""
+
+    loaded: list[Version]
+    dropped: list[Version]
+    failing: list[Failing] = Field(description="What in the store is not served as it stands there.")

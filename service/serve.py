@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from models.errors import CaveatError
 from service import server
 from service.settings import Settings
+from service.watch import report
 
 
 class Serve(Settings):
@@ -21,8 +22,9 @@ class Serve(Settings):
             host, port = first.getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-            def ready(words: str) -> None:
-                print(f"Caveat serves {words} at {url}, see {url}/docs", flush=True)
+            def ready(started: server.Started) -> None:
+                report(started.news)
+                print(f"Caveat serves {started.words} at {url}, see {url}/docs", flush=True)
 
             if self.workers == 1:
                 server.run(self, first, ready)

@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, Final
 
@@ -19,16 +21,41 @@ from service.endpoints import Endpoints
 from service.protocol import Protocol
 from service.refusals import Refusals
 from service.settings import Settings
+from service.watch import watch
 
 _ACCEPTED: Final = 16
 """Connections that are accepted in one round of the event loop."""
 
-Ready = Callable[[str], None]
-"""Is told, in words, which models are loaded."""
+
+@dataclass(frozen=True)
+class Started:
+    """What is told once the models are loaded.
+
+    Parameters
+    ----------
+    words
+        Which models they are.
+    news
+        What is not as it should be.
+    default
+        The model that is asked by default.
+    """
+
+    words: str
+    news: tuple[str, ...]
+    default: str | None
 
 
-def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
+Ready = Callable[[Started], None]
+
+
+def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connection | None = None) -> None:
     """Serve on a socket until told to stop.
+
+    Parameters
+    ----------
+    pipe
+        To the process that looks after this one and others, if there are several.
 
     Raises
     ------
@@ -39,7 +66,7 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
     _on_stop(lambda: sys.exit(0))
     app = create_app(settings)
     endpoints: Endpoints = app.state.endpoints
-    endpoints.load()
+    outcome = endpoints.load()
     _on_stop(endpoints.door.close)
     # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
     gc.collect()
@@ -54,12 +81,29 @@ def run(settings: Settings, listener: socket.socket, ready: Ready) -> None:
         app, http=protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        ready(endpoints.catalogue().described())
+        catalogue = endpoints.catalogue()
+        ready(Started(catalogue.described(), outcome.news, catalogue.default))
+        del catalogue  # else what is dropped from the store would stay in memory
         # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
         # would wait for seconds. Copies of the socket are accepted from one by one, too.
         listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
-        runner.run(_Server(config, endpoints.door, refusals).serve(sockets=listeners))
+        server = _Server(config, endpoints.door, refusals)
+        runner.run(_serve(server, listeners, endpoints, pipe))
     endpoints.batcher.close()
+
+
+async def _serve(
+    server: uvicorn.Server, listeners: list[socket.socket], endpoints: Endpoints, pipe: Connection | None
+) -> None:
+    if pipe:
+        endpoints.relay.connect(pipe)
+    watching = asyncio.create_task(
+        watch(endpoints.rollout, endpoints.relay, endpoints.settings.poll), name="watch"
+    )
+    try:
+        await server.serve(sockets=listeners)
+    finally:
+        watching.cancel()
 
 
 def _on_stop(act: Callable[[], object]) -> None:

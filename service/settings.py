@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="port to listen on; 0 takes a free one"
     )
+    poll: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        2.0, description="seconds between looks at the store; 0 looks only when POST /admin/reload says so"
+    )
     default_model: Name | None = Field(
         None, description="the model that /predict asks; may be left out when the store holds only one"
     )

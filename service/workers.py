@@ -13,7 +13,8 @@ from multiprocessing.context import ForkProcess
 
 from models.errors import CaveatError
 from service import metrics, server
-from service.server import Ready
+from service.relay import Rounds
+from service.server import Ready, Started
 from service.settings import Settings
 
 _FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
@@ -36,7 +37,8 @@ class Workers:
     def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
         self._settings = settings
         self._listeners = listeners
-        self._running: dict[int, tuple[ForkProcess, socket.socket, float]] = {}
+        self._running: dict[int, tuple[ForkProcess, socket.socket, Connection, float]] = {}
+        self._rounds = Rounds()
         self._stopping = False
 
     def run(self, ready: Ready) -> None:
@@ -53,36 +55,44 @@ class Workers:
                 signal.signal(stop, lambda *_: self._stop())
             reports = [self._start(listener) for listener in self._listeners]
             try:
-                words = [_received(report) for report in reports]
+                started = [_received(report) for report in reports]
             except CaveatError:
                 self._stop()
                 self._join()
                 raise
+            # What was the only model stays the default, in workers that begin later too.
+            self._settings = self._settings.model_copy(update={"default_model": started[0].default})
             if not self._stopping:
-                ready(words[0])
+                ready(started[0])
             self._look_after()
 
     def _start(self, listener: socket.socket) -> Connection:
-        report, told = _FORK.Pipe(duplex=False)
-        process = _FORK.Process(target=_work, args=(self._settings, listener, told))
+        pipe, end = _FORK.Pipe()
+        process = _FORK.Process(target=_work, args=(self._settings, listener, end))
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has handlers of its own
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-        told.close()
-        self._running[process.sentinel] = (process, listener, time.monotonic())
-        return report
+        end.close()
+        self._running[process.sentinel] = (process, listener, pipe, time.monotonic())
+        self._rounds.join(pipe)
+        return pipe
 
     def _stop(self) -> None:
         self._stopping = True
-        for process, _, _ in self._running.values():
+        for process, *_ in self._running.values():
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGTERM)
 
     def _look_after(self) -> None:
         while self._running:
-            for sentinel in set(self._running).intersection(wait(list(self._running))):
-                process, listener, began = self._running.pop(sentinel)
+            came = wait([*self._running, *self._rounds.workers])
+            for pipe in self._rounds.workers.intersection(came):
+                if isinstance(refusal := self._rounds.receive(pipe), str):
+                    print(f"caveat serve: {refusal}", file=sys.stderr, flush=True)
+            for sentinel in set(self._running).intersection(came):
+                process, listener, pipe, began = self._running.pop(sentinel)
                 process.join()
+                self._rounds.leave(pipe)
                 if self._stopping:
                     continue
                 print(
@@ -96,25 +106,25 @@ class Workers:
                 self._start(listener)
 
     def _join(self) -> None:
-        for process, _, _ in self._running.values():
+        for process, *_ in self._running.values():
             process.join()
 
 
-def _received(report: Connection) -> str:
+def _received(pipe: Connection) -> Started:
     try:
-        loaded, words = report.recv()
+        started: Started | str = pipe.recv()
     except EOFError:
-        loaded, words = False, "a worker ended before it was ready"
-    if not loaded:
-        raise CaveatError(words)
-    return str(words)
+        started = "a worker ended before it was ready"
+    if isinstance(started, str):
+        raise CaveatError(started)
+    return started
 
 
-def _work(settings: Settings, listener: socket.socket, told: Connection) -> None:
+def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
     for stop in _STOPS:
         signal.signal(stop, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     try:
-        server.run(settings, listener, lambda words: told.send((True, words)))
+        server.run(settings, listener, pipe.send, pipe)
     except CaveatError as error:
-        told.send((False, str(error)))
+        pipe.send(str(error))

@@ -49,5 +49,5 @@ def fuzz(service: Service, folder: Path) -> None:
         timeout=300,
     )
     assert run.returncode == 0, run.stdout[-5000:]
-    assert "Tested: 14" in run.stdout
+    assert "Tested: 18" in run.stdout
     assert service.get("/health/ready").status_code == 200

@@ -136,11 +136,38 @@ def test_a_part_of_a_store_taken_for_one_is_told(bundles: Path, below: str) -> N
     refused(f"Did you mean {bundles}?", bundles / below)
 
 
-def test_a_damaged_bundle_ends_with_a_line(bundles: Path, tmp_path: Path) -> None:
-    shutil.copytree(bundles, tmp_path / "store")
-    with (tmp_path / "store" / "linear" / "1" / "passes.onnx").open("ab") as file:
+def damage(store: Path, name: str) -> None:
+    with (store / name / "1" / "passes.onnx").open("ab") as file:
         file.write(b"!")
-    refused("passes.onnx: sha256 is", tmp_path / "store")
+
+
+def test_a_damaged_default_model_ends_with_a_line(bundles: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundles, tmp_path / "store")
+    damage(tmp_path / "store", "linear")
+    refused("passes.onnx: sha256 is", tmp_path / "store", "--default-model", "linear")
+
+
+def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundles, tmp_path / "store")
+    damage(tmp_path / "store", "linear")
+    damage(tmp_path / "store", "tabular")
+    with serving(tmp_path / "store") as service:
+        assert "Caveat serves tabular 2 (default) at" in service.line
+        assert [(each["name"], each["version"]) for each in service.get("/models").json()["failing"]] == [
+            ("linear", 1),
+            ("tabular", 1),
+        ]
+        assert service.get("/models/tabular/ready").json() == {"status": "ready"}
+        unready = service.get("/models/linear/ready")
+        assert (unready.status_code, "passes.onnx: sha256 is" in unready.json()["detail"]) == (503, True)
+        assert service.get("/models/none/ready").status_code == 404
+        counted = service.get("/metrics").text
+        assert 'caveat_model_failing{model="linear",version="1"} 1.0' in counted
+        assert 'caveat_model_loaded{model="tabular",version="2"} 1.0' in counted
+        service.process.terminate()
+        _, told = service.process.communicate(timeout=30)
+    assert told.count("\n") == 2
+    assert "linear 1 is not as it should be" in told
 
 
 def test_a_graph_that_is_none_ends_with_a_line(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""What operators do while the service runs: bring it up to its store, and move aliases."""
+
+from typing import Annotated
+
+import orjson
+from anyio import to_thread
+from fastapi import FastAPI, Path, Request
+from pydantic import ValidationError
+
+from models import aliases
+from models.aliases import AliasError
+from models.errors import CaveatError
+from models.signature import InputError
+from service.catalogue import UnknownModelError
+from service.endpoints import Endpoints, Name
+from service.errors import RequestError
+from service.operations import PARAMETERS, problems, ref
+from service.outcome import Outcome
+from service.rollout import Action
+from service.schemas import Aliases, Pointer, Reloaded, failing, versions
+from service.watch import report
+
+Alias = Annotated[str, Path(description=PARAMETERS["alias"][1])]
+
+_LONGEST = 4096
+"""Bytes that the body of a request may hold."""
+
+
+class Admin:
+    """The functions behind the routes."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def reload(self) -> Reloaded:
+        """Look at the store now: load what is new there, drop what is gone, try again what failed."""
+        outcome = await self._everywhere("retry")
+        return Reloaded(
+            loaded=versions(outcome.loaded),
+            dropped=versions(outcome.dropped),
+            failing=failing(outcome.failing),
+        )
+
+    async def point(self, request: Request, name: Name, alias: Alias) -> Aliases:
+        """Let an alias stand for a version, in the store and in every worker."""
+        if not aliases.sound(alias):
+            raise InputError("alias", "a name in small letters, digits, - and _, and no number", alias[:80])
+        version = await _version(request)
+        self._check(name, version)
+        return await self._changed(name, alias, version)
+
+    async def unpoint(self, name: Name, alias: Alias) -> Aliases:
+        """Let an alias stand for nothing any more, in the store and in every worker."""
+        self._check(name, alias)
+        return await self._changed(name, alias, None)
+
+    def _check(self, name: str, version: int | str) -> None:
+        try:
+            self._endpoints.catalogue().find(name, version)
+        except UnknownModelError as error:
+            raise RequestError(404, str(error)) from None
+
+    async def _changed(self, name: str, alias: str, version: int | None) -> Aliases:
+        if self._endpoints.settings.store is None:
+            raise RequestError(409, "the bundled models take no aliases; serve a store of your own")
+        folder = self._endpoints.rollout.store / name
+        try:
+            await to_thread.run_sync(aliases.point, folder, alias, version)
+        except AliasError as error:
+            raise RequestError(409, str(error)) from None
+        await self._everywhere("point")
+        found = self._endpoints.catalogue().aliases_of(name)
+        if found.get(alias) != version:
+            raise RequestError(409, f"{alias} stands for {found.get(alias)}: something else has changed too")
+        return Aliases(name=name, aliases=found)
+
+    async def _everywhere(self, action: Action) -> Outcome:
+        try:
+            outcome = await self._endpoints.relay.everywhere(action)
+        except CaveatError as error:
+            raise RequestError(504, str(error)) from None
+        report(outcome.news)
+        if outcome.trouble:
+            raise RequestError(409, f"nothing has changed: {outcome.trouble}")
+        return outcome
+
+
+async def _version(request: Request) -> int:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _LONGEST:
+            raise RequestError(413, f'the body is longer than {_LONGEST} bytes; expected {{"version": 3}}')
+    try:
+        return Pointer.model_validate(orjson.loads(raw)).version
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"not JSON: {error}") from None
+    except ValidationError:
+        raise InputError(
+            "body", '{"version": 3}, with the number of a version', raw[:80].decode(errors="replace")
+        ) from None
+
+
+def add_routes(app: FastAPI, admin: Admin) -> None:
+    """Add what is for operators alone."""
+    app.add_api_route(
+        "/admin/reload",
+        admin.reload,
+        methods=["POST"],
+        tags=["Operate"],
+        summary="Look at the store now",
+        responses=problems(409, 500, 503, 504),
+    )
+    alias = "/admin/models/{name}/aliases/{alias}"
+    app.add_api_route(
+        alias,
+        admin.point,
+        methods=["PUT"],
+        tags=["Operate"],
+        summary="Let an alias stand for a version",
+        responses=problems(400, 404, 409, 413, 422, 500, 503, 504),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": ref(Pointer)}}}
+        },
+    )
+    app.add_api_route(
+        alias,
+        admin.unpoint,
+        methods=["DELETE"],
+        tags=["Operate"],
+        summary="Remove an alias",
+        responses=problems(404, 409, 422, 500, 503, 504),
+    )
