@@ -56,6 +56,7 @@ class _Connection(asyncio.Protocol):
         self._request = request
         self._answered = answered
         self._buffer = b""
+        self.body = b""  # of the last answer
         self._due: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,7 +76,7 @@ class _Connection(asyncio.Protocol):
         start = lower.find(b"content-length:") + 15
         length = int(lower[start:].partition(b"\r\n")[0]) if start >= 15 else _until_last_chunk(body)
         if length is not None and len(body) >= length:
-            self._buffer = b""
+            self._buffer, self.body = b"", body
             self._end(int(head[9:12]))
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -106,12 +106,12 @@ def test_a_fault_of_the_service_is_not_told_but_raised_to_the_log(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("models.predictor.Predictor.predict", fail)
     app = create_app(Settings(store=bundles))
     body = {"inputs": [[1, 2, 3]]}
 
     async def ask() -> None:
         async with app.router.lifespan_context(app):
+            monkeypatch.setattr("models.predictor.Predictor.predict", fail)
             async with in_process(app) as client:
                 response = await client.post("/models/linear/predict", json=body)
                 counted = (await client.get("/metrics")).text
