@@ -149,7 +149,7 @@ class Operator:
     def work(self, options: Any) -> None:
         """Do it all."""
         chance = random.Random(0)
-        damaged = set(chance.sample(range(2, options.versions + 2), options.damaged))
+        damaged = set(chance.sample(range(3, options.versions + 2), options.damaged))
         steps = range(2, options.versions + 2)
         flips = set(np.linspace(2, options.versions + 1, options.flips).round().astype(int).tolist())
         for version in steps:

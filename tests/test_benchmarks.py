@@ -71,3 +71,42 @@ def test_scaling_measures_all_that_grows(
     costs = [cost for series in figures.values() for line in series.values() for cost in line.values()]
     assert min(costs) > 0
     assert "ms against rows" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_no_client_notices_a_rollout(program: Any, tmp_path: Path) -> None:
+    numbers = ("--versions", "12", "--damaged", "3", "--flips", "6", "--seconds", "0.2")
+    assert program("rollout", *numbers).main() == 0
+    results = json.loads((tmp_path / "rollout.json").read_text())["figures"]
+    for workers in ("1", "2"):
+        found = results[workers]
+        assert (found["failed"], found["wrong"], found["answers"] > 100) == (0, 0, True)
+        assert (found["loaded"], found["refused"], found["flips"]) == (9, 3, 6)
+        assert found["versions_that_answered"] > 5
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "version", "allowed"),
+    [
+        (0, 1.0, 1, True),
+        (0, 2.0, 2, False),  # not there yet
+        (0, 5.0, 1, False),  # there was a newer one
+        (0, 4.0, 1, True),  # which may not have been everywhere
+        (0, 4.0, 2, True),
+        (0, 9.0, 2, False),  # gone
+        (0, 9.0, 1, True),
+        (0, 1.0, 3, False),  # never there
+        (1, 3.0, 1, True),
+        (1, 3.0, 2, False),  # the alias was moved later
+        (1, 6.5, 1, True),
+        (1, 6.5, 2, True),
+        (1, 7.5, 1, False),  # the alias was moved earlier
+    ],
+)
+def test_answers_of_the_wrong_version_are_noticed(
+    program: Any, route: int, asked: float, version: int, allowed: bool
+) -> None:
+    rollout = program("rollout")
+    lives = {1: rollout.Life(0.0, 0.0), 2: rollout.Life(3.5, 4.5, 8.0, 8.5)}
+    timeline = rollout.Timeline(lives, [(0.0, 0.5, 1), (6.0, 7.0, 2)])
+    assert timeline.allows(rollout.Answer(rollout.ROUTES[route], asked, asked + 0.1, version)) == allowed

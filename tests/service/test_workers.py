@@ -5,6 +5,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,7 @@ import pytest
 
 from models import store
 from models.bundle import PREDICT, pack
-from tests.bundles import linear_regression
+from tests.bundles import linear_regression, tabular
 from tests.service.serving import Service, caveat, serving
 
 ROUTE = "/models/linear/predict/uncertainty"
@@ -55,6 +57,64 @@ def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
     _, errors = several.process.communicate(timeout=20)
     assert several.process.returncode == 0
     assert f"worker {before[0]} ended with code -9; another one takes its place" in errors
+
+
+@pytest.fixture
+def rolling(tmp_path: Path) -> Iterator[tuple[Service, Path]]:
+    """Three workers, which look at their store when they are told to."""
+    folder = tmp_path / "rolling"
+    store.add(folder, linear_regression())
+    with serving(folder, "--workers", "3", "--poll", "0") as running:
+        yield running, folder
+
+
+def versions_that_answer(service: Service, path: str = "/predict") -> set[int]:
+    answers = [httpx.post(service.url + path, json={"inputs": [POINT]}, timeout=30) for _ in range(30)]
+    return {answer.json().get("version", answer.status_code) for answer in answers}
+
+
+def test_what_an_operator_does_is_done_in_every_worker_before_it_is_answered(
+    rolling: tuple[Service, Path],
+) -> None:
+    service, folder = rolling
+    store.add(folder, linear_regression())
+    store.add(folder, tabular())
+    assert versions_that_answer(service) == {1}
+    outcome = httpx.post(service.url + "/admin/reload", timeout=30).json()
+    assert [each["version"] for each in outcome["loaded"]] == [2, 1]
+    assert versions_that_answer(service) == {2}
+    alias = service.url + "/admin/models/linear/aliases/champion"
+    for version in (1, 2, 1):
+        assert httpx.put(alias, json={"version": version}, timeout=30).status_code == 200
+        assert versions_that_answer(service, "/models/linear/versions/champion/predict") == {version}
+    assert httpx.delete(alias, timeout=30).status_code == 200
+    assert versions_that_answer(service, "/models/linear/versions/champion/predict") == {404}
+    service.process.terminate()
+    _, told = service.process.communicate(timeout=20)
+    assert told.splitlines() == ["caveat serve: linear 2 is loaded", "caveat serve: tabular 1 is loaded"]
+
+
+def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Path]) -> None:
+    service, folder = rolling
+    before = children(service.process.pid)
+    store.add(folder, linear_regression())
+    store.add(folder, tabular())
+    with ThreadPoolExecutor(1) as operator:
+        os.kill(before[0], signal.SIGSTOP)
+        # The system may deal the connection out to the one that is stopped: then it ends with that one.
+        asked = operator.submit(httpx.post, service.url + "/admin/reload", timeout=30)
+        time.sleep(1)
+        assert not asked.done()
+        os.kill(before[0], signal.SIGKILL)
+        with suppress(httpx.HTTPError):
+            assert asked.result().status_code == 200
+    end = time.perf_counter() + 20
+    while len(after := children(service.process.pid)) < 3 or before[0] in after:
+        assert time.perf_counter() < end
+        time.sleep(0.05)
+    assert httpx.post(service.url + "/admin/reload", timeout=30).status_code == 200
+    # The new one has found the store as it is now, and has the default model of the others.
+    assert versions_that_answer(service) == {2}
 
 
 def test_told_to_stop_all_end_with_their_parent(several: Service) -> None:

@@ -1,0 +1,63 @@
+"""What is dropped from the store is dropped from memory."""
+
+import asyncio
+import gc
+import shutil
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models import store
+from models.cohort import Asked
+from models.predictor import Predictor
+from service.batcher import Batcher
+from service.job import Job
+from service.metrics import Metrics
+from service.rollout import Rollout
+from service.settings import Settings
+from tests.bundles import calibrated, drawn, tabular
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is freed but what nobody holds: the service freezes what it has loaded at its start."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: None) -> None:
+    for version in (1, 2):
+        store.add(tmp_path, calibrated(tabular(version=version)))
+    rollout = Rollout(Settings(store=tmp_path), Metrics())
+    rollout.begin()
+
+    def asked() -> tuple[weakref.ref[Predictor], Job, Job]:
+        assert rollout.catalogue
+        predictor = rollout.catalogue.find("tabular", 1)
+        assert predictor.calibration
+        predictor.calibration.check(0.9, 0.4, None)  # whose answers are kept
+        inputs, _ = drawn(predictor.manifest, 5, 0)
+        return weakref.ref(predictor), Job(predictor, inputs, Asked(100, 0)), Job(predictor, inputs, None)
+
+    async def main() -> None:
+        held, first, second = asked()
+        calibration = weakref.ref(held().calibration)  # type: ignore[union-attr, arg-type]
+        batcher = Batcher()
+        shutil.rmtree(tmp_path / "tabular" / "1")
+        outcome = await rollout.perform("update")
+        assert outcome.dropped == {("tabular", 1)}
+        for job in (first, second):
+            batcher.submit(job)
+            await job.answer
+        await asyncio.sleep(0)  # the batcher ends its turn
+        assert held() is not None
+        del first, second, job
+        assert held() is None
+        assert calibration() is None
+        assert not batcher._pace
+        batcher.close()
+
+    asyncio.run(main())
