@@ -53,11 +53,11 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
             batcher.submit(job)
             await job.answer
         await asyncio.sleep(0)  # the batcher ends its turn
+        batcher.close()  # and its thread, which held the last one
         assert held() is not None
         del first, second, job
         assert held() is None
         assert calibration() is None
         assert not batcher._pace
-        batcher.close()
 
     asyncio.run(main())
