@@ -46,8 +46,9 @@ class Calibration:
         self._task = manifest.task
         self._classes = manifest.classes
         self._truth = arrays[TRUTH]
-        self._uncertainty = arrays[MAIN[self._task]].astype(np.float64)
-        self._ranks = [Ranks(each) for each in _by_target(self._uncertainty)]
+        self.uncertainty = self.uncertainty_of(arrays)
+        """Of the calibration rows, (n,) or (n, T)."""
+        self._percentiles = [Percentiles(each) for each in _by_target(self.uncertainty)]
         if self._task == "classification":
             every = conformal.scores(self._probabilities(arrays), self._sets)
             scores = np.take_along_axis(every, self._truth[:, None], axis=1)[:, 0]
@@ -62,7 +63,7 @@ class Calibration:
             self._scores = [np.sort(each) for each in _by_target(scores)]
         # Clients ask for the same few rates again and again.
         # (Of arrays, not of methods: those would hold what holds them, and it would never be freed.)
-        of = partial(_thresholds, self._uncertainty, self._errors)
+        of = partial(_thresholds, self.uncertainty, self._errors)
         self._thresholds = lru_cache(_KEPT_ANSWERS)(of)
         self._quantiles = lru_cache(_KEPT_ANSWERS)(partial(_quantiles, self._scores))
 
@@ -74,6 +75,11 @@ class Calibration:
     def highest_coverage(self) -> float:
         """The highest coverage that the calibration rows can support."""
         return conformal.highest_coverage(min(map(len, self._scores)))
+
+    def uncertainty_of(self, columns: Columns) -> NDArray[np.float64]:
+        """Give the uncertainty of answers by which rows are compared, shape (B,), or (B, T)."""
+        uncertainty: NDArray[np.float64] = columns[MAIN[self._task]].astype(np.float64)
+        return uncertainty
 
     def columns(self, columns: Columns) -> Columns:
         """Give what the calibration adds to every answer: ``percentile`` and, to classes, ``probabilities``.
@@ -96,11 +102,11 @@ class Calibration:
         return tempered(columns["mean"], temperature).astype(np.float32)
 
     def _percentile(self, columns: Columns) -> NDArray[np.float64]:
-        values = columns[MAIN[self._task]]
+        values = self.uncertainty_of(columns)
         if values.ndim == 1:
-            return self._ranks[0].percentile(values)
-        ranked = zip(self._ranks, values.T, strict=True)
-        return np.stack([ranks.percentile(of) for ranks, of in ranked], axis=-1)
+            return self._percentiles[0].of(values)
+        by_target = zip(self._percentiles, values.T, strict=True)
+        return np.stack([percentiles.of(each) for percentiles, each in by_target], axis=-1)
 
     def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
         """Give a lower and an upper bound of the value of each row, shape (B, 2), or (B, T, 2)."""
@@ -177,12 +183,12 @@ def _by_target(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(len(values), -1).T
 
 
-class Ranks:
+class Percentiles:
     """Tells where values stand among some others, in two steps of NumPy.
 
     Examples
     --------
-    >>> Ranks(np.array([3.0, 5.0, 5.0])).percentile(np.array([1, 3, 4, 5, 6]))
+    >>> Percentiles(np.array([3.0, 5.0, 5.0])).of(np.array([1, 3, 4, 5, 6]))
     array([12.5, 25. , 37.5, 62.5, 87.5])
     """
 
@@ -196,7 +202,7 @@ class Ranks:
         twice[1::2] = not_above[:-1] + not_above[1:]  # as uncertain as some: in the middle of these
         self._percentiles = (twice + 1) * (50 / (len(others) + 1))
 
-    def percentile(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def of(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Give the percentile of each value, from 0, below all, to 100."""
         found: NDArray[np.float64] = self._percentiles[self._bounds.searchsorted(values, "right")]
         return found
