@@ -11,6 +11,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from service import admin, docs
 from service.endpoints import Endpoints
 from service.errors import add_handlers
+from service.guard import Guard
 from service.metrics import MetricsMiddleware
 from service.operations import problems
 from service.settings import Settings
@@ -18,12 +19,13 @@ from service.verbs import Verbs
 
 
 class App(FastAPI):
-    """FastAPI, with the verbs and what counts requests before it."""
+    """FastAPI, with the verbs, the guard and what counts requests before it."""
 
     def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
         self.state.endpoints = endpoints
-        self._entry = MetricsMiddleware(Verbs(super().__call__, endpoints), endpoints.metrics)
+        guarded = Guard(Verbs(super().__call__, endpoints), endpoints.settings)
+        self._entry = MetricsMiddleware(guarded, endpoints.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -17,6 +17,7 @@ from pydantic_settings import CliPositionalArg
 from models.command import Command
 from models.errors import CaveatError
 from models.masks import MAX_SEED
+from service import credentials
 
 Features = Mapping[str, list[str] | None]
 """The features of a model by name, and the categories of those that have some."""
@@ -38,6 +39,9 @@ class Predict(Command):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"] | None = Field(
         None, description="seed of the passes; by default the service's own"
     )
+    api_key_file: Path | None = Field(
+        None, description="file with the key to show; by default the one in CAVEAT_API_KEY, if any"
+    )
     deterministic: bool = Field(False, description="ask for a prediction without its uncertainty")
     json_: bool = Field(False, validation_alias="json", description="print the answer as it came")
 
@@ -54,8 +58,9 @@ class Predict(Command):
     def cli_cmd(self) -> None:
         """Ask, and print what comes back."""
         limits = httpx.Timeout(5, read=None)  # how long an answer takes is up to samples and rows
+        shown = credentials.headers(self.api_key_file)
         try:
-            client = httpx.Client(base_url=self.url, timeout=limits)
+            client = httpx.Client(base_url=self.url, timeout=limits, headers=shown)
         except httpx.InvalidURL as error:
             raise CaveatError(f"--url {self.url} is no URL: {error}") from None
         with client:
@@ -258,7 +263,8 @@ def _call(client: httpx.Client, method: str, path: str, request: object = None) 
     if not {"status", "title", "detail"} <= problem.keys():
         raise _stranger(client)
     kind = UnknownError if problem["status"] == 404 else CaveatError
-    raise kind(f"{problem['status']} {problem['title']}: {problem['detail']}")
+    hint = " (give one with --api-key-file, or in CAVEAT_API_KEY)" if problem["status"] == 401 else ""
+    raise kind(f"{problem['status']} {problem['title']}: {problem['detail']}{hint}")
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:

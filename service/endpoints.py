@@ -11,11 +11,12 @@ from starlette.types import Scope
 from models.manifest import NAME, Manifest
 from models.predictor import Predictor
 from models.signature import InputError
-from service import openapi
+from service import guard, openapi
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
 from service.errors import RequestError
+from service.headers import of_page
 from service.metrics import Metrics
 from service.operations import PARAMETERS
 from service.outcome import Outcome
@@ -29,11 +30,8 @@ NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a ver
 
 NO_CARD = "this model has no card; `caveat calibrate` makes a version that has one"
 
-_PAGE_HEADERS = {
-    # Nothing in it runs, or asks for anything elsewhere, whatever a bundle brings.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
+# Nothing in it runs, or asks for anything elsewhere, whatever a bundle brings.
+_PAGE_HEADERS = of_page(style_src="'unsafe-inline'")
 
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
 Version = Annotated[int | str, Path(description=PARAMETERS["version"][1])]
@@ -103,6 +101,7 @@ class Endpoints:
             document = openapi.document(
                 request.app.routes, catalogue, self.uncertainty_request, self.settings.max_rows
             )
+            guard.describe(document, self.settings)
             self._document = (shown, document)
         return JSONResponse(self._document[1])
 

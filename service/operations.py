@@ -17,6 +17,8 @@ REF = "#/components/schemas/{model}"
 
 _PROBLEMS = {
     400: "The body is empty, or not JSON.",
+    401: "No key is shown, or an unknown one.",
+    403: "The key is none of those that open /admin, or no such keys are set.",
     404: "No such model or version is loaded.",
     409: "The store as it stands does not allow it.",
     413: "The body holds more bytes, or more rows, than one request may.",

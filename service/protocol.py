@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import MEDIA_TYPE, problem
+from service.headers import EVERYWHERE
 from service.refusals import Refusals
 
 JOB: Final = "job"
@@ -112,9 +113,10 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request, and close the connection."""
         content = orjson.dumps(problem(400, f"not HTTP: {msg}"))
+        safe = "".join(f"{name}: {value}\r\n" for name, value in EVERYWHERE.items())
         head = (
             f"HTTP/1.1 400 Bad Request\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(content)}\r\n"
-            "Connection: close\r\n\r\n"
+            f"{safe}Connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)
         self.transport.close()

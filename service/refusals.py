@@ -17,6 +17,7 @@ import orjson
 
 from service.door import too_many_requests
 from service.errors import MEDIA_TYPE, problem
+from service.headers import EVERYWHERE
 from service.metrics import Metrics
 from service.paths import find
 from service.settings import Settings
@@ -128,6 +129,7 @@ def _plain(head: bytes) -> tuple[str | None, int]:
 def _answer(most: int) -> bytes:
     refusal = too_many_requests(most)
     content = orjson.dumps(problem(refusal.status, refusal.detail))
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(content)), **(refusal.headers or {})}
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(content)), **EVERYWHERE}
+    headers |= refusal.headers or {}
     lines = ["HTTP/1.1 429 Too Many Requests", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content

@@ -20,7 +20,8 @@ class Serve(Settings):
         with ExitStack() as stack:
             first = stack.enter_context(_listen(self.host, self.port))
             host, port = first.getsockname()[:2]
-            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            scheme = "https" if self.tls_certificate else "http"
+            url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
             def ready(started: server.Started) -> None:
                 report(started.news)

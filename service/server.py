@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import uvicorn
 
+from service import tls
 from service.app import create_app
 from service.door import Door
 from service.endpoints import Endpoints
+from service.headers import EVERYWHERE
 from service.protocol import Protocol
 from service.refusals import Refusals
 from service.settings import Settings
@@ -60,10 +62,11 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     Raises
     ------
     CaveatError
-        If the store can't be served.
+        If the store can't be served, or not with this certificate.
     """
     # A stop that was asked for is no failure, at no time.
     _on_stop(lambda: sys.exit(0))
+    context = tls.context(settings)
     app = create_app(settings)
     endpoints: Endpoints = app.state.endpoints
     outcome = endpoints.load()
@@ -78,7 +81,16 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     refusals = Refusals(settings, endpoints.metrics)
     protocol: Any = partial(Protocol, refusals=refusals)
     config = uvicorn.Config(
-        app, http=protocol, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=list(EVERYWHERE.items()),
+        ssl_context_factory=None if context is None else lambda *_: context,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         catalogue = endpoints.catalogue()

@@ -10,6 +10,7 @@ from models.engines.engine import Precision
 from models.engines.onnx_runtime import CPU
 from models.manifest import Name
 from models.masks import MAX_SEED
+from service.keys import KeysSetting
 
 
 class Settings(BaseSettings):
@@ -72,6 +73,19 @@ class Settings(BaseSettings):
         " CUDAExecutionProvider,CPUExecutionProvider runs on a GPU, in float32",
     )
 
+    api_keys: KeysSetting | None = Field(
+        None,
+        description="path of a file with the keys of clients, one a line, or keys with commas between; with"
+        " none, whoever reaches the service may ask it",
+    )
+    admin_keys: KeysSetting | None = Field(
+        None, description="the same for the keys that open /admin; with none, it is closed"
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate, and of those between it and its root, to serve HTTPS"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the key of the certificate")
+
     @field_validator("providers", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
@@ -81,4 +95,10 @@ class Settings(BaseSettings):
     def _one_engine(self) -> Self:
         if self.precision != "float32" and self.providers != (CPU,):
             raise ValueError(f"--providers is for float32; {self.precision} runs on the CPU")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_identity(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("--tls-certificate and --tls-key need each other")
         return self

@@ -1,0 +1,104 @@
+"""Who may ask: where keys are set, those who show one; and nobody without one may touch the admin routes."""
+
+from typing import Any, Final
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.docs import ASSETS
+from service.errors import RequestError, respond
+from service.keys import Keys
+from service.operations import problems
+from service.settings import Settings
+
+_ADMIN: Final = "/admin"
+
+_OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+"""Paths that need no key: those of an orchestrator, and those that say how to ask."""
+
+_OPEN_BELOW: Final = f"{ASSETS}/"
+
+_SCHEME: Final = b"bearer "
+
+_CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+
+
+class Guard:
+    """Refuses a request without a key that opens its path, before anything of its body is read."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._for_all = settings.api_keys is None
+        self._admin_keys = settings.admin_keys
+        given = [keys for keys in (settings.api_keys, settings.admin_keys) if keys is not None]
+        self._keys = Keys(known for keys in given for known in keys.hashes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            response = await respond(Request(scope), refusal)
+            await response(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> RequestError | None:
+        path = scope["path"]
+        if path.startswith(_ADMIN):
+            return self._refusal_of_admin(scope)
+        if self._for_all or is_open(path):
+            return None
+        key = _shown(scope)
+        return None if self._keys.hold(key) else _unauthorized(key)
+
+    def _refusal_of_admin(self, scope: Scope) -> RequestError | None:
+        if self._admin_keys is None:
+            detail = "no admin keys are set, so /admin is closed; start the service with --admin-keys"
+            return RequestError(403, detail)
+        key = _shown(scope)
+        if not self._keys.hold(key):
+            return _unauthorized(key)
+        if not self._admin_keys.hold(key):
+            return RequestError(403, "this key is not one of those that open /admin")
+        return None
+
+
+def describe(document: dict[str, Any], settings: Settings) -> None:
+    """Say in the OpenAPI document which of its routes ask for a key."""
+    schemes = {}
+    for path, methods in document["paths"].items():
+        if path.startswith(_ADMIN):
+            name, description, refusals = "admin_key", "One of --admin-keys.", problems(401, 403)
+        elif settings.api_keys is not None and not is_open(path):
+            name, description, refusals = "key", "One of --api-keys or of --admin-keys.", problems(401)
+        else:
+            continue
+        schemes[name] = {"type": "http", "scheme": "bearer", "description": description}
+        for operation in methods.values():
+            operation["security"] = [{name: []}]
+            operation["responses"] |= {str(code): refusal for code, refusal in refusals.items()}
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path needs no key.
+
+    >>> is_open("/health/live"), is_open("/metrics")
+    (True, False)
+    """
+    return path in _OPEN or path.startswith(_OPEN_BELOW)
+
+
+def _shown(scope: Scope) -> bytes:
+    """Find the key that a request shows; an empty one, which opens nothing, if it shows none."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            found: bytes = value
+            return found[len(_SCHEME) :].strip() if found[: len(_SCHEME)].lower() == _SCHEME else b""
+    return b""
+
+
+def _unauthorized(key: bytes) -> RequestError:
+    detail = "unknown key" if key else "this needs a key; send it as the header Authorization: Bearer KEY"
+    return RequestError(401, detail, _CHALLENGE)

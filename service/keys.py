@@ -1,0 +1,84 @@
+"""The keys that clients show: read from a file or from the environment, and known by their hashes alone."""
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import PlainValidator
+
+SHORTEST: Final = 16
+"""Characters that a key has at least."""
+
+_HASH: Final = re.compile("sha256:([0-9a-fA-F]{64})")
+_KEY: Final = re.compile(f"[!-~]{{{SHORTEST},}}")
+_EXPECTED: Final = (
+    f"a key of {SHORTEST} characters or more without blanks, or sha256: and the 64 hex digits of its hash"
+)
+
+
+class Keys:
+    """Some keys, of which only the hashes are kept.
+
+    Parameters
+    ----------
+    hashes
+        SHA-256 of each.
+    """
+
+    def __init__(self, hashes: Iterable[bytes]) -> None:
+        self.hashes = tuple(hashes)
+
+    @classmethod
+    def given(cls, value: str) -> Self:
+        """Read the value of a setting: what has a ``/`` or a ``.`` in it is the path of a file, else keys.
+
+        Raises
+        ------
+        ValueError
+            If there is no such file, or a line of it, or what stands between commas, is no key; never with
+            what stands there, which may be a secret with a slip.
+        """
+        if "/" in value or "." in value:
+            return cls.of_file(Path(value))
+        return cls(_hashed(key.strip(), f"key {number}") for number, key in enumerate(value.split(","), 1))
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Read a file with a key a line; blank lines, and those that begin with ``#``, hold none."""
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ValueError(
+                f"a value with / or . in it is a file of keys, which can't be read: {reason}"
+            ) from None
+        hashes = [
+            _hashed(line.strip(), f"line {number} of the file of keys")
+            for number, line in enumerate(lines, 1)
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
+        if not hashes:
+            raise ValueError("the file of keys holds none")
+        return cls(hashes)
+
+    def hold(self, key: bytes) -> bool:
+        """Tell whether a key is among these, in a time that does not tell how nearly it is."""
+        shown = sha256(key).digest()
+        return sum([compare_digest(shown, known) for known in self.hashes]) > 0
+
+
+KeysSetting = Annotated[Keys, PlainValidator(Keys.given)]
+"""Keys, as the value of a flag or of a variable gives them."""
+
+
+def _hashed(key: str, where: str) -> bytes:
+    found = _HASH.fullmatch(key)
+    if not found and (key.startswith("sha256:") or not _KEY.fullmatch(key)):
+        raise ValueError(f"{where}: expected {_EXPECTED}")
+    known = bytes.fromhex(found[1]) if found else sha256(key.encode()).digest()
+    if known == sha256().digest():
+        raise ValueError(f"{where}: is the hash of nothing, as of a variable that was not set")
+    return known
