@@ -39,7 +39,7 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator["Service"]:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        found = re.search(r"at (http://\S+),", line)
+        found = re.search(r"at (https?://\S+),", line)
         assert found, line + (process.communicate()[1] or "")
         with httpx.Client(base_url=found[1], timeout=60) as client:
             yield Service(process, client, line)
