@@ -67,15 +67,19 @@ def test_answers_come_encrypted_and_are_the_same(bundles: Path, identity: Identi
 
 
 def test_versions_below_1_2_are_refused(bundles: Path, identity: Identity) -> None:
-    old, new = identity.trusted(), identity.trusted()
+    made = tls.context(Settings(store=None, tls_certificate=identity.certificate, tls_key=identity.key))
+    assert made is not None
+    assert made.minimum_version == ssl.TLSVersion.TLSv1_2
+    old = identity.trusted()
     with pytest.warns(DeprecationWarning):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
-    new.maximum_version = ssl.TLSVersion.TLSv1_2
+    newer = identity.trusted()
+    newer.maximum_version = ssl.TLSVersion.TLSv1_2
     with serving(bundles, *identity.flags) as service:
-        with pytest.raises(httpx.ConnectError, match="alert protocol version"):
+        with pytest.raises(httpx.ConnectError):
             httpx.get(service.url + "/health/live", verify=old)
-        assert httpx.get(service.url + "/health/live", verify=new).status_code == 200
+        assert httpx.get(service.url + "/health/live", verify=newer).status_code == 200
 
 
 def test_predict_asks_over_https(bundles: Path, identity: Identity, tmp_path: Path) -> None:
