@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bundled bench bench-startup
+.PHONY: help serve test check bundled written bench bench-startup
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,10 @@ bundled: $(VENV)/.dev ## Train the bundled digits model anew.
 	rm -rf models/bundled/digits
 	$(BIN)/caveat train digits --out models/bundled
 
+written: $(VENV)/.dev ## Write the table of settings and the dashboard anew.
+	$(BIN)/python docs/settings.py
+	$(BIN)/python docker/monitoring/dashboard.py
+
 bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (an hour).
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/products.py
@@ -38,6 +42,7 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/judging.py
 	$(BIN)/python benchmarks/entropies.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/plots.py docs/benchmarks
 	$(BIN)/python benchmarks/sampling.py --plot docs/sampling.svg
 

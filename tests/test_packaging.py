@@ -83,8 +83,8 @@ def test_images_run_as_one_user_that_is_not_root(stage: str) -> None:
     assert last(instructions(stage), "USER") == "10001:10001"
 
 
-def test_both_services_of_the_compose_file_keep_their_models_in_one_volume() -> None:
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+def test_both_images_keep_their_models_in_one_volume() -> None:
+    services = {name: service for name, service in compose().items() if "build" in service}
     assert [service["build"]["target"] for service in services.values()] == STAGES
     for service in services.values():
         image = instructions(service["build"]["target"])
@@ -93,11 +93,39 @@ def test_both_services_of_the_compose_file_keep_their_models_in_one_volume() -> 
     assert services["train"]["profiles"] == ["train"]
 
 
+def test_monitoring_is_pinned_reads_files_that_are_there_and_is_for_this_machine_alone() -> None:
+    services = {name: service for name, service in compose().items() if "build" not in service}
+    assert {tuple(service["profiles"]) for service in services.values()} == {("monitoring",)}
+    for service in services.values():
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        mounts = [volume for volume in service["volumes"] if volume.startswith("./")]
+        assert mounts
+        for mount in mounts:
+            source, _, mode = mount.split(":")
+            assert (ROOT / source).exists()
+            assert mode == "ro"
+
+
+def test_every_service_runs_on_a_read_only_root_without_privileges() -> None:
+    for service in compose().values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
 def test_a_compose_implementation_accepts_the_file() -> None:
-    compose = next((name for name in ("docker compose", "docker-compose") if answers(name)), None)
-    if compose is None:
+    program = next((name for name in ("docker compose", "docker-compose") if answers(name)), None)
+    if program is None:
         pytest.skip("no compose implementation on this machine")
-    subprocess.run([*compose.split(), "--profile", "train", "config", "--quiet"], cwd=ROOT, check=True)
+    profiles = ["--profile", "train", "--profile", "monitoring"]
+    subprocess.run([*program.split(), *profiles, "config", "--quiet"], cwd=ROOT, check=True)
+
+
+def compose() -> dict[str, Any]:
+    """Read the services of the compose file."""
+    services: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    return services
 
 
 def tree() -> list[Path]:
@@ -169,8 +197,8 @@ def command(image: list[tuple[str, str]]) -> list[str]:
     return [str(Path(sys.executable).with_name(caveat)), *arguments]
 
 
-def answers(compose: str) -> bool:
+def answers(program: str) -> bool:
     try:
-        return subprocess.run([*compose.split(), "version"], capture_output=True).returncode == 0
+        return subprocess.run([*program.split(), "version"], capture_output=True).returncode == 0
     except FileNotFoundError:
         return False

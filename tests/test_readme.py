@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from service.settings import Settings
 from tests.service.serving import serving
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -26,13 +25,3 @@ def test_the_request_gets_the_answer() -> None:
             np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
         else:
             assert found[name] == value, name
-
-
-def test_the_settings_table_is_that_of_the_code() -> None:
-    rows = dict(re.findall(r"^\| `[^`]+` \| `CAVEAT_(\w+)` \| ([^|]+?) \|$", README, re.MULTILINE))
-    assert set(rows) == {name.upper() for name in Settings.model_fields}
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    for name, shown in rows.items():
-        default = defaults[name.lower()]
-        default = ",".join(default) if isinstance(default, tuple) else default
-        assert default is None or shown.startswith(str(default)), name
