@@ -50,6 +50,7 @@ class Batcher:
         self._begun_are_next = False
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
+        self._taken: list[Job | Group] = []  # what the turn that runs was filled from
         self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
 
     def submit(self, job: Job) -> None:
@@ -65,6 +66,12 @@ class Batcher:
         self._engine.shutdown()
 
     def _start(self) -> None:
+        try:
+            self._take_turn()
+        except Exception as error:
+            self._recover(error)
+
+    def _take_turn(self) -> None:
         turn = self._fill()
         self._busy = bool(turn)
         if not turn:
@@ -78,8 +85,18 @@ class Batcher:
             running.add_done_callback(self._continue)
 
     def _continue(self, running: asyncio.Future[list[Outcome]]) -> None:
-        self._finish(running.result())
-        self._start()
+        try:
+            self._finish(running.result())
+        except Exception as error:
+            self._recover(error)
+        else:
+            self._start()
+
+    def _recover(self, error: Exception) -> None:
+        """Fail all that a turn was about, so that a fault in taking it does not end the turns."""
+        for entry in self._taken:
+            entry.fail(error)
+        asyncio.get_running_loop().call_soon(self._start)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -104,6 +121,7 @@ class Batcher:
 
     def _fill(self) -> list[Group]:
         """Take what fits into a turn whole, or else a part of the first in line."""
+        self._taken.clear()
         left = 1.0
         turn: list[Group] = []
         joining: dict[Hashable, list[Member]] = {}
@@ -114,10 +132,11 @@ class Batcher:
                 first = line.popleft()
                 if first.gone:
                     continue
+                self._taken.append(first)
                 share = self._share(first.load, first.kind)
                 fits = int(left / share)
                 if fits < first.waiting and (turn or joining):
-                    line.appendleft(first)  # its part of a turn would keep the others waiting
+                    line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting
                     break
                 if isinstance(first, Group):
                     left -= share

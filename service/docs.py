@@ -52,7 +52,7 @@ async def asset(name: str) -> Response:
     package = find_spec("fastapi_offline")
     assert package is not None
     assert package.origin is not None
-    path = Path(package.origin).parent / "static" / name
-    if path.name != name or not path.is_file():
+    there = {path.name: path for path in (Path(package.origin).parent / "static").iterdir()}
+    if name not in there:  # looked up, not opened: a name can be anything
         raise HTTPException(404)
-    return Response(path.read_bytes(), media_type=guess_type(name)[0])
+    return Response(there[name].read_bytes(), media_type=guess_type(name)[0])

@@ -56,13 +56,13 @@ class Door:
     def admit_bytes(self, count: int) -> None:
         """Let some bytes of a body in; 429 if there are too many."""
         if self.bytes + count > self._most_bytes:
-            raise _too_much(f"{self.bytes} bytes of requests")
+            raise _too_much(f"{self.bytes} bytes of requests are")
         self.bytes += count
 
     def admit_passes(self, count: int) -> None:
         """Let some work in; 429 if there is too much, unless there is none yet."""
         if self.passes and self.passes + count > self._most_passes:
-            raise _too_much(f"{self.passes} passes over rows")
+            raise _too_much(f"{self.passes} passes over rows are")
         self.passes += count
 
 
@@ -87,8 +87,8 @@ class Visit:
 
 def too_many_requests(count: int) -> RequestError:
     """Refuse a request beside so many others."""
-    return _too_much(f"{count} requests")
+    return _too_much("1 request is" if count == 1 else f"{count} requests are")
 
 
 def _too_much(what: str) -> RequestError:
-    return RequestError(429, f"{what} are waiting already; ask again shortly", {"Retry-After": "1"})
+    return RequestError(429, f"{what} waiting already; ask again shortly", {"Retry-After": "1"})

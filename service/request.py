@@ -65,13 +65,15 @@ class UncertaintyRequest(PredictRequest):
         description="Set `abstain` where an answer had better be withheld, so that those which are not are"
         " wrong at most at this rate, with a confidence of 95 %. For models with a calibration.",
     )
-    error_tolerance: Error | list[Error] | None = Field(
+    error_tolerance: Error | Annotated[list[Error], Field(fail_fast=True)] | None = Field(
         None,
         description="Beside `max_error`: the error from which on a value is wrong, in its units; a list with"
         " that of each target where a model has several.",
     )
-    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100)] = Field(
-        [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
+    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100, fail_fast=True)] = (
+        Field(
+            [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
+        )
     )
 
     @cached_property
@@ -115,10 +117,7 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
         asked["quantiles"] = asked["quantiles"].split(",")
     if "," in asked.get("error_tolerance", ""):
         asked["error_tolerance"] = asked["error_tolerance"].split(",")
-    try:
-        read = kind.model_validate({"inputs": [], **asked}, strict=False)
-    except ValidationError as error:
-        raise _misfit(error, kind) from None
+    read = _validated({"inputs": [], **asked}, kind, strict=False)
     return read.model_dump(include=read.model_fields_set - {"inputs"})
 
 
@@ -142,7 +141,7 @@ def parse(
     body, rows = _apart(raw, query, kind, manifest) or (None, None)
     if body is None:
         refuse_more_than(raw, manifest.inputs, max_rows)
-        body = _validated(raw, query, kind)
+        body = _asked(raw, query, kind)
         rows = body.inputs
     _refuse_more_rows_than(max_rows, rows)
     _hold_to_numbers(manifest, rows)
@@ -160,24 +159,21 @@ def _apart(
         return None
     rows, rest = cut
     try:
-        body = (_known if len(rest) + len(query) <= _SHORT else _validated)(rest, query, kind)
+        body = (_known if len(rest) + len(query) <= _SHORT else _asked)(rest, query, kind)
     except (RequestError, InputError):  # whose message shall be about the whole
         return None
     return (body, rows) if body.inputs == without_rows(manifest.inputs) else None
 
 
-def _validated(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
+def _asked(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
     document = _loads(raw)
     if query and isinstance(document, dict):
         document = {**options_of(query, kind), **document}
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        raise _misfit(error, kind) from None
+    return _validated(document, kind)
 
 
 # Clients ask the same of all their rows.
-_known = lru_cache(256)(_validated)
+_known = lru_cache(256)(_asked)
 
 
 def _loads(raw: bytes | bytearray) -> Any:
@@ -222,15 +218,29 @@ def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
                 refuse_non_numbers(rows.get(spec.name), f"inputs.{spec.name}")
 
 
+def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
+    if isinstance(document, dict) and len(document) > len(kind.model_fields):
+        # A megabyte holds 90,000 fields, and pydantic would describe what is wrong with each.
+        raise _unknown(next(name for name in document if name not in kind.model_fields), kind)
+    try:
+        return kind.model_validate(document, strict=strict)
+    except ValidationError as error:
+        raise _misfit(error, kind) from None
+
+
+def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
+    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", "this one too")
+
+
 def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:
     # A field that is unknown explains best why another is missing.
     faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     place = faults[0]["loc"][:1]
-    where = str(place[0])[:80] if place else "body"
+    where = str(place[0]) if place else "body"
     if faults[0]["type"] == "missing":
         return InputError(where, "rows", "nothing")
     if faults[0]["type"] == "extra_forbidden":
-        return InputError(where, f"only the fields {', '.join(kind.model_fields)}", "this one too")
+        return _unknown(where, kind)
     if not place:
         return InputError(
             where, f"an object with the fields {', '.join(kind.model_fields)}", "something else"

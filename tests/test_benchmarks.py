@@ -74,7 +74,6 @@ def test_scaling_measures_all_that_grows(
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 def test_no_client_notices_a_rollout(program: Any, tmp_path: Path) -> None:
     numbers = ("--versions", "12", "--damaged", "3", "--flips", "6", "--seconds", "0.2")
     assert program("rollout", *numbers).main() == 0
@@ -111,7 +110,9 @@ def test_answers_of_the_wrong_version_are_noticed(
     lives = {1: rollout.Life(0.0, 0.0), 2: rollout.Life(3.5, 4.5, 8.0, 8.5)}
     timeline = rollout.Timeline(lives, [(0.0, 0.5, 1), (6.0, 7.0, 2)])
     assert timeline.allows(rollout.Answer(rollout.ROUTES[route], asked, asked + 0.1, version)) == allowed
-=======
+
+
+@pytest.mark.slow
 def test_memory_tells_what_workers_and_versions_add(
     program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -122,4 +123,3 @@ def test_memory_tells_what_workers_and_versions_add(
     assert 40 < figures["one worker, one version"] < 400
     assert 0 < figures["each further version"] < 40
     assert 0 < figures["each further worker"] < figures["one worker, one version"]
->>>>>>> c9f8f18 (Hold the panels to a Prometheus that scrapes the service, and the memory figures to a small run)

@@ -196,3 +196,37 @@ def test_work_that_nobody_waits_for_is_not_done(monkeypatch: pytest.MonkeyPatch)
     served(work)
     needed = 10_000 // (1000 // (4 + 3))
     assert needed < runs / 2 < needed + 10  # the answer, and the same alone; the one who left cost little
+
+
+@pytest.mark.parametrize("part", ["load", "step", "receive"])
+@pytest.mark.parametrize("short", [0.0, 1.0])
+def test_a_fault_in_taking_a_turn_fails_its_jobs_and_no_later_one(
+    part: str, short: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is met as the turn is filled, on the engine's thread, or as pieces are dealt out."""
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError(part)
+
+    monkeypatch.setattr(batchers, "_SHORT", short)
+
+    async def work(batcher: Batcher) -> None:
+        warm = Job(LINEAR, rows(LINEAR, 1), Asked(10, seed=0))
+        batcher.submit(warm)  # so that the pace is known
+        await warm.answer
+        jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            if part == "load":
+                monkeypatch.delattr(jobs[0], "load")
+            else:
+                owner, name = {"step": (batchers, "_step"), "receive": (Job, "receive")}[part]
+                patch.setattr(owner, name, broken)
+            for job in jobs:
+                batcher.submit(job)
+            first, _ = await asyncio.gather(*(job.answer for job in jobs), return_exceptions=True)
+            assert isinstance(first, RuntimeError | AttributeError)
+        later = Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0))
+        batcher.submit(later)
+        same(await later.answer, alone(later))
+
+    served(work)

@@ -110,7 +110,7 @@ def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
                 assert refused.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
                 assert b"retry-after: 1\r\n" in refused.lower()
                 assert b"application/problem+json" in refused
-                assert b"1 requests are waiting already" in refused
+                assert b"1 request is waiting already" in refused
             while not taken.done():  # a refusal keeps a connection open as an answer does
                 connection.sendall(request())
                 answer(connection)

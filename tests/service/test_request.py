@@ -41,6 +41,9 @@ PATIENT = {"age": 61, "smoker": "yes", "dose": 2}
         ({"inputs": [POINT], "tolerance": 0}, "tolerance", "greater than 0, got 0"),
         ({"inputs": [POINT], "tolerance": "0.1"}, "tolerance", 'a valid number, got "0.1"'),
         ({"inputs": "rows"}, "inputs", "expected a list of at least one row"),
+        ({"inputs": [POINT]} | {f"a{i}": 1 for i in range(50)}, "a0", "expected only the fields inputs"),
+        ({"inputs": [POINT], "error_tolerance": ["a"] * 50}, "error_tolerance", "got a list of 50"),
+        ({"inputs": [POINT], "quantiles": ["a"] * 50}, "quantiles", 'expected a valid number, got "a"'),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_place(
