@@ -1,11 +1,12 @@
 """The bytes of a request's body: of the right type, and never more than the limit."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from service.arrays import NPY
+from service.door import Visit
 from service.errors import RequestError
 
 JSON = "application/json"
@@ -14,13 +15,13 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 async def read(
-    raw_headers: RawHeaders, receive: Receive, limit: int, bring: Callable[[int], None]
+    raw_headers: RawHeaders, receive: Receive, limit: int, visit: Visit
 ) -> tuple[bytes | bytearray, str]:
     """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
 
     Parameters
     ----------
-    bring
+    visit
         Told of bytes before they are held; may refuse them.
 
     Raises
@@ -35,7 +36,7 @@ async def read(
     announced = int(headers.get(b"content-length", 0))
     if announced > limit:
         raise _too_large(limit)
-    bring(announced)
+    visit.announce_bytes(announced)
     content: bytes | bytearray = b""
     length, more = 0, True
     while more:
@@ -46,7 +47,7 @@ async def read(
         length += len(chunk)
         if length > limit:
             raise _too_large(limit)
-        bring(max(0, min(len(chunk), length - announced)))
+        visit.bring_bytes(len(chunk))
         if not content:
             content = chunk
         elif chunk:

@@ -9,6 +9,9 @@ from service.settings import Settings
 _BODIES = 4
 """Bodies of the largest size that may be held at once."""
 
+_SMALL = 2**16
+"""Bytes of a body for which as much room again is kept: large bodies that come slowly can't take it."""
+
 
 class Door:
     """Counts what is inside, and turns away at once what is too much."""
@@ -25,7 +28,7 @@ class Door:
 
     @contextmanager
     def visit(self) -> Iterator["Visit"]:
-        """Let a request in for as long as the block lasts.
+        """Let a request come as far as its body, and in, for as long as the block lasts.
 
         Raises
         ------
@@ -33,14 +36,12 @@ class Door:
             503 if the service is about to end, 429 if there are too many.
         """
         self.check_open()
-        if self.requests >= self._most_requests:
-            raise too_many_requests(self.requests)
+        self.check_room()
         visit = Visit(self)
-        self.requests += 1
         try:
             yield visit
         finally:
-            self.requests -= 1
+            self.requests -= visit.inside
             self.bytes -= visit.bytes
             self.passes -= visit.passes
 
@@ -53,11 +54,15 @@ class Door:
         if self.closing:
             raise RequestError(503, "the service is shutting down; ask again shortly", {"Retry-After": "1"})
 
-    def admit_bytes(self, count: int) -> None:
-        """Let some bytes of a body in; 429 if there are too many."""
-        if self.bytes + count > self._most_bytes:
+    def check_room(self) -> None:
+        """Refuse with 429 if there are too many."""
+        if self.requests >= self._most_requests:
+            raise too_many_requests(self.requests)
+
+    def check_bytes(self, count: int, small: bool) -> None:
+        """Refuse more bytes of a body, which is small or not, with 429 if there are too many."""
+        if self.bytes + count > (2 * self._most_bytes if small else self._most_bytes):
             raise _too_much(f"{self.bytes} bytes of requests are")
-        self.bytes += count
 
     def admit_passes(self, count: int) -> None:
         """Let some work in; 429 if there is too much, unless there is none yet."""
@@ -70,19 +75,36 @@ class Visit:
     """What one request has brought in, and takes out again as it leaves."""
 
     def __init__(self, door: Door) -> None:
+        self.inside = False
         self.bytes = 0
         self.passes = 0
         self._door = door
 
+    def announce_bytes(self, count: int) -> None:
+        """Refuse a body at once that would not be let in if it were there already."""
+        self._door.check_bytes(count, small=count <= _SMALL)
+
     def bring_bytes(self, count: int) -> None:
-        """Bring more bytes of the body in, if they are let in."""
-        self._door.admit_bytes(count)
+        """Bring more bytes of the body, if they are let in."""
+        self._door.check_bytes(count, small=self.bytes + count <= _SMALL)
+        self._door.bytes += count
         self.bytes += count
+
+    def come_in(self) -> None:
+        """Take a place, if there is one: the body is there, and whoever is still sending has none."""
+        self._door.check_room()
+        self._door.requests += 1
+        self.inside = True
 
     def bring_passes(self, count: int) -> None:
         """Bring the work in that is asked for, if it is let in."""
         self._door.admit_passes(count)
         self.passes += count
+
+    def end_work(self) -> None:
+        """Take the work out: it is done, and the answer need not be sent for the next to begin."""
+        self._door.passes -= self.passes
+        self.passes = 0
 
 
 def too_many_requests(count: int) -> RequestError:

@@ -58,8 +58,12 @@ class RequestError(Exception):
 
 def problem(status: int, detail: str) -> dict[str, str | int]:
     """Write the members that every problem has."""
-    title = _TITLES.get(status) or HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return {"type": "about:blank", "title": title(status), "status": status, "detail": detail}
+
+
+def title(status: int) -> str:
+    """Give the name of a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def add_handlers(app: FastAPI) -> None:

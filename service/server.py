@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import uvicorn
 
-from service import tls
+from service import files, tls
 from service.app import create_app
 from service.door import Door
 from service.endpoints import Endpoints
 from service.headers import EVERYWHERE
+from service.patience import Patience
 from service.protocol import Protocol
 from service.refusals import Refusals
 from service.settings import Settings
@@ -79,7 +80,10 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     sys.setswitchinterval(0.0001)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
     refusals = Refusals(settings, endpoints.metrics)
-    protocol: Any = partial(Protocol, refusals=refusals)
+    patience = Patience(settings.client_timeout)
+    protocol: Any = partial(
+        Protocol, refusals=refusals, patience=patience, most_connections=files.most_connections()
+    )
     config = uvicorn.Config(
         app,
         http=protocol,

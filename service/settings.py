@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     timeout: Annotated[float, Field(gt=0)] = Field(
         30.0, description="seconds that a request may wait and run; then it gets a 504"
     )
+    client_timeout: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="seconds in which a client must send its request, and take its answer"
+    )
+    drain: Annotated[float, Field(ge=0)] = Field(
+        30.0, description="seconds that a stop waits for the answers of those who were let in"
+    )
     default_seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
         0, description="seed of a request that names none"
     )

@@ -73,9 +73,8 @@ class Verbs:
         manifest = predictor.manifest
         with self._endpoints.door.visit() as visit:
             wanted = _accepted(scope["headers"])
-            raw, media_type = await body.read(
-                scope["headers"], receive, self._settings.max_bytes, visit.bring_bytes
-            )
+            raw, media_type = await body.read(scope["headers"], receive, self._settings.max_bytes, visit)
+            visit.come_in()
             start = perf_counter()
             inputs, asked = await self._run(
                 len(raw),
@@ -91,6 +90,7 @@ class Verbs:
                 columns = await self._deadlines.wait(job, start + self._settings.timeout)
             finally:
                 del scope["state"][JOB]
+            visit.end_work()
             content = await self._run(
                 sum(column.nbytes for column in columns.values()),
                 lambda: answers.write(predictor, asked, columns, wanted),
@@ -120,4 +120,8 @@ def _accepted(headers: body.RawHeaders) -> str:
 async def _send(send: Send, content: bytes, media_type: str) -> None:
     headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    # A large one is not over, and its request not out, before the client has taken most of it.
+    large = len(content) > _LARGE
+    await send({"type": "http.response.body", "body": content, "more_body": large})
+    if large:
+        await send({"type": "http.response.body"})

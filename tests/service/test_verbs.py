@@ -75,7 +75,7 @@ def test_what_is_too_much_is_told_at_once_and_what_was_let_in_is_answered(bundle
 
 
 def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
-    limits = ("--max-pending-passes", "3000000", "--max-samples", "100000", "--max-bytes", "3000")
+    limits = ("--max-pending-passes", "3000000", "--max-samples", "100000", "--max-bytes", "200000")
     with serving(bundles, *limits) as service:
         heavy = {"inputs": [POINT] * 100, "samples": 20_000}
         with ThreadPoolExecutor(6) as clients:
@@ -86,13 +86,26 @@ def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
         alone = service.ask(ROUTE, **heavy | {"samples": 40_000})
         assert alone.status_code == 200
 
-        # Four bodies of the largest size may be on their way; a fifth may not.
-        slow = [connection(service, length=3000, sent=b"{") for _ in range(4)]
+        # Four bodies of the largest size may be on their way; a fifth may not, but for a small one.
+        large = json.dumps({"inputs": [POINT]}).encode().ljust(200_000)
+        promised = [connection(service, length=200_000, sent=b"{") for _ in range(10)]
+        assert service.send(ROUTE, large).status_code == 200
+        slow = [connection(service, length=200_000, sent=b" " * 199_999) for _ in range(4)]
+        until(lambda: "bytes of requests are waiting" in service.send(ROUTE, large).text)
+        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
+        for client in slow + promised:
+            client.close()
+        until(lambda: service.send(ROUTE, large).status_code == 200)
+
+
+def test_who_sends_slowly_takes_nobodys_place(bundles: Path) -> None:
+    with serving(bundles, "--max-pending", "2") as service:
+        slow = [connection(service, length=100, sent=b"{") for _ in range(20)]
         time.sleep(0.2)
-        assert "bytes of requests are waiting" in service.ask(ROUTE, inputs=[POINT]).json()["detail"]
+        for _ in range(5):
+            assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
         for client in slow:
             client.close()
-        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200)
 
 
 def test_what_takes_too_long_ends_with_504_and_leaves_its_place(bundles: Path) -> None:
