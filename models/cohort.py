@@ -74,7 +74,8 @@ class Cohort:
         self._samples = samples
         self._tolerance = tolerance
         self._summary = summary(predictor.manifest)
-        self._passes = 0
+        self.passes = 0
+        """Passes that have been made."""
 
     def step(self) -> tuple[NDArray[np.intp], Columns]:
         """Make the next passes, as many as one run may hold.
@@ -86,9 +87,9 @@ class Cohort:
             `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and what
             `Calibration.columns` adds if the model has a calibration.
         """
-        start, stop = self._passes, self._next_stop()
+        start, stop = self.passes, self._next_stop()
         self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
-        self._passes = stop
+        self.passes = stop
         done = self._samples == stop
         if self._looks_at(stop):
             done |= (self._tolerance > 0) & (self._summary.standard_error() <= self._tolerance)
@@ -109,9 +110,9 @@ class Cohort:
         self._keep(~gone)
 
     def _next_stop(self) -> int:
-        stop = min(self._passes + self._predictor.passes_at_once(self._inputs), int(self._samples.min()))
+        stop = min(self.passes + self._predictor.passes_at_once(self._inputs), int(self._samples.min()))
         if self._tolerance.any():
-            look = max(FIRST_LOOK, (self._passes // BLOCK + 1) * BLOCK)
+            look = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
             stop = min(stop, look)
         return stop
 
@@ -123,7 +124,7 @@ class Cohort:
         self._inputs = {name: array[kept] for name, array in self._inputs.items()}
         self._samples = self._samples[kept]
         self._tolerance = self._tolerance[kept]
-        if self._passes:
+        if self.passes:
             self._summary.keep(kept)
 
 

@@ -41,8 +41,10 @@ def read(
     return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0, asked.judgement)
 
 
-def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
-    """Write an answer, as JSON, as its main array alone, or as all of its arrays.
+def write(
+    predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str
+) -> tuple[bytes, Columns]:
+    """Write an answer, as JSON, as its main array alone, or as all of its arrays; give its columns, too.
 
     Raises
     ------
@@ -67,11 +69,11 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
         content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # which orjson writes for what is not finite; a name may hold it, too
             _check_finite(columns)
-        return content
+        return content, columns
     _check_finite(columns)
     if media_type == NPY:
-        return write_npy(next(columns[name] for name in _MAIN if name in columns))
-    return write_npz({name: np.asarray(value) for name, value in told.items()})
+        return write_npy(next(columns[name] for name in _MAIN if name in columns)), columns
+    return write_npz({name: np.asarray(value) for name, value in told.items()}), columns
 
 
 def _names(held: NDArray[np.bool_], classes: Sequence[str]) -> list[list[str]]:

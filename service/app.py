@@ -12,20 +12,20 @@ from service import admin, docs
 from service.endpoints import Endpoints
 from service.errors import add_handlers
 from service.guard import Guard
-from service.metrics import MetricsMiddleware
 from service.operations import problems
+from service.recorder import Recorder
 from service.settings import Settings
 from service.verbs import Verbs
 
 
 class App(FastAPI):
-    """FastAPI, with the verbs, the guard and what counts requests before it."""
+    """FastAPI, with the verbs, the guard and what keeps records before it."""
 
     def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
         self.state.endpoints = endpoints
         guarded = Guard(Verbs(super().__call__, endpoints), endpoints.settings)
-        self._entry = MetricsMiddleware(guarded, endpoints.metrics)
+        self._entry = Recorder(guarded, endpoints.ledger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> App:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         endpoints.load()  # before anybody can ask
         yield
-        endpoints.batcher.close()
+        endpoints.close()
 
     app = App(endpoints, lifespan)
     add_handlers(app)

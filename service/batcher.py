@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,24 @@ class Outcome:
     error: Exception | None
     load: int
     seconds: float
+    rows: int
+    passes: int
+
+
+class Turn(NamedTuple):
+    """What a turn of the engine did.
+
+    Parameters
+    ----------
+    rows, passes
+        That were in it; passes over each row counted by themselves.
+    fill
+        Part of its room that was used, 0 to 1.
+    """
+
+    rows: int
+    passes: int
+    fill: float
 
 
 class Batcher:
@@ -51,10 +70,19 @@ class Batcher:
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
         self._taken: list[Job | Group] = []  # what the turn that runs was filled from
+        self._filled = 0.0  # part of the present turn that is used
+        self.turns: list[Turn] = []
+        """Turns that have been made; who counts them takes them away."""
         self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs in line of which no row has been taken up."""
+        return len(self._fresh)
 
     def submit(self, job: Job) -> None:
         """Put a job in line; one that is gone by its turn is passed over."""
+        job.submitted = perf_counter()
         self._fresh.append(job)
         if not self._busy:
             self._busy = True
@@ -99,6 +127,9 @@ class Batcher:
         asyncio.get_running_loop().call_soon(self._start)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        rows = sum(outcome.rows for outcome in outcomes)
+        passes = sum(outcome.passes for outcome in outcomes)
+        self.turns.append(Turn(rows, passes, self._filled))
         for outcome in outcomes:
             if outcome.error is not None:
                 outcome.group.fail(outcome.error)
@@ -150,6 +181,7 @@ class Batcher:
                 if first.waiting and not isinstance(first, Group):
                     self._begun.append(first)
                     left = 0.0
+        self._filled = min(1.0, 1.0 - left)
         return turn + [Group(members) for members in joining.values()]
 
 
@@ -163,6 +195,7 @@ def _run(turn: Sequence[Group]) -> list[Outcome]:
 
 def _step(group: Group) -> list[Outcome]:
     fresh, load, start = group.fresh, group.load, perf_counter()
+    rows, made = group.rows, group.passes
     pieces: Sequence[tuple[Job, Piece]] = ()
     failed = None
     try:
@@ -171,4 +204,4 @@ def _step(group: Group) -> list[Outcome]:
         if fresh and len(group.members) > 1:  # who of them it was is found by trying
             return [outcome for alone in group.apart() for outcome in _step(alone)]
         failed = error
-    return [Outcome(group, pieces, failed, load, perf_counter() - start)]
+    return [Outcome(group, pieces, failed, load, perf_counter() - start, rows, group.passes - made)]

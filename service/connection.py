@@ -4,6 +4,7 @@ httptools has no limits of its own, and uvicorn takes up every request that has 
 largest size, and bytes behind a request wait, unparsed, for its answer.
 """
 
+from time import perf_counter
 from typing import Any, Final
 
 import httptools
@@ -11,10 +12,13 @@ import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service import request_id
 from service.errors import MEDIA_TYPE, problem, title
 from service.headers import EVERYWHERE
 from service.joining import Joining
+from service.ledger import Ledger
 from service.patience import Patience
+from service.record import ELSEWHERE, Record
 
 _LARGEST_HEAD: Final = 2**16
 """Bytes (64 KiB) of a request that are not of its body, in one go: its head, or what frames a chunk."""
@@ -33,12 +37,17 @@ class Connection(HttpToolsProtocol):
     ----------
     patience
         With the clients of all connections.
+    ledger
+        Takes the records of requests that get no further than here.
     most_connections
         That may be open; the next ones are turned away.
     """
 
-    def __init__(self, *args: Any, patience: Patience, most_connections: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, patience: Patience, ledger: Ledger, most_connections: int, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._ledger = ledger
         self._patience = patience
         self._most_connections = most_connections
         self._reading = False  # in the midst of a request
@@ -195,11 +204,14 @@ class Connection(HttpToolsProtocol):
 
     def turn_away(self, status: int, detail: str, linger: bool = True) -> None:
         """Answer with a problem what is no request to answer, and end the connection."""
-        content = orjson.dumps(problem(status, detail))
-        safe = "".join(f"{name}: {value}\r\n" for name, value in EVERYWHERE.items())
+        name = request_id.of(self.headers if self._reading else ())
+        self._ledger.enter(Record(name, ELSEWHERE, perf_counter(), code=status, detail=detail))
+        content = orjson.dumps(problem(status, detail, name))
+        safe = "".join(f"{header}: {value}\r\n" for header, value in EVERYWHERE.items())
         head = (
             f"HTTP/1.1 {status} {title(status)}\r\nContent-Type: {MEDIA_TYPE}\r\n"
-            f"Content-Length: {len(content)}\r\n{safe}Connection: close\r\n\r\n"
+            f"Content-Length: {len(content)}\r\n{safe}"
+            f"{request_id.HEADER}: {name}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)
         self._deaf = True

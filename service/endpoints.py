@@ -11,12 +11,13 @@ from starlette.types import Scope
 from models.manifest import NAME, Manifest
 from models.predictor import Predictor
 from models.signature import InputError
-from service import guard, openapi
+from service import guard, openapi, record, tracing
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
 from service.errors import RequestError
 from service.headers import of_page
+from service.ledger import Ledger
 from service.metrics import Metrics
 from service.operations import PARAMETERS
 from service.outcome import Outcome
@@ -46,6 +47,7 @@ class Endpoints:
         self.uncertainty_request = uncertainty_request(settings)
         self.door = Door(settings)
         self.batcher = Batcher()
+        self.ledger = Ledger(self.metrics, self.door, self.batcher, tracing.from_environment())
         self.rollout = Rollout(settings, self.metrics)
         self.relay = Relay(self.rollout.perform)
         self._document: tuple[Manifest | None, dict[str, Any]] = (None, {})
@@ -53,6 +55,11 @@ class Endpoints:
     def load(self) -> Outcome:
         """Load the store; until then the service is not ready."""
         return self.rollout.begin()
+
+    def close(self) -> None:
+        """End what runs beside the requests, once the last one is answered."""
+        self.batcher.close()
+        self.ledger.close()
 
     def catalogue(self) -> Catalogue:
         """Give the models that are loaded.
@@ -91,6 +98,7 @@ class Endpoints:
 
     async def expose_metrics(self) -> Response:
         """Counters and timings for Prometheus."""
+        self.ledger.fold()
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, request: Request) -> JSONResponse:
@@ -157,7 +165,8 @@ class Endpoints:
             predictor = self.catalogue().find(name, _version(version))
         except UnknownModelError as error:
             raise RequestError(404, str(error)) from None
-        scope["state"]["model"] = (predictor.manifest.name, predictor.manifest.version)
+        kept = record.of(scope)
+        kept.model, kept.version = predictor.manifest.name, predictor.manifest.version
         return predictor
 
     def _described(self, predictor: Predictor) -> Model:

@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from models.signature import InputError
+from service import record
+from service.record import Record
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -26,6 +28,9 @@ class Problem(BaseModel):
     title: str = Field(description="The name of the status.")
     status: int = Field(description="The HTTP status code.")
     detail: str = Field(description="What was wrong, and what to do about it.")
+    request_id: str = Field(
+        description="What the request is called in the log: its X-Request-Id, or one made."
+    )
 
 
 class InputProblem(Problem):
@@ -56,9 +61,15 @@ class RequestError(Exception):
         self.headers = headers
 
 
-def problem(status: int, detail: str) -> dict[str, str | int]:
+def problem(status: int, detail: str, request_id: str) -> dict[str, str | int]:
     """Write the members that every problem has."""
-    return {"type": "about:blank", "title": title(status), "status": status, "detail": detail}
+    return {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
 
 
 def title(status: int) -> str:
@@ -75,12 +86,13 @@ def add_handlers(app: FastAPI) -> None:
 
 async def respond(request: Request, error: Exception) -> Response:
     """Make the problem document of a failure."""
+    kept = record.of(request.scope)
     match error:
         case RequestError():
-            return _problem(error.status, error.detail, headers=error.headers)
+            return _problem(kept, error.status, error.detail, headers=error.headers)
         case InputError():
             members = {"where": error.where, "expected": error.expected, "got": error.got}
-            return _problem(422, str(error), members)
+            return _problem(kept, 422, str(error), members)
         case RequestValidationError():  # of a path: FastAPI parses nothing else for us
             fault = error.errors()[0]
             too_long = fault["type"] == "int_parsing_size"
@@ -88,24 +100,27 @@ async def respond(request: Request, error: Exception) -> Response:
             got = str(fault["input"])[:80]
             return await respond(request, InputError(fault["loc"][-1], expected.partition(",")[0], got))
         case HTTPException(status_code=404):
-            return _problem(404, f"there is nothing at {request.url.path}; /docs shows what there is")
+            return _problem(kept, 404, f"there is nothing at {request.url.path}; /docs shows what there is")
         case HTTPException(status_code=405):
             allowed = (error.headers or {}).get("Allow")
             detail = f"{request.method} is not for {request.url.path}, which takes {allowed}"
-            return _problem(405, detail, headers=error.headers)
+            return _problem(kept, 405, detail, headers=error.headers)
         case HTTPException():
-            return _problem(error.status_code, error.detail, headers=error.headers)
+            return _problem(kept, error.status_code, error.detail, headers=error.headers)
         case ClientDisconnect():
-            return _problem(400, "the connection ended before the body did")
-        case _:  # the server logs it, with its traceback
-            return _problem(500, "a fault of the service, not of the request; its log says more")
+            kept.cancelled = True
+            return _problem(kept, 400, "the connection ended before the body did")
+        case _:  # it is logged, with its traceback
+            return _problem(kept, 500, "a fault of the service, not of the request; its log says more")
 
 
 def _problem(
+    kept: Record,
     status: int,
     detail: str,
     members: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    content = problem(status, detail) | dict(members or {})
+    kept.detail = detail
+    content = problem(status, detail, kept.id) | dict(members or {})
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)

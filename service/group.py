@@ -42,6 +42,8 @@ class Group:
         self._starts = list(accumulate((member.count for member in members), initial=0))
         self._cohort: Cohort | None = None
         self._done = False
+        self.passes = 0
+        """Passes that have been made, each row counted by itself."""
 
     waiting = 1
     """What is left to take up of it, as a turn does of a job's rows: all, in one."""
@@ -62,6 +64,11 @@ class Group:
         return self.members[0].job.kind
 
     @property
+    def rows(self) -> int:
+        """Number of rows that are still on their way."""
+        return self._starts[-1] if self._cohort is None else len(self._cohort.rows)
+
+    @property
     def load(self) -> int:
         """Values that the next step holds."""
         held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
@@ -80,7 +87,9 @@ class Group:
         if not len(self._cohort.rows):
             self._done = True
             return []
+        before, count = self._cohort.passes, len(self._cohort.rows)
         rows, columns = self._cohort.step()
+        self.passes += (self._cohort.passes - before) * count
         self._done = not len(self._cohort.rows)
         if not len(rows):
             return []

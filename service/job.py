@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ class Job:
         """What decides how long a run takes for what it holds: the graph."""
         self.load = predictor.row_load(inputs, asked.samples if asked else 1)
         """Values that the work on one row holds."""
+        self.submitted = self.began = self.ended = 0.0
+        """When it was put in line, first taken up, and answered or failed, by `perf_counter`; 0 before."""
         self._started = 0  # rows that have been taken up; they are taken in their order
         self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
         self._pieces: list[Piece] = []
@@ -56,6 +59,8 @@ class Job:
     def take(self, most: int) -> slice:
         """Take up the next rows."""
         start = self._started
+        if not start:
+            self.began = perf_counter()
         self._started = min(start + most, self.rows)
         return slice(start, self._started)
 
@@ -64,9 +69,11 @@ class Job:
         self._pieces.append(piece)
         self._arrived += len(piece[0])
         if self._arrived == self.rows and not self.gone:
+            self.ended = perf_counter()
             self.answer.set_result(in_order(self._pieces))
 
     def fail(self, error: Exception) -> None:
         """End without an answer, unless it has ended already."""
         if not self.gone:
+            self.ended = perf_counter()
             self.answer.set_exception(error)

@@ -1,9 +1,11 @@
 """What Prometheus is told."""
 
 import os
-from functools import cache
-from time import perf_counter
+from collections.abc import Sequence
+from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -15,15 +17,22 @@ from prometheus_client import (
     multiprocess,
     values,
 )
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nothing here reads
 
-ELSEWHERE = "(none)"
-"""The route of a request that no route took, and the model of one that asked none."""
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 
+_MODEL: Final = ("model", "version")
 
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS: Final = (
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
+)  # fmt: skip
+_ROWS: Final = tuple(2.0**power for power in range(13))
+_PASSES: Final = (10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
+_FILL: Final = tuple(tenth / 10 for tenth in range(1, 11))
+_ENTROPY: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
+_INFORMATION: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+_PERCENTILE: Final = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 100)
 
 
 def share(folder: str) -> None:
@@ -33,85 +42,66 @@ def share(folder: str) -> None:
 
 
 def forget(worker: int | None) -> None:
-    """Tell that a process which counted has ended; what it counted stays."""
+    """Tell that a process which counted has ended; what it counted stays, what it held does not."""
     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The counters of one service. Labels come from routes and loaded models, never from clients."""
+    """The series of one service. Labels come from routes and loaded models, never from clients."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._requests = Counter(
-            "caveat_requests",
-            "Requests answered.",
-            ["route", "model", "version", "code"],
-            registry=self._registry,
+        self.requests = self._counter("requests", "Requests answered.", ["route", "model", "version", "code"])
+        self.seconds = self._histogram(
+            "request_seconds", "Seconds from a request's head to the end of its answer.", _SECONDS, ["route"]
         )
-        self._seconds = Histogram(
-            "caveat_request_seconds",
-            "Seconds from a request's head to the end of its answer.",
-            ["route"],
-            registry=self._registry,
+        self.queue = self._histogram(
+            "queue_seconds", "Seconds that rows waited for their first turn of the engine.", _SECONDS, _MODEL
         )
-        self._rows = Counter("caveat_rows", "Rows answered.", ["model", "version"], registry=self._registry)
-        self._passes = Counter(
-            "caveat_passes",
-            "Stochastic passes made, each row counted by itself.",
-            ["model", "version"],
-            registry=self._registry,
-        )
+        self.compute = self._histogram(
+            "compute_seconds", "Seconds from the first turn to the last, with those of others between.",
+            _SECONDS, _MODEL,
+        )  # fmt: skip
+        self.rows = self._counter("rows", "Rows answered.", _MODEL)
+        self.passes = self._counter("passes", "Stochastic passes made, each row counted by itself.", _MODEL)
 
-        self._load_seconds = Histogram(
-            "caveat_model_load_seconds",
-            "Seconds to verify, load and warm up a version.",
-            ["model"],
-            registry=self._registry,
+        self.batch_rows = self._histogram("batch_rows", "Rows in a turn of the engine.", _ROWS)
+        self.batch_passes = self._histogram(
+            "batch_passes", "Passes in a turn of the engine, each row counted by itself.", _PASSES
         )
-        self._load_failures = Counter(
-            "caveat_model_load_failures",
-            "Versions that could not be loaded, each time it was tried.",
-            ["model", "version"],
-            registry=self._registry,
+        self.batch_fill = self._histogram("batch_fill", "Part of the room of a turn that was used.", _FILL)
+
+        self.queued = self._gauge("queued_requests", "Requests that wait for their first turn.")
+        self.admitted = self._gauge("admitted_requests", "Requests for a prediction that are in the service.")
+        self.admitted_bytes = self._gauge("admitted_bytes", "Bytes of their bodies.")
+        self.admitted_passes = self._gauge("admitted_passes", "Passes that they ask for, over all rows.")
+        self.rejected = self._counter("rejected", "Requests that were refused because there was no room.")
+        self.expired = self._counter("expired", "Requests that had no answer in time.")
+        self.cancelled = self._counter("cancelled", "Requests whose client left before the answer.")
+
+        self.entropy = self._histogram(
+            "predictive_entropy_nats", "Total uncertainty of rows.", _ENTROPY, _MODEL
         )
-        self._failing = Gauge(
-            "caveat_model_failing",
-            "1 while the version in the store can't be loaded.",
-            ["model", "version"],
-            registry=self._registry,
-            multiprocess_mode="livemax",
+        self.information = self._histogram(
+            "mutual_information_nats", "What the model did not know of rows.", _INFORMATION, _MODEL
         )
-        self._loaded = Gauge(
-            "caveat_model_loaded",
-            "1 while the version is loaded.",
-            ["model", "version"],
-            registry=self._registry,
-            multiprocess_mode="livemin",
+        self.percentile = self._histogram(
+            "percentile", "Where rows stood among those of the calibration, 0 to 100.", _PERCENTILE, _MODEL
         )
+        self.judged = self._counter("judged_rows", "Rows that were asked about with a max_error.", _MODEL)
+        self.abstained = self._counter("abstained_rows", "Rows of these that were withheld.", _MODEL)
 
-        # Looking a series up takes longer than counting; there are few, whatever clients send.
-        self._request = cache(self._requests.labels)
-        self._duration = cache(self._seconds.labels)
-        self._row = cache(self._rows.labels)
-        self._pass = cache(self._passes.labels)
-
-    def answered(self, scope: Scope, code: int, seconds: float) -> None:
-        """Count a request whose answer is complete."""
-        state = scope["state"]
-        route = state.get("route") or getattr(scope.get("route"), "path", ELSEWHERE)
-        model, version = state.get("model", (ELSEWHERE, ELSEWHERE))
-        self._request(route, model, version, code).inc()
-        self._duration(route).observe(seconds)
-
-    def refused(self, route: str, code: int, count: int) -> None:
-        """Count requests that were refused unread: no model was looked for, and no time taken."""
-        self._request(route, ELSEWHERE, ELSEWHERE, code).inc(count)
-
-    def worked(self, model: str, version: int, rows: int, passes: int) -> None:
-        """Count the work of an answer."""
-        self._row(model, version).inc(rows)
-        self._pass(model, version).inc(passes)
+        self._load_seconds = self._histogram(
+            "model_load_seconds", "Seconds to verify, load and warm up a version.", _SECONDS, ["model"]
+        )
+        self._load_failures = self._counter(
+            "model_load_failures", "Versions that could not be loaded, each time it was tried.", _MODEL
+        )
+        self._failing = self._gauge(
+            "model_failing", "1 while the version in the store can't be loaded.", _MODEL, "livemax"
+        )
+        self._loaded = self._gauge("model_loaded", "1 while the version is loaded.", _MODEL, "livemin")
 
     def loaded(self, model: str, version: int, seconds: float) -> None:
         """Tell that a version has been loaded, and how long it took."""
@@ -132,37 +122,47 @@ class Metrics:
         self._loaded.labels(model, version).set(0)
 
     def text(self) -> bytes:
-        """Render all counters in Prometheus's text format."""
+        """Render all series in Prometheus's text format."""
         if _SHARED not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
+    def _counter(self, name: str, words: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"caveat_{name}", words, labels, registry=self._registry)
 
-class MetricsMiddleware:
-    """Counts and times every request."""
+    def _gauge(
+        self,
+        name: str,
+        words: str,
+        labels: Sequence[str] = (),
+        together: Literal["livesum", "livemax", "livemin"] = "livesum",
+    ) -> Gauge:
+        """Make a gauge, and say what those of several workers are together."""
+        return Gauge(f"caveat_{name}", words, labels, registry=self._registry, multiprocess_mode=together)
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
+    def _histogram(
+        self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(f"caveat_{name}", words, labels, registry=self._registry, buckets=buckets)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and count it once its answer is complete."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        scope.setdefault("state", {})
-        code = 500
-        start = perf_counter()
 
-        async def watch(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-            await send(message)
+def observe(histogram: Histogram, amounts: ArrayLike) -> None:
+    """Add many amounts to a histogram at once.
 
-        try:
-            await self.app(scope, receive, watch)
-        finally:
-            self.metrics.answered(scope, code, perf_counter() - start)
+    What is private to it is the only way: its own method takes one at a time, which over the rows of
+    large requests would take longer than their answers.
+
+    Parameters
+    ----------
+    amounts
+        At least one, of any shape.
+    """
+    array = np.asarray(amounts, np.float64).ravel()
+    bounds = histogram._upper_bounds  # the last is infinite
+    counts = np.bincount(np.searchsorted(bounds, array), minlength=len(bounds))
+    for bucket, count in zip(histogram._buckets, counts.tolist(), strict=True):
+        if count:
+            bucket.inc(count)
+    histogram._sum.inc(float(array.sum()))

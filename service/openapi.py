@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from models import __version__
 from models.manifest import Manifest
 from models.signature import Feature, Input
+from service import request_id
 from service.catalogue import Catalogue
 from service.errors import InputProblem, Problem
 from service.examples import example_rows
@@ -91,6 +92,7 @@ def document(
         }
     for path, methods in content["paths"].items():
         for operation in methods.values():
+            _tell_of_ids(operation)
             _fill(operation, example, uncertainty_request.model_fields["samples"].default, max_rows)
             if path in DEFAULT:
                 _tighten(operation, definitions["$defs"], example, max_rows)
@@ -126,6 +128,24 @@ def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: in
         body["example"] = {"version": shown.version} if kind == "Pointer" else {"inputs": rows}
         if kind == "UncertaintyRequest":
             body["example"] |= {"samples": samples, "seed": 0}
+
+
+def _tell_of_ids(operation: dict[str, Any]) -> None:
+    """Say that a request may bring a name, and has one."""
+    sent = {"type": "string", "pattern": f"^{request_id.PATTERN}$"}
+    operation.setdefault("parameters", []).append(
+        {
+            "name": request_id.HEADER,
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "What to call the request in the log; one is made for others than those of"
+            f" {request_id.PATTERN}.",
+        }
+    )
+    for answer in operation["responses"].values():
+        answer["headers"] = {
+            request_id.HEADER: {"schema": sent, "description": "What the request is called in the log."}
+        }
 
 
 def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:

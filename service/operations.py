@@ -119,7 +119,7 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _problem(code: int) -> dict[str, Any]:
-    schema, example = ref(Problem), problem(code, _PROBLEMS[code])
+    schema, example = ref(Problem), problem(code, _PROBLEMS[code], "3f9c2a")
     if code == 422:
         where, expected, got = "inputs[3].age", "a number", "null"
         schema = ref(InputProblem)

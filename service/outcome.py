@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.catalogue import Catalogue, Failure, Place
+from service.logs import Level
+
+
+class News(NamedTuple):
+    """What the log is to tell."""
+
+    level: Level
+    message: str
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class Outcome:
     failing
         All that is not served as it stands in the store.
     news
-        Lines for the log.
+        For the log.
     trouble
         Why nothing could be done.
     """
@@ -25,7 +34,7 @@ class Outcome:
     loaded: frozenset[Place] = frozenset()
     dropped: frozenset[Place] = frozenset()
     failing: frozenset[tuple[Place, Failure]] = frozenset()
-    news: tuple[str, ...] = ()
+    news: tuple[News, ...] = ()
     trouble: str | None = None
 
 
@@ -36,10 +45,16 @@ def between(old: Catalogue | None, new: Catalogue) -> Outcome:
     loaded = {place for place, predictor in new.places.items() if before.get(place) is not predictor}
     dropped = before.keys() - new.places.keys()
     news = [
-        *(f"{_words(place)} is loaded" for place in sorted(loaded) if old),
-        *(f"{_words(place)} is no longer in the store, and dropped" for place in sorted(dropped)),
+        *(News("info", f"{_words(place)} is loaded") for place in sorted(loaded) if old),
         *(
-            f"{_words(place)} is not {'complete' if why.incomplete else 'as it should be'}: {why.reason}"
+            News("info", f"{_words(place)} is no longer in the store, and dropped")
+            for place in sorted(dropped)
+        ),
+        *(
+            News(
+                "warning",
+                f"{_words(place)} is not {'complete' if why.incomplete else 'as it should be'}: {why.reason}",
+            )
             for place, why in new.failing.items()
             if _is_news(failed_before.get(place), why)
         ),
@@ -54,7 +69,7 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
         frozenset().union(*(each.loaded for each in all_of)),
         frozenset().union(*(each.dropped for each in all_of)),
         frozenset().union(*(each.failing for each in all_of)),
-        tuple(dict.fromkeys(line for each in all_of for line in each.news)),
+        tuple(dict.fromkeys(each for outcome in all_of for each in outcome.news)),
         next((each.trouble for each in all_of if each.trouble), None),
     )
 

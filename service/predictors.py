@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 from time import perf_counter
 from typing import Final
 
@@ -14,6 +13,7 @@ from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import InputError, Inputs, encode
 from models.uncertainty import Columns
+from service import logs
 from service.examples import example_rows
 from service.settings import Settings
 
@@ -42,10 +42,13 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     if error <= _TOLERATED:
         return made
     manifest = bundle.manifest
-    print(
-        f"caveat serve: {manifest.name} {manifest.version} runs in float32: {settings.precision} would change"
+    logs.event(
+        "precision_refused",
+        f"{manifest.name} {manifest.version} runs in float32: {settings.precision} would change"
         f" the mean of its example by {error:.2f} of its standard error; {_TOLERATED} is tolerated",
-        file=sys.stderr,
+        "warning",
+        model=manifest.name,
+        version=manifest.version,
     )
     return exact
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect
 
 from service.connection import Connection
-from service.refusals import Refusals
+from service.refusals import Plain, Refusals
 
 JOB: Final = "job"
 """Where the state of a request has the job that its client waits for."""
@@ -48,31 +48,30 @@ class Protocol(Connection):
             return False
         self._patience.end(self)
         if self._refusals.at_once():
-            self._refuse(*recognised)
+            self._refuse(recognised)
         else:
             self._put_off = True
             self.transport.pause_reading()
             self._refusals.put_off(partial(self._look_again, data, recognised))
         return True
 
-    def _look_again(self, data: bytes, recognised: tuple[str, int]) -> bool:
+    def _look_again(self, data: bytes, recognised: Plain) -> bool:
         """Take a request that was put off in, or refuse it; tell whether it was refused."""
         self._put_off = False
         if self.transport.is_closing():
             return False
         self.transport.resume_reading()
         if refused := self._full:
-            self._refuse(*recognised)
+            self._refuse(recognised)
         else:
             super().data_received(data)
         return refused
 
-    def _refuse(self, route: str, unread: int) -> None:
-        self._refusals.count(route)
-        self._unread = unread
+    def _refuse(self, request: Plain) -> None:
+        self._unread = request.unread
         self._refused_at = self.loop.time()
         self._patience.begin(self)
-        self.transport.write(self._refusals.answer)
+        self.transport.write(self._refusals.answer(request))
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, which has been idle, unless a request was refused or put off meanwhile."""

@@ -8,18 +8,21 @@ unread for their turn, which holds their clients back.
 
 import asyncio
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from time import perf_counter
+from typing import Final, NamedTuple
 
 import orjson
 
+from service import request_id
 from service.door import too_many_requests
-from service.errors import MEDIA_TYPE, problem
+from service.errors import MEDIA_TYPE, RequestError, problem
 from service.headers import EVERYWHERE
-from service.metrics import Metrics
+from service.ledger import Ledger
 from service.paths import find
+from service.record import Record
 from service.settings import Settings
 
 _LONGEST_HEAD: Final = 1024
@@ -41,16 +44,24 @@ _TELLING: Final = re.compile(
 """What says where a request ends, or that it is no ordinary one."""
 
 
+class Plain(NamedTuple):
+    """A request that is plainly one for a prediction: what it is called, its route, and the bytes to come."""
+
+    id: str
+    route: str
+    unread: int
+
+
 class Refusals:
     """Recognises requests for a prediction, and has the answer that refuses them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.most = settings.max_pending
         """Requests that may be in the service."""
-        self.answer = _answer(self.most)
+        self._refusal = too_many_requests(self.most)
+        self._before, self._after = _halves(self._refusal)
         self._max_bytes = settings.max_bytes
-        self._metrics = metrics
-        self._uncounted: Counter[str] = Counter()
+        self._ledger = ledger
         self._free = float(_BURST)  # refusals that may be made now, as of `_since`
         self._since = 0.0
         self._put_off: deque[Callable[[], bool]] = deque()
@@ -86,8 +97,8 @@ class Refusals:
         self._since = now
         return self._free
 
-    def recognised(self, data: bytes) -> tuple[str, int] | None:
-        """Tell the route of a request that is plainly one for a prediction, and how many bytes are to come.
+    def recognised(self, data: bytes) -> Plain | None:
+        """Recognise a request that is plainly one for a prediction.
 
         Parameters
         ----------
@@ -95,22 +106,23 @@ class Refusals:
             What has come of the request, and of no other.
         """
         head_end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
-        route, length = _plain(data[: head_end + 2]) if head_end > 0 else (None, 0)
+        if head_end <= 0:
+            return None
+        name, head = request_id.cut_out(data[: head_end + 2])
+        route, length = _plain(head)
         unread = head_end + 4 + length - len(data)
         if route is None or length > self._max_bytes or unread < 0:
             return None
-        return route, unread
+        return Plain(name, route, unread)
 
-    def count(self, route: str) -> None:
-        """Count a refusal."""
-        if not self._uncounted:  # counted together, a moment later
-            asyncio.get_running_loop().call_soon(self._tell)
-        self._uncounted[route] += 1
-
-    def _tell(self) -> None:
-        for route, count in self._uncounted.items():
-            self._metrics.refused(route, 429, count)
-        self._uncounted.clear()
+    def answer(self, request: Plain) -> bytes:
+        """Make the answer that refuses a request, and let it be counted."""
+        detail = self._refusal.detail
+        self._ledger.enter(
+            Record(request.id, "POST", perf_counter(), route=request.route, code=429, detail=detail)
+        )
+        name = request.id.encode()
+        return self._before % (len(self._after) + len(name) - 2, name) + self._after % name
 
 
 @lru_cache(1024)  # a client's heads are mostly the same
@@ -126,10 +138,10 @@ def _plain(head: bytes) -> tuple[str | None, int]:
     return found[0], int(telling[0])
 
 
-def _answer(most: int) -> bytes:
-    refusal = too_many_requests(most)
-    content = orjson.dumps(problem(refusal.status, refusal.detail))
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(content)), **EVERYWHERE}
-    headers |= refusal.headers or {}
+def _halves(refusal: RequestError) -> tuple[bytes, bytes]:
+    """Write the head of the answer, but for the length and the id, and its body, but for the id."""
+    content = orjson.dumps(problem(refusal.status, refusal.detail, "%b"))
+    headers = {"content-type": MEDIA_TYPE, **EVERYWHERE, **(refusal.headers or {}), "content-length": "%d"}
+    headers[request_id.HEADER.lower()] = "%b"
     lines = ["HTTP/1.1 429 Too Many Requests", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + content
+    return "\r\n".join([*lines, "", ""]).encode(), content

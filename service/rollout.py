@@ -12,7 +12,7 @@ from models.store import BUNDLED
 from service.attempt import Attempt, attempt
 from service.catalogue import Catalogue, Failure, Place
 from service.metrics import Metrics
-from service.outcome import Outcome, between
+from service.outcome import News, Outcome, between
 from service.settings import Settings
 from service.sight import Sight, look
 from service.succession import Pointers, read_pointers, succeed
@@ -73,7 +73,7 @@ class Rollout:
         try:
             outcome = await (self._point() if action == "point" else self._update(action == "retry"))
         except CaveatError as error:  # of the store as a whole: what is loaded stays
-            news = () if self._trouble == str(error) else (str(error),)
+            news = () if self._trouble == str(error) else (News("error", str(error)),)
             self._trouble = str(error)
             return Outcome(news=news, trouble=str(error))
         self._trouble = None

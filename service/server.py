@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import uvicorn
 
-from service import files, tls
+from service import files, logs, tls
 from service.app import create_app
-from service.door import Door
 from service.endpoints import Endpoints
 from service.headers import EVERYWHERE
+from service.outcome import News
 from service.patience import Patience
 from service.protocol import Protocol
 from service.refusals import Refusals
@@ -45,7 +45,7 @@ class Started:
     """
 
     words: str
-    news: tuple[str, ...]
+    news: tuple[News, ...]
     default: str | None
 
 
@@ -67,6 +67,14 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     """
     # A stop that was asked for is no failure, at no time.
     _on_stop(lambda: sys.exit(0))
+    logs.begin()
+    try:
+        _run(settings, listener, ready, pipe)
+    finally:
+        logs.end()
+
+
+def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connection | None) -> None:
     context = tls.context(settings)
     app = create_app(settings)
     endpoints: Endpoints = app.state.endpoints
@@ -79,17 +87,21 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
     sys.setswitchinterval(0.0001)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
-    refusals = Refusals(settings, endpoints.metrics)
+    refusals = Refusals(settings, endpoints.ledger)
     patience = Patience(settings.client_timeout)
     protocol: Any = partial(
-        Protocol, refusals=refusals, patience=patience, most_connections=files.most_connections()
+        Protocol,
+        refusals=refusals,
+        ledger=endpoints.ledger,
+        patience=patience,
+        most_connections=files.most_connections(),
     )
     config = uvicorn.Config(
         app,
         http=protocol,
         ws="none",
         lifespan="off",
-        log_level="warning",
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -103,9 +115,9 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
         # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
         # would wait for seconds. Copies of the socket are accepted from one by one, too.
         listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
-        server = _Server(config, endpoints.door, refusals)
+        server = _Server(config, endpoints, refusals)
         runner.run(_serve(server, listeners, endpoints, pipe))
-    endpoints.batcher.close()
+    endpoints.close()
 
 
 async def _serve(
@@ -130,9 +142,11 @@ def _on_stop(act: Callable[[], object]) -> None:
 class _Server(uvicorn.Server):
     """Told to stop, lets nobody else in and ends when all who are in have their answers."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, refusals: Refusals) -> None:
+    def __init__(self, config: uvicorn.Config, endpoints: Endpoints, refusals: Refusals) -> None:
         super().__init__(config)
-        self._door = door
+        self._door = endpoints.door
+        self._ledger = endpoints.ledger
+        self._draining = False
         self._refusals = refusals
         self._parent = os.getppid()
 
@@ -146,5 +160,9 @@ class _Server(uvicorn.Server):
         """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
         if os.getppid() != self._parent:
             self._door.close()
+        self._ledger.fold()
         inside = self._door.requests + self._refusals.waiting
+        if self._door.closing and not self._draining:
+            self._draining = True
+            logs.event("drain", f"told to stop; {inside} requests are answered first", requests=inside)
         return await super().on_tick(counter) or (self._door.closing and not inside)

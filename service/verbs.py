@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.signature import InputError
 from models.uncertainty import Columns
-from service import answers, body
+from service import answers, body, record
 from service.arrays import NPY, NPZ
 from service.deadlines import Deadlines
 from service.endpoints import Endpoints
@@ -48,7 +48,7 @@ class Verbs:
         """Answer a request."""
         found = find(scope["path"]) if scope["type"] == "http" else None
         if found:
-            scope["state"]["route"], verb, model = found
+            record.of(scope).route, verb, model = found
             await self._answer_or_refuse(scope, receive, send, model, self._kinds[verb])
         else:
             await self._app(scope, receive, send)
@@ -62,7 +62,7 @@ class Verbs:
             response = await respond(Request(scope), error)
             await response(scope, receive, send)
             if not isinstance(error, RequestError | InputError | HTTPException | ClientDisconnect):
-                raise  # so that the server logs it
+                raise  # so that it is logged
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, model: dict[str, str], kind: type[PredictRequest]
@@ -70,7 +70,7 @@ class Verbs:
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
         predictor = self._endpoints.predictor_of(scope, **model)
-        manifest = predictor.manifest
+        kept = record.of(scope)
         with self._endpoints.door.visit() as visit:
             wanted = _accepted(scope["headers"])
             raw, media_type = await body.read(scope["headers"], receive, self._settings.max_bytes, visit)
@@ -83,6 +83,7 @@ class Verbs:
                 ),
             )
             job = Job(predictor, inputs, asked)
+            kept.rows, kept.asked = job.rows, asked
             visit.bring_passes(job.rows * (asked.samples if asked else 1))
             self._endpoints.batcher.submit(job)
             scope["state"][JOB] = job
@@ -90,14 +91,14 @@ class Verbs:
                 columns = await self._deadlines.wait(job, start + self._settings.timeout)
             finally:
                 del scope["state"][JOB]
+                kept.timed(job)
             visit.end_work()
-            content = await self._run(
+            content, told = await self._run(
                 sum(column.nbytes for column in columns.values()),
                 lambda: answers.write(predictor, asked, columns, wanted),
             )
-            self._endpoints.metrics.worked(
-                manifest.name, manifest.version, job.rows, _passes_made(job, columns)
-            )
+            kept.passes = _passes_made(job, columns)
+            kept.answered(told)
             await _send(send, content, wanted)
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:

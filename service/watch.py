@@ -1,9 +1,10 @@
 """Looks at the store again and again."""
 
 import asyncio
-import sys
 from collections.abc import Iterable
 
+from service import logs
+from service.outcome import News
 from service.relay import Relay
 from service.rollout import Rollout
 
@@ -16,10 +17,10 @@ async def watch(rollout: Rollout, relay: Relay, seconds: float) -> None:
             if await rollout.changed():
                 report((await relay.everywhere("update")).news)
         except Exception as error:  # nothing shall end the watching
-            report([f"looking at {rollout.store} failed: {type(error).__name__}: {error}"])
+            logs.failure("store", f"looking at {rollout.store} failed", error)
 
 
-def report(news: Iterable[str]) -> None:
-    """Write lines to the log."""
-    for line in news:
-        print(f"caveat serve: {line}", file=sys.stderr, flush=True)
+def report(news: Iterable[News]) -> None:
+    """Let the log tell of changes."""
+    for each in news:
+        logs.event("store", each.message, each.level)

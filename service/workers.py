@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 
 from models.errors import CaveatError
-from service import metrics, server
+from service import logs, metrics, server
 from service.relay import Rounds
 from service.server import Ready, Started
 from service.settings import Settings
@@ -88,18 +87,19 @@ class Workers:
             came = wait([*self._running, *self._rounds.workers])
             for pipe in self._rounds.workers.intersection(came):
                 if isinstance(refusal := self._rounds.receive(pipe), str):
-                    print(f"caveat serve: {refusal}", file=sys.stderr, flush=True)
+                    logs.event("worker_failed", refusal, "error")
             for sentinel in set(self._running).intersection(came):
                 process, listener, pipe, began = self._running.pop(sentinel)
                 process.join()
                 self._rounds.leave(pipe)
                 if self._stopping:
                     continue
-                print(
-                    f"caveat serve: worker {process.pid} ended with code {process.exitcode}; another one "
-                    "takes its place",
-                    file=sys.stderr,
-                    flush=True,
+                logs.event(
+                    "worker_replaced",
+                    f"worker {process.pid} ended with code {process.exitcode}; another one takes its place",
+                    "warning",
+                    worker=process.pid,
+                    code=process.exitcode,
                 )
                 metrics.forget(process.pid)
                 time.sleep(max(0.0, _SHORT_LIFE - (time.monotonic() - began)))

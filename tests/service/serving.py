@@ -1,12 +1,15 @@
 """Runs the real service as a process of its own."""
 
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -28,13 +31,8 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 @contextmanager
 def serving(*arguments: str | Path, **environment: str) -> Iterator["Service"]:
     """Serve on a free port until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "caveat.py", "serve", *map(str, arguments), "--port", "0"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = Process(
+        [sys.executable, "caveat.py", "serve", *map(str, arguments), "--port", "0"], environment
     )
     assert process.stdout is not None
     try:
@@ -44,14 +42,45 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator["Service"]:
         with httpx.Client(base_url=found[1], timeout=60) as client:
             yield Service(process, client, line)
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.end()
+
+
+class Process(subprocess.Popen[str]):
+    """A process whose log goes to a file, so that nothing waits for somebody to read it."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed at the end of `serving`
+        self._logged = ""
+        super().__init__(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
+        """Wait for the end; give what it wrote."""
+        return super().communicate(*arguments, **options)[0], self.logged()
+
+    def logged(self) -> str:
+        """Give what it has written to stderr so far."""
+        if not self._log.closed:
+            self._logged = os.pread(self._log.fileno(), 2**26, 0).decode()
+        return self._logged
+
+    def end(self) -> None:
+        """Let it end."""
+        self.terminate()
+        self.communicate(timeout=30)
+        self._log.close()
 
 
 class Service:
     """A running service, and ways to ask it."""
 
-    def __init__(self, process: subprocess.Popen[str], client: httpx.Client, line: str) -> None:
+    def __init__(self, process: Process, client: httpx.Client, line: str) -> None:
         self.process = process
         self.client = client
         self.line = line
@@ -59,6 +88,15 @@ class Service:
     @property
     def url(self) -> str:
         return str(self.client.base_url)
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """Give the lines of the log so far, or those of one kind of event."""
+        lines = [json.loads(line) for line in self.process.logged().splitlines()]
+        return [line for line in lines if line["event"].startswith(name)]
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """Give the lines of the log that tell of something wrong."""
+        return [line for line in self.events() if line["level"] != "info"]
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path)

@@ -1,8 +1,10 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx
+import orjson
 import pytest
 from fastapi import FastAPI
 
@@ -82,7 +84,7 @@ def test_every_error_is_a_problem_document(
     ("status", "title"), [(404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")]
 )
 def test_titles_are_the_same_in_every_python(status: int, title: str) -> None:
-    assert problem(status, "")["title"] == title
+    assert problem(status, "", "a1")["title"] == title
 
 
 def test_a_wrong_method_says_which_is_right(service: Service) -> None:
@@ -102,25 +104,26 @@ def test_nothing_is_ready_before_the_store_is_loaded() -> None:
     asyncio.run(ask())
 
 
-def test_a_fault_of_the_service_is_not_told_but_raised_to_the_log(
+def test_a_fault_of_the_service_is_told_to_the_log_alone(
     bundles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr("service.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines)))
     app = create_app(Settings(store=bundles))
     body = {"inputs": [[1, 2, 3]]}
 
     async def ask() -> None:
-        async with app.router.lifespan_context(app):
+        async with app.router.lifespan_context(app), in_process(app) as client:
             monkeypatch.setattr("models.predictor.Predictor.predict", fail)
-            async with in_process(app) as client:
-                response = await client.post("/models/linear/predict", json=body)
-                counted = (await client.get("/metrics")).text
-            async with in_process(app, raises=True) as client:
-                with pytest.raises(RuntimeError, match="secret"):
-                    await client.post("/models/linear/predict", json=body)
+            response = await client.post("/models/linear/predict", json=body)
+            counted = (await client.get("/metrics")).text
         assert response.status_code == 500
+        (fault,) = [line for line in logged if line["event"] == "request_failed"]
+        assert fault["id"] == response.headers["X-Request-Id"] == response.json()["request_id"]
+        assert fault["traceback"].endswith("RuntimeError: secret\n")
         assert response.headers["Content-Type"] == "application/problem+json"
         assert "secret" not in Problem.model_validate(response.json()).detail
         assert 'code="500",model="linear",route="/models/{name}/predict",version="1"} 1.0' in counted
@@ -128,8 +131,8 @@ def test_a_fault_of_the_service_is_not_told_but_raised_to_the_log(
     asyncio.run(ask())
 
 
-def in_process(app: FastAPI, raises: bool = False) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
+def in_process(app: FastAPI) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://caveat")
 
 

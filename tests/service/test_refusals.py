@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.metrics import Metrics
+from service.endpoints import Endpoints
 from service.refusals import Refusals
 from service.settings import Settings
 from tests.service.serving import Service, serving
@@ -26,8 +26,9 @@ def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *header
 
 
 def unread(data: bytes) -> int | None:
-    recognised = Refusals(Settings(store=None, max_bytes=100), Metrics()).recognised(data)
-    return recognised and recognised[1]
+    endpoints = Endpoints(Settings(store=None, max_bytes=100))
+    recognised = Refusals(endpoints.settings, endpoints.ledger).recognised(data)
+    return recognised and recognised.unread
 
 
 @pytest.mark.parametrize(

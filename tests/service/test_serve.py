@@ -19,8 +19,8 @@ def test_it_says_what_it_serves_and_stops_without_a_complaint(bundles: Path, sto
         assert "linear 1 and tabular 1, 2 (default)" in service.line
         assert service.line.endswith("/docs\n")
         service.process.send_signal(stop)
-        out, errors = service.process.communicate(timeout=20)
-        assert (service.process.returncode, out, errors) == (0, "", "")
+        out, _ = service.process.communicate(timeout=20)
+        assert (service.process.returncode, out, service.complaints()) == (0, "", [])
 
 
 def test_an_answer_waits_for_no_acknowledgement(bundles: Path) -> None:

@@ -71,7 +71,7 @@ def test_versions_below_1_2_are_refused(bundles: Path, identity: Identity) -> No
     assert made is not None
     assert made.minimum_version == ssl.TLSVersion.TLSv1_2
     old = identity.trusted()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     newer = identity.trusted()

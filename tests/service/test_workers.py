@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +31,13 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.perf_counter() + seconds
+    while not holds():
+        assert time.perf_counter() < end
+        time.sleep(0.05)
+
+
 def anew(service: Service, samples: int = 100) -> httpx.Response:
     """Ask on a connection of its own, which any worker may take."""
     return httpx.post(service.url + ROUTE, json={"inputs": [POINT], "samples": samples}, timeout=30)
@@ -39,9 +46,10 @@ def anew(service: Service, samples: int = 100) -> httpx.Response:
 def test_every_worker_gives_the_same_bytes_and_counts_with_the_others(several: Service) -> None:
     assert len(children(several.process.pid)) == 3
     assert len({anew(several).content for _ in range(40)}) == 1
+    expected = f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 40.0'
+    until(lambda: expected in httpx.get(several.url + "/metrics").text)  # each tells a moment later
     for _ in range(5):
-        counted = httpx.get(several.url + "/metrics").text
-        assert f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 40.0' in counted
+        assert expected in httpx.get(several.url + "/metrics").text
 
 
 def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
@@ -120,8 +128,8 @@ def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Pa
 def test_told_to_stop_all_end_with_their_parent(several: Service) -> None:
     workers = children(several.process.pid)
     several.process.send_signal(signal.SIGTERM)
-    out, errors = several.process.communicate(timeout=20)
-    assert (several.process.returncode, out, errors) == (0, "", "")
+    out, _ = several.process.communicate(timeout=20)
+    assert (several.process.returncode, out, several.complaints()) == (0, "", [])
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 

@@ -1,0 +1,171 @@
+"""Lines on stderr: as JSON, or as text where a person reads them on a terminal.
+
+A thread writes them, so that a reader who does not read stops nobody; what he leaves is bounded.
+"""
+
+import logging
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
+from typing import Any, Final, Literal
+
+import orjson
+
+Level = Literal["info", "warning", "error"]
+
+_MOST: Final = 20_000
+"""Lines that may wait to be written; at 300 bytes each they hold 6 MB."""
+
+_AT_ONCE: Final = 4096
+"""Bytes that go into a pipe whole, between those of other processes (PIPE_BUF of Linux)."""
+
+_PATIENCE: Final = 1.0
+"""Seconds for which an end waits for lines to be written."""
+
+
+class Writer:
+    """Writes lines to a descriptor, by a thread that lives as long as there are any."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque()
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Write lines soon; those for which there is no room are dropped, and a later line counts them."""
+        with self._lock:
+            waiting = iter(lines)
+            self._lines.extend(islice(waiting, _MOST - len(self._lines)))
+            self._dropped += sum(1 for _ in waiting)
+            if self._thread is None and self._lines:
+                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Wait a moment until all is written."""
+        if thread := self._thread:
+            thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        while text := self._next():
+            try:
+                while text:
+                    text = text[os.write(self._descriptor, text) :]
+            except OSError:  # nobody will ever read it
+                with self._lock:
+                    self._lines.clear()
+
+    def _next(self) -> bytes:
+        """Take as many lines as may go out together; none, and the thread is over."""
+        with self._lock:
+            if self._dropped and len(self._lines) < _MOST:
+                message = f"{self._dropped} lines were dropped: nobody read them"
+                self._lines.append(line("log_dropped", message, "warning", {"lines": self._dropped}))
+                self._dropped = 0
+            taken: list[bytes] = []
+            size = 0
+            while self._lines and (not taken or size + len(self._lines[0]) <= _AT_ONCE):
+                taken.append(self._lines.popleft())
+                size += len(taken[-1])
+            if not taken:
+                self._thread = None
+            return b"".join(taken)
+
+
+_writer = Writer(2)
+
+
+def begin() -> None:
+    """Begin to log in a process, which may have been forked from one that logs; take in what others log."""
+    global _writer
+    _writer = Writer(2)
+    root = logging.getLogger()
+    root.handlers = [_Handler()]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+
+
+def end() -> None:
+    """Wait a moment until all is written."""
+    _writer.close()
+
+
+def event(name: str, message: str, level: Level = "info", **facts: object) -> None:
+    """Tell of something that is no request.
+
+    Parameters
+    ----------
+    name
+        The kind of event, for machines.
+    message
+        The same for a person, in one sentence.
+    facts
+        What a machine may want to know of it, by name.
+    """
+    lines([line(name, message, level, facts)])
+
+
+def failure(name: str, message: str, error: BaseException, **facts: object) -> None:
+    """Tell of a fault of the service, with its traceback."""
+    event(name, message, "error", **facts, traceback="".join(traceback.format_exception(error)))
+
+
+def lines(written: Iterable[bytes]) -> None:
+    """Write lines that have been made already."""
+    _writer.write(written)
+
+
+def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> bytes:
+    """Make the line of an event."""
+    now = time.time()
+    if on_terminal():
+        told = " ".join(f"{key}={value}" for key, value in facts.items() if key != "traceback")
+        below = str(facts.get("traceback", "")).rstrip()
+        return text(now, level, message + f" ({told})" * bool(told)) + f"{below}\n".encode() * bool(below)
+    return as_json({"time": clock(now), "level": level, "event": name, "message": message, **facts})
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Make a line for machines."""
+    return orjson.dumps(content, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def text(seconds: float, level: Level, message: str) -> bytes:
+    """Make a line for a person; what a client has sent can't steer the terminal."""
+    moment = datetime.fromtimestamp(seconds).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    return f"{moment} {level:7} {message if message.isprintable() else repr(message)}\n".encode()
+
+
+def clock(seconds: float) -> str:
+    """Tell a time as ISO 8601, in UTC.
+
+    >>> clock(0.0015)
+    '1970-01-01T00:00:00.001Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+@cache
+def on_terminal() -> bool:
+    """Tell whether a person reads the lines."""
+    return os.isatty(2)
+
+
+class _Handler(logging.Handler):
+    """Takes what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.getMessage().strip().encode(errors="replace").decode()
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            failure("log", told, error, logger=record.name)
+        else:
+            event("log", told, "error" if record.levelno >= logging.ERROR else "warning", logger=record.name)
