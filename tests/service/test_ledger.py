@@ -1,0 +1,120 @@
+"""What is told of many requests at once is what would be told of each."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families as parsed
+
+from models.cohort import Asked
+from service.batcher import Turn
+from service.endpoints import Endpoints
+from service.metrics import observe
+from service.record import Record
+from service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        [0.05],
+        [0.1, 0.1, 1.0, 1.0000001, 10.0, 11.0, 1e9, 0.0],
+        np.random.default_rng(0).exponential(2.0, (500, 3)),
+        np.arange(12, dtype=np.float32).reshape(3, 4),
+    ],
+)
+def test_a_histogram_is_that_of_one_amount_after_the_other(amounts: Any) -> None:
+    def told(together: bool) -> bytes:
+        registry = CollectorRegistry()
+        histogram = Histogram("h", "h", registry=registry, buckets=(0.1, 1.0, 10.0))
+        if together:
+            observe(histogram, amounts)
+        else:
+            for amount in np.asarray(amounts, np.float64).ravel():
+                histogram.observe(amount)
+        text = generate_latest(registry).decode()
+        return b"\n".join(line.encode() for line in text.splitlines() if not line.startswith("h_sum"))
+
+    assert told(together=True) == told(together=False)
+
+
+def record(**facts: Any) -> Record:
+    return Record(
+        "a1", "POST", 0.0, **{"model": "digits", "version": 2, "code": 200, "total": 0.004, **facts}
+    )
+
+
+def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[str, ...], float]:
+    endpoints = Endpoints(Settings())
+    for each in records:
+        endpoints.ledger.enter(each)
+    endpoints.batcher.turns.extend(turns)
+    endpoints.ledger.fold()
+    endpoints.ledger.fold()  # once is enough
+    endpoints.batcher.close()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in parsed(endpoints.metrics.text().decode())
+        for sample in family.samples
+    }
+
+
+def test_answers_are_counted_with_what_they_say() -> None:
+    entropies = np.array([0.1, 0.3], np.float32)
+    series = folded(
+        [
+            record(rows=2, passes=200, asked=Asked(100, 0), queue=0.002, compute=0.3,
+                   scores={"predictive_entropy": entropies, "percentile": np.array([10.0, 97.0])}),
+            record(rows=3, queue=0.0, compute=0.001, scores={}),
+            record(rows=1, passes=50, asked=Asked(50, 0), queue=0.0, compute=0.001,
+                   scores={"predictive_entropy": entropies[:1], "abstain": np.array([[True, False]])}),
+            record(rows=9, queue=0.5, code=504),
+        ]
+    )  # fmt: skip
+    model = ("digits", "2")
+    assert series["caveat_rows_total", *model] == 6
+    assert series["caveat_passes_total", *model] == 250
+    assert series["caveat_queue_seconds_count", *model] == 4
+    assert series["caveat_queue_seconds_sum", *model] == pytest.approx(0.502)
+    assert series["caveat_compute_seconds_count", *model] == 3
+    assert series["caveat_predictive_entropy_nats_count", *model] == 3
+    assert series["caveat_predictive_entropy_nats_sum", *model] == pytest.approx(0.5)
+    assert series["caveat_predictive_entropy_nats_bucket", *model, "0.1"] == 0  # float32's is a little more
+    assert series["caveat_predictive_entropy_nats_bucket", *model, "0.2"] == 2
+    assert series["caveat_percentile_bucket", *model, "10.0"] == 1
+    assert series["caveat_percentile_bucket", *model, "95.0"] == 1
+    assert series["caveat_percentile_bucket", *model, "99.0"] == 2
+    assert series["caveat_judged_rows_total", *model] == 2
+    assert series["caveat_abstained_rows_total", *model] == 1
+    assert ("caveat_mutual_information_nats_count", *model) not in series
+
+
+def test_those_without_an_answer_are_counted_by_why() -> None:
+    series = folded(
+        [record(code=429, total=None)] * 3
+        + [record(code=504)] * 2
+        + [record(code=400, cancelled=True), record(code=400)]
+    )
+    assert series["caveat_rejected_total",] == 3
+    assert series["caveat_expired_total",] == 2
+    assert series["caveat_cancelled_total",] == 1
+    assert series["caveat_requests_total", "(none)", "digits", "2", "429"] == 3
+    assert series["caveat_request_seconds_count", "(none)"] == 4  # none of what was refused unread
+
+
+def test_turns_are_counted() -> None:
+    series = folded([], [Turn(4, 400, 0.25), Turn(1, 0, 1.0), Turn(2, 200, 0.5)])
+    for name, total in (("rows", 7), ("passes", 600), ("fill", 1.75)):
+        assert series[f"caveat_batch_{name}_count",] == 3
+        assert series[f"caveat_batch_{name}_sum",] == total
+    assert series["caveat_batch_fill_bucket", "0.9"] == 2
+
+
+def test_requests_are_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr("service.logs.lines", written.extend)
+    folded([record(rows=number) for number in range(1, 5)])
+    assert [json.loads(line)["rows"] for line in written] == [1, 2, 3, 4]

@@ -1,0 +1,196 @@
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service import logs
+from tests.service.serving import ROOT, Service, serving
+
+ROUTE = "/models/linear/predict/uncertainty"
+POINT = [1, 2, 3]
+
+
+def test_a_request_has_a_line(service: Service) -> None:
+    headers = {"X-Request-Id": "told"}
+    before = datetime.now(UTC)
+    service.client.post(ROUTE, json={"inputs": [POINT] * 2, "samples": 10, "seed": 7}, headers=headers)
+    line = told(service, "told")
+    assert abs((datetime.fromisoformat(line.pop("time")) - before).total_seconds()) < 60
+    total, queue, compute = (line.pop(f"{name}_ms") for name in ("total", "queue", "compute"))
+    assert 0 < queue + compute < total
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "id": "told",
+        "method": "POST",
+        "route": "/models/{name}/predict/uncertainty",
+        "code": 200,
+        "model": "linear",
+        "version": 1,
+        "rows": 2,
+        "passes": 20,
+        "seed": 7,
+    }
+
+
+def test_a_refusal_says_why(service: Service) -> None:
+    headers = {"X-Request-Id": "refused"}
+    refused = service.client.post(ROUTE, json={"inputs": [[1, 2]]}, headers=headers)
+    line = told(service, "refused")
+    assert (line["level"], line["code"], line["model"]) == ("warning", 422, "linear")
+    assert line["detail"] == refused.json()["detail"]
+    assert "queue_ms" not in line
+
+
+def test_what_machines_ask_again_and_again_is_not_told(service: Service) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        service.client.get(path, headers={"X-Request-Id": "asked"})
+        service.client.delete(path, headers={"X-Request-Id": "wrong"})
+    until(lambda: [line["code"] for line in service.events("request") if line["id"] == "wrong"] == [405] * 3)
+    assert "asked" not in {line["id"] for line in service.events("request")}
+
+
+def test_what_the_server_itself_says_is_a_line_too(service: Service) -> None:
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80)) as client:
+        client.sendall(b"what?\r\n\r\n")
+        client.recv(1000)
+    until(lambda: "uvicorn.error" in {line["logger"] for line in service.events("log")})
+
+
+def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:
+    with serving(bundles, "--workers", "2") as service, ThreadPoolExecutor(8) as clients:
+
+        def ask(number: int) -> None:
+            with httpx.Client(base_url=service.url, timeout=60) as client:
+                for part in range(50):
+                    name = {"X-Request-Id": f"{number}-{part}-{'x' * 100}"}
+                    client.post(ROUTE, json={"inputs": [POINT], "samples": 2}, headers=name)
+
+        list(clients.map(ask, range(8)))
+        until(lambda: len({line["id"] for line in service.events("request")}) == 400)
+
+
+def test_a_reader_who_does_not_read_stops_nobody(bundles: Path) -> None:
+    process, url = started(bundles, subprocess.PIPE)
+    with process, httpx.Client(base_url=url, timeout=60) as client:
+        for _ in range(600):  # their lines are twice what a pipe holds
+            response = client.post(ROUTE, json={"inputs": [POINT], "samples": 2})
+            assert response.status_code == 200
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_a_person_at_a_terminal_reads_text(bundles: Path) -> None:
+    ours, theirs = pty.openpty()
+    process, url = started(bundles, theirs)
+    os.close(theirs)
+    with process:
+        httpx.post(url + ROUTE, json={"inputs": [POINT] * 2, "samples": 10}, headers={"X-Request-Id": "a1"})
+        httpx.get(url + "/%1b[2J\nnothing")
+        time.sleep(0.5)
+        text = os.read(ours, 10_000).decode()
+        process.terminate()
+    os.close(ours)
+    first, second = text.splitlines()
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d\.\d{3} info    200 POST /models/{name}/predict/uncertainty linear 1 2 rows 20 passes"
+        r" seed 0 in [\d.]+ ms \(queue [\d.]+, compute [\d.]+\); id a1",
+        first,
+    )
+    assert "404 GET (none)" in second
+    assert second.isprintable()
+
+
+def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_MOST", 1000)
+    reading, writing = os.pipe()
+    writer = logs.Writer(writing)
+    for start in range(0, 3000, 100):
+        writer.write(b'{"event": "%04d%b"}\n' % (start + number, b"x" * 90) for number in range(100))
+    kept: list[str] = []
+    dropped = 0
+    with os.fdopen(reading) as pipe:
+        while len(kept) + dropped < 3000:
+            line = json.loads(pipe.readline())
+            if line["event"] == "log_dropped":
+                dropped += line["lines"]
+            else:
+                kept.append(line["event"])
+        writer.write([b"the next\n"])
+        assert pipe.readline() == "the next\n"
+    assert kept == sorted(set(kept))
+    assert len(kept) >= 1000
+    assert dropped > 0
+    os.close(writing)
+
+
+def test_a_reader_who_has_gone_stops_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    writer = logs.Writer(writing)
+    for _ in range(3):
+        writer.write([b"x" * 100 + b"\n"] * 1000)
+    writer.close()
+    os.close(writing)
+    assert writer._thread is None
+
+
+def test_an_event_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr(logs, "lines", written.extend)
+    logs.event("version_loaded", "digits 2 is served", model="digits", version=2)
+    try:
+        raise ValueError("why")
+    except ValueError as error:
+        logs.failure("load_failed", "digits 3 is not served", error, path=Path("store"))
+    first, second = map(json.loads, written)
+    assert first.pop("time")
+    assert first == {
+        "level": "info",
+        "event": "version_loaded",
+        "message": "digits 2 is served",
+        "model": "digits",
+        "version": 2,
+    }
+    assert (second["level"], second["path"]) == ("error", "store")
+    assert second["traceback"].endswith("ValueError: why\n")
+
+
+def started(bundles: Path, stderr: int) -> tuple[subprocess.Popen[str], str]:
+    """Serve with the log where nobody reads it, or somebody else does."""
+    process = subprocess.Popen(
+        [sys.executable, "caveat.py", "serve", str(bundles), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().rpartition(" at ")[2].partition(",")[0]
+
+
+def told(service: Service, name: str) -> dict[str, Any]:
+    """Wait for the line of a request."""
+    until(lambda: any(line["id"] == name for line in service.events("request")))
+    (line,) = [line for line in service.events("request") if line["id"] == name]
+    return line
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.perf_counter() + seconds
+    while not holds():
+        assert time.perf_counter() < end
+        time.sleep(0.02)
