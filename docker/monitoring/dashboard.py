@@ -183,7 +183,7 @@ ROWS = {
             "From the head of a request to the end of its answer. Of all models.",
         ),
         graph("Queue", "s", quantiles("caveat_queue_seconds", MODEL), "Until the first turn of the engine."),
-        graph("Compute", "s", quantiles("caveat_compute_seconds", MODEL), "In the engine."),
+        graph("Compute", "s", quantiles("caveat_compute_seconds", MODEL), "From the first turn to the last."),
     ],
     "Batching": [
         graph(
@@ -287,7 +287,7 @@ ROWS = {
             "Memory",
             "bytes",
             {"{{instance}}": 'process_resident_memory_bytes{job="caveat"}'},
-            "That a service holds.",
+            "That a service of one worker holds; those of several don't tell.",
         ),
     ],
 }
