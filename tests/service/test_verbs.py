@@ -90,8 +90,9 @@ def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
         large = json.dumps({"inputs": [POINT]}).encode().ljust(200_000)
         promised = [connection(service, length=200_000, sent=b"{") for _ in range(10)]
         assert service.send(ROUTE, large).status_code == 200
-        slow = [connection(service, length=200_000, sent=b" " * 199_999) for _ in range(4)]
-        until(lambda: "bytes of requests are waiting" in service.send(ROUTE, large).text)
+        slow = [connection(service, length=200_000, sent=b" " * 199_990) for _ in range(4)]
+        time.sleep(1)  # until all of it is there
+        assert "bytes of requests are waiting" in service.send(ROUTE, large).text
         assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
         for client in slow + promised:
             client.close()
