@@ -6,8 +6,8 @@ their capital by 1 on average. So the chance that capital which begins at 1 ever
 (Ville 1939), however long one waits: it is a test martingale (Vovk, "Testing randomness online", Statistical
 Science 36, 2021).
 
-Ranks among the calibration rows alone would not do. They have the luck of these rows in common, and in the
-long run bets on that win though nothing has changed.
+Ranks among the calibration rows alone would not do: they have the luck of these rows in common, and bets on
+that win though nothing has changed.
 """
 
 from typing import Any, Final

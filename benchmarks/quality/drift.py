@@ -28,7 +28,7 @@ ANGLES = (15, 30, 45, 60, 75, 90)
 ROWS = 200
 CLEAN = 500
 MARKS = (992, 4000, 16_000)
-SEEDS = (1, 2, 3, 4)
+SEEDS = (1, 2, 3, 4, 5, 6)
 WORKERS = (4, 16)
 
 Vector = NDArray[np.float64]
