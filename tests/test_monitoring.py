@@ -108,7 +108,7 @@ def test_panels_lie_side_by_side_and_ask_the_provisioned_source() -> None:
 def test_the_service_tells_every_metric_that_is_asked_for() -> None:
     with serving() as service:
         ask_everything(service)
-        told = set(re.findall(r"^(\w+)", service.get("/metrics").text, re.MULTILINE))
+        told = set(re.findall(r"^(?:# TYPE )?(\w+)", service.get("/metrics").text, re.MULTILINE))
     asked = {name for query in queries() for name in re.findall(r"\b(?:caveat|process)_\w+", query)}
     asked |= {name for rule in RULES for name in re.findall(r"\b(?:caveat|process)_\w+", rule["expr"])}
     assert asked - told == set()
