@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bundled written bench bench-startup
+.PHONY: help serve test check audit bundled written bench bench-startup
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,6 +23,9 @@ check: $(VENV)/.dev ## Check format, lint, types and the arrows between the pack
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/.dev ## Look for known vulnerabilities of what is installed.
+	$(BIN)/python .ci/audit.py
 
 bundled: $(VENV)/.dev ## Train the bundled digits model anew.
 	rm -rf models/bundled/digits

@@ -18,8 +18,6 @@ _OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/healt
 
 _OPEN_BELOW: Final = f"{ASSETS}/"
 
-_SCHEME: Final = b"bearer "
-
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 
@@ -46,10 +44,9 @@ class Guard:
         path = scope["path"]
         if path.startswith(_ADMIN):
             return self._refusal_of_admin(scope)
-        if self._for_all or is_open(path):
+        if self._for_all or self._keys.hold(key := _shown(scope)) or is_open(path):
             return None
-        key = _shown(scope)
-        return None if self._keys.hold(key) else _unauthorized(key)
+        return _unauthorized(key)
 
     def _refusal_of_admin(self, scope: Scope) -> RequestError | None:
         if self._admin_keys is None:
@@ -92,11 +89,9 @@ def is_open(path: str) -> bool:
 
 def _shown(scope: Scope) -> bytes:
     """Find the key that a request shows; an empty one, which opens nothing, if it shows none."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            found: bytes = value
-            return found[len(_SCHEME) :].strip() if found[: len(_SCHEME)].lower() == _SCHEME else b""
-    return b""
+    shown: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = shown.partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _unauthorized(key: bytes) -> RequestError:
