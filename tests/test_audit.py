@@ -43,7 +43,7 @@ def test_an_index_that_knows_no_vulnerabilities_is_no_success() -> None:
 def test_who_cannot_be_reached_is_skipped() -> None:
     for errors in (
         "ERROR:pip_audit._cli:Could not connect to PyPI's vulnerability feed",
-        "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='here', port=443): Max retries exceeded",
+        "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded",
         "pip_audit._service.interface.ServiceError",
     ):
         code, told = audit.verdict("", errors)

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 import yaml
 from hatchling.build import build_wheel
 
@@ -76,6 +77,26 @@ def test_the_serving_image_starts_is_healthy_and_stops() -> None:
         assert subprocess.run(check, env=os.environ | settings).returncode == 0
         service.send_signal(signal.SIGTERM)
         assert service.wait(10) == 0
+
+
+def test_the_serving_image_is_healthy_over_https(tmp_path: Path) -> None:
+    image = instructions("serve")
+    issued = trustme.CA().issue_cert("caveat.example")
+    for name, pem in (("certificate", issued.cert_chain_pems[0]), ("key", issued.private_key_pem)):
+        pem.write_to_path(tmp_path / name)
+    port = free_port()
+    settings = environment(image) | {"CAVEAT_STORE": str(BUNDLED), "CAVEAT_PORT": str(port)}
+    settings |= {f"CAVEAT_TLS_{name.upper()}": str(tmp_path / name) for name in ("certificate", "key")}
+    check = json.loads(last(image, "HEALTHCHECK").partition(" CMD ")[2])
+    check[0] = sys.executable
+    with subprocess.Popen(command(image), env=os.environ | settings) as service:
+        try:
+            deadline = time.monotonic() + 30
+            while subprocess.run(check, env=os.environ | settings, capture_output=True).returncode != 0:
+                assert service.poll() is None
+                assert time.monotonic() < deadline
+        finally:
+            service.terminate()
 
 
 @pytest.mark.parametrize("stage", STAGES)
