@@ -8,7 +8,9 @@ import numpy as np
 
 from tests.service.serving import serving
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_request_gets_the_answer() -> None:
@@ -25,3 +27,9 @@ def test_the_request_gets_the_answer() -> None:
             np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
         else:
             assert found[name] == value, name
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    named = re.findall(r"`(tests/\S+\.py)`", (ROOT / "docs" / "security.md").read_text())
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).is_file()]

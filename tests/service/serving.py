@@ -45,6 +45,19 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator["Service"]:
         process.end()
 
 
+ADMIN_KEY = "a-key-of-an-operator"
+
+ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
+
+
+@contextmanager
+def operated(*arguments: str | Path) -> Iterator["Service"]:
+    """Serve for a client who shows an admin key."""
+    with serving(*arguments, CAVEAT_ADMIN_KEYS=ADMIN_KEY) as service:
+        service.client.headers.update(ADMIN)
+        yield service
+
+
 class Process(subprocess.Popen[str]):
     """A process whose log goes to a file, so that nothing waits for somebody to read it."""
 

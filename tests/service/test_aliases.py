@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models import aliases, store
-from tests.service.serving import Service, serving
+from tests.service.serving import Service, operated
 from tests.service.test_rollout import POINT, answering, biased, eventually, failing, reload
 
 CHAMPION = "/models/linear/versions/champion"
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(folder: Path) -> Iterator[Service]:
-    with serving(folder, "--poll", "0") as running:
+    with operated(folder, "--poll", "0") as running:
         yield running
 
 
@@ -88,7 +88,7 @@ def test_a_store_that_cannot_be_written_is_a_conflict(service: Service, folder: 
 
 
 def test_the_bundled_models_take_none() -> None:
-    with serving() as service:
+    with operated() as service:
         status, detail = put(service, "champion", {"version": 1}, name="digits")
     assert (status, "serve a store of your own" in detail) == (409, True)
 
@@ -96,7 +96,7 @@ def test_the_bundled_models_take_none() -> None:
 def test_a_file_in_the_store_moves_them(folder: Path) -> None:
     path = folder / "linear" / aliases.FILE
     path.write_text('{"champion": 1, "next": 2}')
-    with serving(folder, "--poll", "0.05") as service:
+    with operated(folder, "--poll", "0.05") as service:
         assert answering(service, f"{CHAMPION}/predict") == 1
         path.write_text('{"champion": 2}')
         eventually(lambda: answering(service, f"{CHAMPION}/predict") == 2)

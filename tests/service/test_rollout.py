@@ -10,7 +10,7 @@ import pytest
 from models import store
 from models.bundle import PASSES, PREDICT, Bundle, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import Service, serving
+from tests.service.serving import Service, operated
 
 POINT = [[1, 2, 3]]
 
@@ -25,13 +25,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def told(folder: Path) -> Iterator[Service]:
     """Looks at its store only when it is told to."""
-    with serving(folder, "--poll", "0") as running:
+    with operated(folder, "--poll", "0") as running:
         yield running
 
 
 @pytest.fixture
 def watching(folder: Path) -> Iterator[Service]:
-    with serving(folder, "--poll", "0.05") as running:
+    with operated(folder, "--poll", "0.05") as running:
         yield running
 
 
@@ -65,9 +65,11 @@ def reload(service: Service) -> dict[str, list[dict[str, object]]]:
     return content
 
 
-def errors_at_the_end(service: Service) -> list[str]:
+def told_at_the_end(service: Service) -> list[str]:
+    """Give what the log tells of the store."""
     service.process.terminate()
-    return service.process.communicate(timeout=30)[1].splitlines()
+    service.process.communicate(timeout=30)
+    return [event["message"] for event in service.events("store")]
 
 
 def test_what_is_copied_slowly_is_served_once_it_is_whole(
@@ -87,9 +89,9 @@ def test_what_is_copied_slowly_is_served_once_it_is_whole(
     eventually(lambda: answering(watching) == 2)
     assert failing(watching) == {}
     assert watching.get("/models/linear").json()["versions"] == [1, 2]
-    incomplete, loaded = errors_at_the_end(watching)
+    incomplete, loaded = told_at_the_end(watching)
     assert "linear 2 is not complete: " in incomplete
-    assert loaded == "caveat serve: linear 2 is loaded"
+    assert loaded == "linear 2 is loaded"
 
 
 def test_a_damaged_version_is_told_once_and_served_when_it_is_mended(
@@ -113,7 +115,7 @@ def test_a_damaged_version_is_told_once_and_served_when_it_is_mended(
     assert 'caveat_model_failing{model="linear",version="2"} 0.0' in counted
     assert 'caveat_model_loaded{model="linear",version="2"} 1.0' in counted
     assert 'caveat_model_load_seconds_count{model="linear"} 2.0' in counted
-    assert [line for line in errors_at_the_end(watching) if "sha256 is" in line]
+    assert [line for line in told_at_the_end(watching) if "sha256 is" in line]
 
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])

@@ -15,7 +15,7 @@ import pytest
 from models import store
 from models.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import Service, caveat, serving
+from tests.service.serving import ADMIN, Service, caveat, operated, serving
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -72,7 +72,7 @@ def rolling(tmp_path: Path) -> Iterator[tuple[Service, Path]]:
     """Three workers, which look at their store when they are told to."""
     folder = tmp_path / "rolling"
     store.add(folder, linear_regression())
-    with serving(folder, "--workers", "3", "--poll", "0") as running:
+    with operated(folder, "--workers", "3", "--poll", "0") as running:
         yield running, folder
 
 
@@ -88,18 +88,17 @@ def test_what_an_operator_does_is_done_in_every_worker_before_it_is_answered(
     store.add(folder, linear_regression())
     store.add(folder, tabular())
     assert versions_that_answer(service) == {1}
-    outcome = httpx.post(service.url + "/admin/reload", timeout=30).json()
+    outcome = service.client.post("/admin/reload").json()
     assert [each["version"] for each in outcome["loaded"]] == [2, 1]
     assert versions_that_answer(service) == {2}
-    alias = service.url + "/admin/models/linear/aliases/champion"
+    alias = "/admin/models/linear/aliases/champion"
     for version in (1, 2, 1):
-        assert httpx.put(alias, json={"version": version}, timeout=30).status_code == 200
+        assert service.client.put(alias, json={"version": version}).status_code == 200
         assert versions_that_answer(service, "/models/linear/versions/champion/predict") == {version}
-    assert httpx.delete(alias, timeout=30).status_code == 200
+    assert service.client.delete(alias).status_code == 200
     assert versions_that_answer(service, "/models/linear/versions/champion/predict") == {404}
-    service.process.terminate()
-    _, told = service.process.communicate(timeout=20)
-    assert told.splitlines() == ["caveat serve: linear 2 is loaded", "caveat serve: tabular 1 is loaded"]
+    told = [event["message"] for event in service.events("store")]
+    assert told == ["linear 2 is loaded", "tabular 1 is loaded"]
 
 
 def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Path]) -> None:
@@ -110,7 +109,7 @@ def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Pa
     with ThreadPoolExecutor(1) as operator:
         os.kill(before[0], signal.SIGSTOP)
         # The system may deal the connection out to the one that is stopped: then it ends with that one.
-        asked = operator.submit(httpx.post, service.url + "/admin/reload", timeout=30)
+        asked = operator.submit(httpx.post, service.url + "/admin/reload", headers=ADMIN, timeout=30)
         time.sleep(1)
         assert not asked.done()
         os.kill(before[0], signal.SIGKILL)
@@ -120,7 +119,7 @@ def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Pa
     while len(after := children(service.process.pid)) < 3 or before[0] in after:
         assert time.perf_counter() < end
         time.sleep(0.05)
-    assert httpx.post(service.url + "/admin/reload", timeout=30).status_code == 200
+    assert service.client.post("/admin/reload").status_code == 200
     # The new one has found the store as it is now, and has the default model of the others.
     assert versions_that_answer(service) == {2}
 
