@@ -10,7 +10,7 @@ from tests.service.serving import Service, serving
 
 CONFIGURATION = """
 [checks.negative_data_rejection]
-expected-statuses = [400, 404, 405, 413, 415, 422]
+expected-statuses = [400, 401, 403, 404, 405, 413, 415, 422]
 """
 
 CHECKS = [

@@ -5,12 +5,15 @@ import socket
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 import caveat
+from service.guard import describe
 from service.keys import Keys
+from service.settings import Settings
 from tests.service.serving import Service, serving
 
 CLIENT = "key-of-the-team-of-fraud"
@@ -162,7 +165,16 @@ def test_the_document_says_which_routes_need_which_key(locked: Service, service:
         for operation in methods.values():
             free = path.startswith("/health/")
             assert ("security" in operation, "401" in operation["responses"]) == (not free, not free), path
-    assert "securitySchemes" not in service.get("/openapi.json").json()["components"]
+    assert "key" not in service.get("/openapi.json").json()["components"].get("securitySchemes", {})
+
+
+def test_the_document_says_that_admin_takes_keys_of_its_own() -> None:
+    operation: dict[str, Any] = {"responses": {"200": {}}}
+    document = {"components": {}, "paths": {"/admin/reload": {"post": operation}}}
+    describe(document, Settings(store=None))
+    assert operation["security"] == [{"admin_key": []}]
+    assert set(operation["responses"]) == {"200", "401", "403"}
+    assert document["components"]["securitySchemes"]["admin_key"]["type"] == "http"
 
 
 def test_no_key_is_told_by_the_process_or_kept_in_it(bundles: Path, file: Path) -> None:
