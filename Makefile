@@ -60,7 +60,7 @@ $(VENV)/.serving: pyproject.toml | $(BIN)/python
 # Only pip 25.1 and newer know dependency groups.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install 'pip>=25.1'
-	$(BIN)/python -m pip install --editable '.[training,bfloat16]' --group dev
+	$(BIN)/python -m pip install --editable '.[training,bfloat16,tracing]' --group dev
 	touch $(VENV)/.serving $@
 
 $(BIN)/python:

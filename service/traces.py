@@ -1,6 +1,7 @@
 """Traces of requests, made from their records once they are over."""
 
 from collections.abc import Iterable
+from threading import Thread
 from typing import Final
 
 from opentelemetry.context import Context
@@ -17,8 +18,8 @@ from service.record import ELSEWHERE, Record
 
 _PARENT: Final = (b"traceparent", b"tracestate")
 
-_PATIENCE: Final = 3000
-"""Milliseconds for which an end waits for spans to be sent."""
+_PATIENCE: Final = 3.0
+"""Seconds for which an end waits for the last spans to be sent; the exporter would wait ten."""
 
 
 class Traces:
@@ -46,8 +47,9 @@ class Traces:
 
     def close(self) -> None:
         """Send what is left."""
-        self._provider.force_flush(_PATIENCE)
-        self._provider.shutdown()
+        ending = Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(_PATIENCE)
 
     def _add(self, record: Record, offset: float) -> None:
         began = record.began + offset

@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,10 @@ def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:
 
 
 def test_a_reader_who_does_not_read_stops_nobody(bundles: Path) -> None:
-    process, url = started(bundles, subprocess.PIPE)
-    with process, httpx.Client(base_url=url, timeout=60) as client:
+    with (
+        started(bundles, subprocess.PIPE) as (process, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         for _ in range(600):  # their lines are twice what a pipe holds
             response = client.post(ROUTE, json={"inputs": [POINT], "samples": 2})
             assert response.status_code == 200
@@ -95,14 +98,12 @@ def test_a_reader_who_does_not_read_stops_nobody(bundles: Path) -> None:
 
 def test_a_person_at_a_terminal_reads_text(bundles: Path) -> None:
     ours, theirs = pty.openpty()
-    process, url = started(bundles, theirs)
-    os.close(theirs)
-    with process:
+    with started(bundles, theirs) as (_, url):
+        os.close(theirs)
         httpx.post(url + ROUTE, json={"inputs": [POINT] * 2, "samples": 10}, headers={"X-Request-Id": "a1"})
-        httpx.get(url + "/%1b[2J\nnothing")
+        httpx.get(url + "/%1b%0anothing")
         time.sleep(0.5)
         text = os.read(ours, 10_000).decode()
-        process.terminate()
     os.close(ours)
     first, second = text.splitlines()
     assert re.fullmatch(
@@ -169,7 +170,8 @@ def test_an_event_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert second["traceback"].endswith("ValueError: why\n")
 
 
-def started(bundles: Path, stderr: int) -> tuple[subprocess.Popen[str], str]:
+@contextmanager
+def started(bundles: Path, stderr: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Serve with the log where nobody reads it, or somebody else does."""
     process = subprocess.Popen(
         [sys.executable, "caveat.py", "serve", str(bundles), "--port", "0"],
@@ -179,7 +181,11 @@ def started(bundles: Path, stderr: int) -> tuple[subprocess.Popen[str], str]:
         text=True,
     )
     assert process.stdout is not None
-    return process, process.stdout.readline().rpartition(" at ")[2].partition(",")[0]
+    with process:
+        try:
+            yield process, process.stdout.readline().rpartition(" at ")[2].partition(",")[0]
+        finally:
+            process.kill()
 
 
 def told(service: Service, name: str) -> dict[str, Any]:
