@@ -44,6 +44,7 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/judging.py
+	$(BIN)/python benchmarks/monitoring.py
 	$(BIN)/python benchmarks/entropies.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/plots.py docs/benchmarks

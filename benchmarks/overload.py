@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from serving import NETS, make
 from service.batcher import _SHORT
 
 NET = NETS["784-128-10"]
+CAVEAT = str(Path(sys.executable).with_name("caveat"))
 ROUTE = "/predict/uncertainty"
 LARGE = (4096, 1000)  # rows x passes
 FACTORS = (0.5, 0.8, 1.2, 3.0)
@@ -70,11 +71,13 @@ def main() -> None:
 
 
 @contextmanager
-def serving(scratch: Path, *flags: str) -> Iterator[Service]:
+def serving(scratch: Path, *flags: str, program: Sequence[str] = (CAVEAT,)) -> Iterator[Service]:
     """Serve the bundle until the block ends."""
-    program = Path(sys.executable).with_name("caveat")
-    command = [str(program), "serve", str(scratch / "store"), "--port", "0", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [*program, "serve", str(scratch / "store"), "--port", "0", *flags]
+    with (
+        (scratch / "caveat.log").open("ab") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         assert process.stdout is not None
         ready = process.stdout.readline()  # Caveat serves ... at http://127.0.0.1:PORT, see ...
         try:

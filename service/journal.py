@@ -44,16 +44,20 @@ def _facts(record: Record) -> dict[str, Any]:
         facts["rows"] = record.rows
     if record.asked:
         facts |= {"passes": record.passes, "seed": record.asked.seed}
-    for name, seconds in (
-        ("queue_ms", record.queue),
-        ("compute_ms", record.compute),
-        ("total_ms", record.total),
-    ):
-        if seconds is not None:
-            facts[name] = round(1e3 * seconds, 3)
+    if record.queue is not None:
+        facts["queue_ms"] = _milliseconds(record.queue)
+    if record.compute is not None:
+        facts["compute_ms"] = _milliseconds(record.compute)
+    if record.total is not None:
+        facts["total_ms"] = _milliseconds(record.total)
     if record.detail is not None:
         facts["detail"] = record.detail
     return facts
+
+
+def _milliseconds(seconds: float) -> float:
+    """Convert, to three places; to round takes three times as long."""
+    return int(1e6 * seconds) / 1000
 
 
 def _sentence(record: Record) -> str:

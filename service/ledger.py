@@ -80,8 +80,8 @@ class Ledger:
             observe(metrics.seconds.labels(route), amounts)
         for (model, version), those in jobs.items():
             self._count_jobs(model, version, those)
-        metrics.rejected.inc(sum(record.code == 429 for record in records))
-        metrics.expired.inc(sum(record.code == 504 for record in records))
+        metrics.rejected.inc(sum(count for labels, count in requests.items() if labels[-1] == 429))
+        metrics.expired.inc(sum(count for labels, count in requests.items() if labels[-1] == 504))
         metrics.cancelled.inc(sum(record.cancelled for record in records))
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
@@ -104,10 +104,10 @@ class Ledger:
             ("percentile", metrics.percentile),
         )
         for name, histogram in histograms:
-            if columns := [columns[name].ravel() for columns in answers if name in columns]:
-                observe(histogram.labels(model, version), np.concatenate(columns))
-        if judged := [columns["abstain"].ravel() for columns in answers if "abstain" in columns]:
-            abstained = np.concatenate(judged)
+            if columns := [columns[name] for columns in answers if name in columns]:
+                observe(histogram.labels(model, version), np.concatenate(columns, axis=None))
+        if judged := [columns["abstain"] for columns in answers if "abstain" in columns]:
+            abstained = np.concatenate(judged, axis=None)
             metrics.judged.labels(model, version).inc(abstained.size)
             metrics.abstained.labels(model, version).inc(int(abstained.sum()))
 

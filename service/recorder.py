@@ -1,5 +1,6 @@
 """Keeps the record of every request, and gives the answer its id."""
 
+from collections.abc import Awaitable
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,11 +34,11 @@ class Recorder:
         )
         record.attach(scope, kept)
 
-        async def watch(message: Message) -> None:
+        def watch(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 kept.code = message["status"]
                 message["headers"] = [*message["headers"], (_NAME, kept.id.encode())]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watch)
