@@ -32,7 +32,9 @@ class Predict(Command):
     )
     url: str = Field("http://127.0.0.1:8000", description="where the service is")
     model: str | None = Field(None, description="name of a model; by default the service's default one")
-    version: int | None = Field(None, description="version of the named model; by default the highest")
+    version: str | None = Field(
+        None, description="version of the named model, or an alias; by default the highest"
+    )
     samples: Annotated[int, Field(ge=2, le=MAX_SEED)] | None = Field(
         None, description="stochastic passes to make; by default as many as the service does"
     )
@@ -83,7 +85,7 @@ class Predict(Command):
     def _path(self, name: str | None) -> str:
         if name is None:
             return ""
-        version = "" if self.version is None else f"/versions/{self.version}"
+        version = "" if self.version is None else f"/versions/{quote(self.version, safe='')}"
         return f"/models/{quote(name, safe='')}{version}"
 
     def _request(self, client: httpx.Client) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models import aliases, store
-from tests.service.serving import Service, operated
+from tests.service.serving import Service, caveat, operated
 from tests.service.test_rollout import POINT, answering, biased, eventually, failing, reload
 
 CHAMPION = "/models/linear/versions/champion"
@@ -55,6 +55,16 @@ def test_an_alias_stands_in_for_a_number(service: Service, folder: Path) -> None
     }
     assert service.ask(f"{CHAMPION}/predict", inputs=POINT).status_code == 404
     assert service.client.delete("/admin/models/linear/aliases/champion").status_code == 404
+
+
+def test_the_command_asks_an_alias(service: Service, tmp_path: Path) -> None:
+    put(service, "champion", {"version": 1})
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps(POINT))
+    flags = ("--url", service.url, "--model", "linear", "--version")
+    assert "linear version 1" in caveat("predict", rows, *flags, "champion").stdout
+    assert "linear version 2" in caveat("predict", rows, *flags, "2").stdout
+    assert "no alias 'other'" in caveat("predict", rows, *flags, "other").stderr
 
 
 def test_what_cannot_be_is_refused(service: Service, folder: Path) -> None:
