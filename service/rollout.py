@@ -72,10 +72,11 @@ class Rollout:
         """Bring what is served up to the store."""
         try:
             outcome = await (self._point() if action == "point" else self._update(action == "retry"))
-        except CaveatError as error:  # of the store as a whole: what is loaded stays
-            news = () if self._trouble == str(error) else (News("error", str(error)),)
-            self._trouble = str(error)
-            return Outcome(news=news, trouble=str(error))
+        except Exception as error:  # of the store as a whole, or a fault: what is loaded stays
+            trouble = str(error) if isinstance(error, CaveatError) else f"{type(error).__name__}: {error}"
+            news = () if self._trouble == trouble else (News("error", trouble),)
+            self._trouble = trouble
+            return Outcome(news=news, trouble=trouble)
         self._trouble = None
         return outcome
 
@@ -115,8 +116,9 @@ class Rollout:
                 self._metrics.failing(each.name, each.version)
             else:
                 self._metrics.loaded(each.name, each.version, each.seconds)
-        for place in failed_before.keys() - dict(outcome.failing).keys():
-            self._metrics.recovered(*place)
+        for name, version in failed_before.keys() - dict(outcome.failing).keys():
+            if version:
+                self._metrics.recovered(name, version)
         for place in outcome.dropped:
             self._metrics.dropped(*place)
 
