@@ -16,6 +16,7 @@ from service.outcome import News, Outcome, between
 from service.settings import Settings
 from service.sight import Sight, look
 from service.succession import Pointers, read_pointers, succeed
+from service.trim import trim
 
 Action = Literal["update", "retry", "point"]
 """Load what has changed in the store; what failed before as well; read the aliases only."""
@@ -94,7 +95,11 @@ class Rollout:
             ]
             async with self._swapping:
                 pointers = await to_thread.run_sync(read_pointers, self.store, sight)
-                return self._swap(sight, pointers, attempts)
+                outcome = self._swap(sight, pointers, attempts)
+            if attempts or outcome.dropped:
+                del attempts
+                await to_thread.run_sync(trim)
+            return outcome
 
     async def _point(self) -> Outcome:
         async with self._swapping:  # without waiting for what is being loaded
