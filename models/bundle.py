@@ -1,30 +1,36 @@
 """The artifact on disk: a folder with a manifest and the files that it vouches for."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
-from models.errors import CaveatError
+from models import files, plain_json
+from models.files import BundleError, IncompleteError
 from models.manifest import SCHEMA_VERSION, File, Manifest
+
+__all__ = ["CARD", "MANIFEST", "PASSES", "PREDICT", "Bundle", "BundleError", "IncompleteError", "pack"]
 
 MANIFEST = "manifest.json"
 PREDICT = "predict.onnx"
 PASSES = "passes.onnx"
 CARD = "card.html"
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""A file's name: of one folder, the same on every system, and none that is hidden."""
 
-class BundleError(CaveatError):
-    """A folder that is not a sound bundle; the message names the file and what is wrong with it."""
+_MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26}
+"""Bytes that files may have; those of weights may have as many as memory has."""
 
-
-class IncompleteError(BundleError):
-    """A folder that has less than a bundle, as one that is being copied has."""
+_MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,7 @@ class Bundle:
             differs from its digest; an `IncompleteError`, if something is missing.
         """
         manifest = _read_manifest(folder)
-        for required in (PREDICT, PASSES):
-            if required not in manifest.files:
-                raise BundleError(f"{folder / MANIFEST}: lists no {required}")
+        _check_listed(folder / MANIFEST, manifest.files)
         return cls(manifest, {name: _read(folder, name, file) for name, file in manifest.files.items()})
 
     def save(self, folder: Path) -> None:
@@ -103,23 +107,36 @@ def _written(manifest: Manifest) -> str:
     """Write a manifest, and make sure that it can be read again: a copy of one was never validated."""
     text = manifest.model_dump_json(indent=2) + "\n"
     try:
-        Manifest.model_validate_json(text)
-    except ValidationError as error:
-        raise BundleError(f"{manifest.name}: no sound {MANIFEST}: {_first_fault(error)}") from None
+        _validated(text.encode())
+    except ValueError as error:
+        raise BundleError(f"{manifest.name}: no sound {MANIFEST}: {error}") from None
     return text
 
 
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
+    if not path.exists():
+        raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?")
+    content = files.read(path, _MOST[MANIFEST])
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?") from None
+        return _validated(content)
+    except json.JSONDecodeError as error:
+        raise IncompleteError(f"{path}: Invalid JSON: {error}") from None
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from None
+
+
+def _validated(content: bytes) -> Manifest:
     try:
-        return Manifest.model_validate_json(text)
+        plain_json.check(content)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"Invalid JSON: {error}") from None
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        kind = IncompleteError if error.errors()[0]["type"] == "json_invalid" else BundleError
-        raise kind(f"{path}: {_first_fault(error)}") from None
+        raise ValueError(_first_fault(error)) from None
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -131,14 +148,25 @@ def _first_fault(error: ValidationError) -> str:
     return f"{place}: {fault['msg']}" if place else fault["msg"]
 
 
+def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
+    for required in (PREDICT, PASSES):
+        if required not in listed:
+            raise BundleError(f"{manifest}: lists no {required}")
+    known = {MANIFEST: MANIFEST}
+    for name, file in listed.items():
+        if not _NAME.fullmatch(name):
+            raise BundleError(f"{manifest}: lists {name!r}, which is not a plain file of the bundle")
+        if (other := known.setdefault(name.lower(), name)) != name or name == MANIFEST:
+            raise BundleError(f"{manifest}: lists {name}, which some systems take for {other}")
+        if file.bytes > (most := _MOST.get(name, _MEMORY)):
+            raise BundleError(f"{manifest}: says that {name} holds {file.bytes:,} bytes; at most {most:,}")
+
+
 def _read(folder: Path, name: str, file: File) -> bytes:
     path = folder / name
-    if Path(name).name != name or path.is_symlink() or not path.is_file():
-        kind = BundleError if os.path.lexists(path) else IncompleteError
-        raise kind(f"{path}: missing, or not a plain file of the bundle")
-    content = path.read_bytes()
+    content = files.read(path, file.bytes)
     if len(content) < file.bytes:
-        raise IncompleteError(f"{path}: has {len(content)} bytes, the manifest says {file.bytes}")
+        raise IncompleteError(f"{path}: holds {len(content):,} bytes, the manifest says {file.bytes:,}")
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise BundleError(f"{path}: sha256 is {found}, the manifest says {file.sha256}")

@@ -54,8 +54,12 @@ def load(folder: Path) -> Bundle:
     Raises
     ------
     BundleError
-        If the bundle is not sound, or its name or version is not its folder's.
+        If the bundle is not sound, its name or version is not its folder's, or its folder is a link,
+        which may lead out of the store.
     """
+    for part in (folder.parent, folder):
+        if part.is_symlink():
+            raise BundleError(f"{part}: a link; a store may be one, what is in it may not")
     bundle = Bundle.load(folder)
     stated = f"{bundle.manifest.name}/{bundle.manifest.version}"
     if stated != f"{folder.parent.name}/{folder.name}":

@@ -66,7 +66,7 @@ def test_a_models_folder_stands_for_its_highest_version(
 
 def test_a_changed_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     folder = store.add(tmp_path, bundle)
-    (folder / "passes.onnx").write_bytes(b"other")
+    (folder / "passes.onnx").write_bytes(b"passed")
     with pytest.raises(BundleError, match=r"passes\.onnx: sha256 is"):
         Inspect(bundle=folder).cli_cmd()
 

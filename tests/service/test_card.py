@@ -40,4 +40,4 @@ def test_a_card_that_was_changed_is_not_served(tmp_path: Path) -> None:
     (folder / CARD).write_bytes(b"<p>even finer</p>")
     refused = caveat("serve", tmp_path, "--port", "0")
     assert refused.returncode == 1
-    assert "card.html: sha256 is" in refused.stderr
+    assert "card.html: holds 17 bytes; expected at most 11" in refused.stderr

@@ -144,7 +144,7 @@ def damage(store: Path, name: str) -> None:
 def test_a_damaged_default_model_ends_with_a_line(bundles: Path, tmp_path: Path) -> None:
     shutil.copytree(bundles, tmp_path / "store")
     damage(tmp_path / "store", "linear")
-    refused("passes.onnx: sha256 is", tmp_path / "store", "--default-model", "linear")
+    refused("passes.onnx: holds", tmp_path / "store", "--default-model", "linear")
 
 
 def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path
         ]
         assert service.get("/models/tabular/ready").json() == {"status": "ready"}
         unready = service.get("/models/linear/ready")
-        assert (unready.status_code, "passes.onnx: sha256 is" in unready.json()["detail"]) == (503, True)
+        assert (unready.status_code, "passes.onnx: holds" in unready.json()["detail"]) == (503, True)
         assert service.get("/models/none/ready").status_code == 404
         counted = service.get("/metrics").text
         assert 'caveat_model_failing{model="linear",version="1"} 1.0' in counted

@@ -1,0 +1,62 @@
+"""The wire format of protocol buffers: enough to step through a message, whatever it says."""
+
+from collections.abc import Iterator
+from typing import Final
+
+Value = int | memoryview
+"""A number, or the bytes of text, of another message, or of numbers of a fixed width."""
+
+MALFORMED: Final = "no sound protocol buffer"
+
+_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
+_WIDTHS: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
+_LONGEST: Final = 10  # bytes of a number
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    """Step through the fields of a message, in the order in which they stand.
+
+    Yields
+    ------
+    tuple
+        The number of a field, and a value of it.
+
+    Raises
+    ------
+    ValueError
+        If it is cut off, or no message.
+
+    Examples
+    --------
+    >>> list(fields(memoryview(bytes([0x08, 0x96, 0x01]))))
+    [(1, 150)]
+    """
+    at = 0
+    while at < len(message):
+        key, at = _number(message, at)
+        kind = key & 7
+        if kind == _VARINT:
+            number, at = _number(message, at)
+            yield key >> 3, number
+            continue
+        if kind == _BYTES:
+            width, at = _number(message, at)
+        elif kind in _WIDTHS:
+            width = _WIDTHS[kind]
+        else:
+            raise ValueError(MALFORMED)
+        if width > len(message) - at:
+            raise ValueError("cut off")
+        yield key >> 3, message[at : at + width]
+        at += width
+
+
+def _number(message: memoryview, at: int) -> tuple[int, int]:
+    if at < len(message) and message[at] < 0x80:  # as most are
+        return message[at], at + 1
+    number = 0
+    for place, byte in enumerate(message[at : at + _LONGEST]):
+        number |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return number, at + place + 1
+    raise ValueError("cut off" if at + _LONGEST > len(message) else MALFORMED)
