@@ -2,7 +2,10 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+_LONGEST: Final = 10_000  # characters of an expression
 
 _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
@@ -34,8 +37,30 @@ def evaluate(expression: int | str, sizes: Mapping[str, int]) -> int:
         return expression
     try:
         return _value(ast.parse(expression, mode="eval").body, sizes)
-    except (SyntaxError, RecursionError, ZeroDivisionError):
+    except (SyntaxError, RecursionError, MemoryError, ZeroDivisionError):
         raise ValueError(f"{expression!r} is not integer arithmetic") from None
+
+
+def check(expression: int | str, known: Collection[str]) -> None:
+    """Refuse what could not be computed, whatever sizes a request chooses.
+
+    Raises
+    ------
+    ValueError
+        If the expression is not integer arithmetic on the known names, is very long, or divides by
+        anything but a number above 0.
+    """
+    if isinstance(expression, int):
+        return
+    if len(expression) > _LONGEST:
+        raise ValueError(f"an expression has {len(expression):,} characters; at most {_LONGEST:,}")
+    evaluate(expression, dict.fromkeys(known, 2**20))
+    for node in ast.walk(ast.parse(expression, mode="eval")):
+        match node:
+            case ast.BinOp(op=ast.FloorDiv(), right=ast.Constant(value=divisor)) if divisor:
+                pass
+            case ast.BinOp(op=ast.FloorDiv(), right=right):
+                raise ValueError(f"{expression!r} divides by {ast.unparse(right)}, which may be 0")
 
 
 def names(expression: int | str) -> set[str]:

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models import dimension
 from models.conformal import Sets
-from models.signature import Dimension, Input
+from models.signature import ROWS, Dimension, Input, Label
 
 SCHEMA_VERSION: Final = 1
 
@@ -21,8 +25,11 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PASSES = "passes"
 """The symbolic dimension that every mask starts with."""
 
+LARGEST: Final = 2**28
+"""Float32 values (1 GiB) that one row, what one pass draws, or a network for one of them may have."""
 
-Variance = Annotated[float, Field(ge=0)]
+
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -53,8 +60,8 @@ class Site(_Part):
         Whether the network was trained with this site at this rate, as far as its own code tells.
     """
 
-    name: str
-    kind: str
+    name: Label
+    kind: Label
     law: Law = "keep"
     rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     shape: Annotated[tuple[Size, ...], Field(min_length=1)]
@@ -140,21 +147,21 @@ class Manifest(_Part):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Name
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, lt=10**18)]
     task: Literal["classification", "regression"]
     description: str = ""
     inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
     output: Annotated[tuple[Dimension, ...], Field(min_length=1)]
     outputs: Literal["probabilities", "mean", "mean_variance"]
-    target: str | None = None
-    targets: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    classes: tuple[str, ...] | None = None
+    target: Label | None = None
+    targets: Annotated[tuple[Label, ...], Field(min_length=2)] | None = None
+    classes: tuple[Label, ...] | None = None
     sites: Annotated[tuple[Site, ...], Field(min_length=1)]
     cost: Cost
     least_rows: Annotated[int, Field(ge=1)] = 1
     noise_variance: Variance | tuple[Variance, ...] | None = None
     provenance: Provenance = Provenance()
-    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    metrics: dict[Label, Annotated[float, Field(allow_inf_nan=False)]] = {}
     calibration: Calibration | None = None
     example: list[Any] | dict[str, Any] | None = None
     files: dict[str, File] = {}
@@ -174,6 +181,37 @@ class Manifest(_Part):
             raise ValueError("the calibration of a classification, and of no other, says how to make sets")
         return self
 
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        features = [spec.features or () for spec in self.inputs]
+        for what, each in (
+            ("inputs and sites", [*(spec.name for spec in self.inputs), *(site.name for site in self.sites)]),
+            *(("features", [feature.name for feature in group]) for group in features),
+            *(("categories", feature.categories or ()) for group in features for feature in group),
+            ("classes", self.classes or ()),
+            ("targets", self.targets or ()),
+        ):
+            if len(set(each)) < len(each):
+                twice = next(name for name, count in Counter(each).items() if count > 1)
+                raise ValueError(f"{what} are called {twice!r} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> Self:
+        for what, first, shape in (
+            *((f"input {spec.name}", ROWS, spec.shape) for spec in self.inputs),
+            *((f"site {site.name}", PASSES, site.shape) for site in self.sites),
+            ("output", ROWS, self.output),
+        ):
+            if shape[0] != first:
+                raise ValueError(f"{what}: its first axis is {first}")
+            _check_size(what, shape[1:], self.free_sizes)
+        if any(isinstance(size, str) for size in self.output[1:]):
+            raise ValueError("output: has sizes but that of the rows that are not fixed")
+        for what, size in self.cost:
+            _check_size(f"cost: {what}", (size,), self.free_sizes)
+        return self
+
     def _check_targets(self) -> None:
         own = self.output[1:-1] if self.outputs == "mean_variance" else self.output[1:]
         if own != (() if self.targets is None else (len(self.targets),)):
@@ -185,7 +223,27 @@ class Manifest(_Part):
             raise ValueError("a regression states a noise_variance for each of its targets")
 
     @property
+    def free_sizes(self) -> set[str]:
+        """The names of the sizes that a request chooses beside the number of rows."""
+        return {size for spec in self.inputs for size in spec.shape[1:] if isinstance(size, str)}
+
+    @property
     def digest(self) -> str:
         """The sha256 of all that this model computes and states, whatever its name and version."""
         content = self.model_dump(mode="json", exclude={"name", "version"}, exclude_none=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_size(what: str, sizes: Sequence[int | str], free: Collection[str]) -> None:
+    for size in sizes:
+        try:
+            dimension.check(size, free)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+    values = math.prod(dimension.evaluate(size, {}) for size in sizes if not dimension.names(size))
+    if not 0 <= values <= LARGEST:
+        raise ValueError(f"{what}: says {_words(values)} values; at most {LARGEST:,}")
+
+
+def _words(number: int) -> str:
+    return f"{number:,}" if abs(number) < 10**30 else "more than 10**30"

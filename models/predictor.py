@@ -1,7 +1,6 @@
 """Runs a bundle."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -10,14 +9,15 @@ from numpy.typing import NDArray
 from models import calibration
 from models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from models.calibration import Calibration
-from models.dimension import evaluate
 from models.draws import Draws
 from models.engines.engine import Engine, Precision, Type
 from models.engines.onnx_runtime import CPU, OnnxRuntime
 from models.engines.openvino import OpenVino
 from models.errors import CaveatError
-from models.manifest import Cost, Manifest, Site
+from models.graph import check
+from models.manifest import Manifest, Site
 from models.masks import Sampler
+from models.memory import allowed, values_held
 from models.signature import InputError, Inputs, sizes
 
 WORKING_SET: Final = 2**22
@@ -150,6 +150,11 @@ class Predictor:
         """Run passes with draws of the caller's own; give (N, B, ...)."""
         return self._run(self._passes, inputs_and_draws)
 
+    def stop(self) -> None:
+        """End all runs; this predictor is of no use any more."""
+        self._predict.stop()
+        self._passes.stop()
+
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
             return engine.run(feed)
@@ -167,14 +172,6 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
         yield {name: array[start : start + rows] for name, array in inputs.items()}
 
 
-@lru_cache
-def values_held(cost: Cost, *chosen: tuple[str, int]) -> tuple[int, int, int]:
-    """Count the values that are held for a row, for a row in a pass, and for a pass."""
-    each = (cost.row, cost.row_pass, cost.mask)
-    row, row_pass, mask = (max(1, evaluate(size, dict(chosen))) for size in each)
-    return row, row_pass, mask
-
-
 def _rows(inputs: Inputs) -> int:
     return len(next(iter(inputs.values())))
 
@@ -186,9 +183,13 @@ def _engine(
     apart = {name: content for name, content in bundle.files.items() if name not in others}
     graph = bundle.files[file]
     try:
+        check(graph, {name: len(content) for name, content in apart.items()})
+    except ValueError as error:
+        raise BundleError(f"{_place(bundle.manifest, file)}: the graph {error}") from None
+    try:
         if precision == "bfloat16":
             return OpenVino(graph, apart, threads)
-        return OnnxRuntime(graph, apart, threads, providers)
+        return OnnxRuntime(graph, apart, threads, allowed(bundle.manifest), providers)
     except CaveatError:
         raise
     except Exception as error:  # engines' own kinds have no base but this

@@ -6,7 +6,8 @@ from typing import Final
 Value = int | memoryview
 """A number, or the bytes of text, of another message, or of numbers of a fixed width."""
 
-MALFORMED: Final = "no sound protocol buffer"
+CUT_OFF: Final = "is cut off, or no ONNX file"
+MALFORMED: Final = "is no sound protocol buffer"
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _WIDTHS: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
@@ -46,7 +47,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         else:
             raise ValueError(MALFORMED)
         if width > len(message) - at:
-            raise ValueError("cut off")
+            raise ValueError(CUT_OFF)
         yield key >> 3, message[at : at + width]
         at += width
 
@@ -59,4 +60,4 @@ def _number(message: memoryview, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return number, at + place + 1
-    raise ValueError("cut off" if at + _LONGEST > len(message) else MALFORMED)
+    raise ValueError(CUT_OFF if at + _LONGEST > len(message) else MALFORMED)

@@ -18,6 +18,9 @@ Inputs = Mapping[str, NDArray[Any]]
 SizeName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
 """The name of a size that each request chooses."""
 
+Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
+"""A name for a person, which stands in a line of text."""
+
 Dimension = Annotated[int, Field(ge=1)] | SizeName
 """A fixed size, or the name of a size that each request chooses."""
 
@@ -51,8 +54,8 @@ class Feature(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    categories: tuple[str, ...] | None = None
+    name: Label
+    categories: tuple[Label, ...] | None = None
 
 
 class Input(BaseModel):
@@ -65,7 +68,7 @@ class Input(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Label
     dtype: Literal["float32", "float64", "int64"]
     shape: Annotated[tuple[Dimension, ...], Field(min_length=1)]
     features: tuple[Feature, ...] | None = None

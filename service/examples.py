@@ -20,5 +20,5 @@ def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
         return [{feature.name: (feature.categories or [0])[0] for feature in spec.features}]
     row: Any = 0
     for size in reversed(spec.shape[1:]):
-        row = [row] * (size if isinstance(size, int) else 1)
+        row = [row] * (size if isinstance(size, int) else spec.sizes.get(size, (1, None))[0])
     return [row]

@@ -2,6 +2,7 @@
 
 import math
 import os
+from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.cohort import estimate
-from models.errors import CaveatError
 from models.predictor import Predictor
 from models.signature import InputError, Inputs, encode
+from models.trial import try_out
 from models.uncertainty import Columns
 from service import logs
 from service.examples import example_rows
@@ -32,12 +33,11 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     A network that a lower precision changes by too much runs in float32, and its answers say so.
     """
     threads = settings.threads or max(1, _cores() // settings.workers)
-    if not settings.threads and threads > 1 and _seconds(_made(bundle, threads, settings)) <= _SHORT:
-        threads = 1
-    made = _made(bundle, threads, settings)
+    exact, made = _made(bundle, threads, settings)
+    if not settings.threads and threads > 1 and _seconds(made) <= _SHORT:
+        exact, made = _made(bundle, 1, settings)
     if settings.precision == "float32":
         return made
-    exact = Predictor(bundle, threads, settings.default_seed)
     error = _rounding(made, exact)
     if error <= _TOLERATED:
         return made
@@ -54,25 +54,20 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
 
 
 def warm_up(made: Predictor, seed: int) -> None:
-    """Run a model's example through both graphs, so that no client is the first to try them.
-
-    Raises
-    ------
-    CaveatError
-        If it can't be run, unless it is made up.
-    """
-    try:
+    """Run a model's example through both graphs, so that no client is the first to ask them."""
+    with np.errstate(all="ignore"), suppress(InputError):  # of an example that was made up
         inputs = _example(made)
-        with np.errstate(all="ignore"):
-            made.predict(inputs)
-            estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
-    except InputError as error:
-        if made.manifest.example is not None:
-            raise CaveatError(f"its own example can't be run: {error}") from None
+        made.predict(inputs)
+        estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
 
 
-def _made(bundle: Bundle, threads: int, settings: Settings) -> Predictor:
-    return Predictor(bundle, threads, settings.default_seed, settings.precision, settings.providers)
+def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, Predictor]:
+    """Make a predictor in float32, and one in the precision that is set."""
+    exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
+    try_out(exact, example_rows(exact.manifest))
+    if settings.precision == "float32":
+        return exact, exact
+    return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)
 
 
 def _seconds(made: Predictor) -> float:

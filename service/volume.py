@@ -4,15 +4,12 @@ import math
 from collections.abc import Sequence
 
 from models.manifest import Manifest
-from models.predictor import values_held
+from models.memory import LARGEST_ROW, values_held
 from models.signature import Dimension, Feature, Input, Inputs, sizes
 from service.errors import RequestError
 
 SMALL = 2**20
 """Bytes of a body that may hold anything: parsed, it takes a few tens of megabytes at worst."""
-
-LARGEST_ROW = 2**27
-"""Float32 values (512 MiB) that the network may hold for one row, where a request chooses its size."""
 
 _ENVELOPE = 8  # marks around the rows: a request's own fields, and the names of several inputs
 

@@ -27,3 +27,6 @@ class Engine(Protocol):
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
         """Run it; give its first output."""
+
+    def stop(self) -> None:
+        """End its runs before they are done."""

@@ -1,6 +1,7 @@
 """Runs a graph with ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,17 @@ from models.errors import CaveatError
 from models.signature import Inputs
 
 CPU: Final = "CPUExecutionProvider"
+
+_ALLOCATOR: Final = ort.OrtMemoryInfo(
+    "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+)
+
+_MAKING: Final = Lock()
+
+_OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "bad allocation", "bad_alloc")
+"""What ONNX Runtime's errors say of memory; it has no kind of its own for them."""
+
+_SMALL: Final = 2**16
 
 _TYPES: Final = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
 
@@ -27,6 +39,8 @@ class OnnxRuntime:
         Those that stand apart from it, by the name that the graph has for them.
     threads
         That one run may use; 0 takes one per core.
+    memory
+        Bytes that its runs may take; weights are not counted.
     providers
         Names of execution providers, the preferred one first.
 
@@ -37,20 +51,33 @@ class OnnxRuntime:
     """
 
     def __init__(
-        self, graph: bytes, weights: Mapping[str, bytes], threads: int, providers: Sequence[str] = (CPU,)
+        self,
+        graph: bytes,
+        weights: Mapping[str, bytes],
+        threads: int,
+        memory: int,
+        providers: Sequence[str] = (CPU,),
     ) -> None:
+        self._memory = memory
+        self._options = ort.RunOptions()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         # Threads that wait for work shall not take the cores from those that have some, as other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # Else a small file could ask for any amount of memory to compute constants in, ahead of all runs.
+        size = len(graph) + sum(map(len, weights.values())) + _SMALL
+        options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(size))
         if weights:  # handed over as the bytes that were verified; no path is followed
             lengths = [len(content) for content in weights.values()]
             options.add_external_initializers_from_files_in_memory(
                 list(weights), list(weights.values()), lengths
             )
         _refuse_unknown(providers)
-        self._session = ort.InferenceSession(graph, options, providers=list(providers))
+        with _MAKING:  # a session takes the allocator that was registered last: one of its own
+            ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
+            self._session = ort.InferenceSession(graph, options, providers=list(providers))
         if self._session.get_providers()[0] != providers[0]:  # which ONNX Runtime only logs
             raise CaveatError(f"{providers[0]} does not start on this machine; ONNX Runtime's log says more")
 
@@ -68,9 +95,24 @@ class OnnxRuntime:
         return [value.shape for value in self._session.get_outputs()]
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run it."""
-        output: NDArray[np.floating] = self._session.run(None, dict(feed))[0]
+        """Run it.
+
+        Raises
+        ------
+        MemoryError
+            If that takes more memory than it may.
+        """
+        try:
+            output: NDArray[np.floating] = self._session.run(None, dict(feed), self._options)[0]
+        except Exception as error:  # its own kinds have no base but this
+            if any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise MemoryError(f"takes more than {self._memory / 2**20:,.0f} MiB of memory") from None
+            raise
         return output
+
+    def stop(self) -> None:
+        """End its runs, also those that are asked for later."""
+        self._options.terminate = True
 
 
 def _refuse_unknown(providers: Sequence[str]) -> None:

@@ -81,3 +81,7 @@ class OpenVino:
         with self._lock:
             output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
             return output
+
+    def stop(self) -> None:
+        """End its run."""
+        self._request.cancel()

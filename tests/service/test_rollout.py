@@ -124,7 +124,7 @@ def test_a_graph_that_fails_on_the_example_is_not_served(told: Service, folder: 
     manifest = sound.manifest.model_copy(update={"example": [[1, 2]]})
     store.add(folder, pack(manifest, sound.files))
     (failed,) = reload(told)["failing"]
-    assert "its own example can't be run" in str(failed["reason"])
+    assert "its example does not fit its inputs" in str(failed["reason"])
     assert answering(told) == 1
 
 

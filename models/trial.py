@@ -1,0 +1,90 @@
+"""A first run of a bundle, on its example, before anybody depends on it."""
+
+from collections.abc import Callable
+from threading import Timer
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import MANIFEST, PASSES, PREDICT, BundleError
+from models.manifest import Manifest
+from models.predictor import Predictor
+from models.signature import InputError, encode
+
+SECONDS: Final = 60.0
+"""How long a first run may take; an ordinary one takes milliseconds."""
+
+_ROWS: Final = 2
+_PASSES: Final = 2
+
+
+def try_out(predictor: Predictor, rows: Any) -> None:
+    """Run both graphs of a bundle, and look at what they give.
+
+    Parameters
+    ----------
+    rows
+        The ``inputs`` of a request, as a client writes them.
+
+    Raises
+    ------
+    BundleError
+        If the rows do not fit, a graph can't run on them or takes more time or memory than it may, or its
+        outputs are not what the manifest says, or not finite.
+    """
+    manifest = predictor.manifest
+    place = f"{manifest.name}/{manifest.version}"
+    try:
+        inputs = {name: array[:_ROWS] for name, array in encode(manifest.inputs, rows).items()}
+    except InputError as error:
+        raise BundleError(f"{place}/{MANIFEST}: its example does not fit its inputs: {error}") from None
+    count = len(next(iter(inputs.values())))
+    shape = (count, *manifest.output[1:])
+    runs: dict[str, tuple[Callable[[], NDArray[np.floating]], tuple[Any, ...]]] = {
+        PREDICT: (
+            lambda: predictor.predict(inputs),
+            shape[:-1] if manifest.outputs == "mean_variance" else shape,
+        ),
+        PASSES: (lambda: predictor.some_passes(inputs, 0, "independent", 0, _PASSES), (_PASSES, *shape)),
+    }
+    for file, (run, expected) in runs.items():
+        outputs = _run(predictor, run, f"{place}/{file}")
+        if outputs is not None:
+            _check(outputs, expected, manifest, f"{place}/{file}")
+
+
+def _run(
+    predictor: Predictor, run: Callable[[], NDArray[np.floating]], place: str
+) -> NDArray[np.floating] | None:
+    """Run a graph; nothing where rows that were made up have a size that the network can't take."""
+    stopped = Timer(SECONDS, predictor.stop)
+    stopped.daemon = True
+    stopped.start()
+    try:
+        return run()
+    except Exception as error:  # engines' own kinds have no base but this
+        cause = error.__cause__ if isinstance(error, InputError) and error.__cause__ else error
+        if stopped.finished.is_set():
+            reason = f"takes more than {SECONDS:g} seconds"
+        elif isinstance(cause, MemoryError):
+            reason = str(cause) or "takes more memory than there is"
+        elif isinstance(error, InputError) and predictor.manifest.example is None:
+            return None
+        else:
+            reason = f"can't run on the bundle's example: {str(cause).partition(chr(10))[0]}"
+        raise BundleError(f"{place}: {reason}") from None
+    finally:
+        stopped.cancel()
+
+
+def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], manifest: Manifest, place: str) -> None:
+    if outputs.shape != expected or outputs.dtype.kind != "f":
+        raise BundleError(
+            f"{place}: gives {outputs.dtype} of shape {outputs.shape}; the manifest says numbers of shape "
+            f"{expected}"
+        )
+    if not np.isfinite(outputs).all():
+        raise BundleError(f"{place}: gives numbers that are not finite on the bundle's example")
+    if manifest.outputs == "probabilities" and not ((outputs > -1e-3) & (outputs < 1.001)).all():
+        raise BundleError(f"{place}: gives numbers that are no probabilities on the bundle's example")
