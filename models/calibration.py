@@ -1,6 +1,8 @@
 """What held-out rows say of an answer: how sure it is beside theirs, what is possible, when to abstain."""
 
 import io
+import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -24,6 +26,9 @@ MAIN: Final = {"classification": "predictive_entropy", "regression": "variance"}
 """The uncertainty by which rows are compared, of each task."""
 
 _KEPT_ANSWERS: Final = 256
+
+_HEAD: Final = 2**16  # bytes in front of the numbers of an array
+_WIDEST: Final = 8  # bytes of a number
 
 Tolerance = float | tuple[float, ...]
 """From which error on a value is wrong, in its units; of several targets one for each."""
@@ -218,8 +223,45 @@ def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:
     """
     if manifest.calibration is None:
         return None
-    with np.load(io.BytesIO(files[FILE]), allow_pickle=False) as arrays:
-        return Calibration(manifest, dict(arrays))
+    with zipfile.ZipFile(io.BytesIO(files[FILE])) as archive:
+        arrays = {name: _read(archive, name, shape) for name, shape in _shapes(manifest).items()}
+    if manifest.classes and not _are_classes(arrays["label"], arrays[TRUTH], classes=len(manifest.classes)):
+        raise ValueError(f"the {TRUTH} and label of a classification are numbers of its classes")
+    if (arrays[MAIN[manifest.task]] < 0).any():
+        raise ValueError(f"{MAIN[manifest.task]} is negative")
+    return Calibration(manifest, arrays)
+
+
+def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Tell which arrays a calibration needs, and their shapes."""
+    assert manifest.calibration is not None
+    rows = (manifest.calibration.rows,)
+    if manifest.classes is not None:
+        names = (TRUTH, "label", MAIN["classification"])
+        return dict.fromkeys(names, rows) | {"mean": (*rows, len(manifest.classes))}
+    return dict.fromkeys(
+        (TRUTH, "mean", "variance"), (*rows, len(manifest.targets)) if manifest.targets else rows
+    )
+
+
+def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Read an array of numbers, if it has no more of them than it should, however well packed they are."""
+    size = archive.getinfo(f"{name}.npy").file_size
+    if size > _HEAD + _WIDEST * math.prod(shape):
+        raise ValueError(f"{name} takes {size:,} bytes; expected numbers of shape {shape}")
+    with archive.open(f"{name}.npy") as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    if array.shape != shape or array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected numbers of shape {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has numbers that are not finite")
+    return array
+
+
+def _are_classes(*columns: NDArray[Any], classes: int) -> bool:
+    return all(
+        column.dtype.kind in "iu" and column.min() >= 0 and column.max() < classes for column in columns
+    )
 
 
 def write(truth: NDArray[Any], columns: Columns) -> bytes:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.dimension import evaluate
 from models.manifest import Site
 from models.masks import Sampler, draw
+from models.signature import InputError
 
 KEPT_BYTES: Final = 2**25
 """Bytes of draws that a model keeps (32 MiB)."""
@@ -39,6 +40,8 @@ class Draws:
 
     def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
         """Make the draws of the passes ``start`` to ``stop`` (exclusive); see `models.masks.draw`."""
+        if sizes:
+            self._refuse_too_small(sizes)
         if seed != self._kept_seed:
             return self._draw(seed, sampler, start, stop, sizes)
         first = start // _PASSES
@@ -68,6 +71,11 @@ class Draws:
     def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
         units = (math.prod(evaluate(size, sizes) for size in site.shape[1:]) for site in self._sites)
         return _PASSES * np.dtype(np.float32).itemsize * sum(units)
+
+    def _refuse_too_small(self, sizes: Mapping[str, int]) -> None:
+        if min(evaluate(size, sizes) for site in self._sites for size in (*site.shape[1:], 1)) < 1:
+            got = " and ".join(f"a {name} of {size}" for name, size in sizes.items())
+            raise InputError("inputs", "sizes that the network can run on", got)
 
     def _draw(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
         return {site.name: draw(site, seed, start, stop, sizes, sampler) for site in self._sites}

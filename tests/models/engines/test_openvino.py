@@ -47,7 +47,7 @@ def test_it_rounds_products_and_little_else() -> None:
 def test_what_is_no_graph_is_refused() -> None:
     bundle = linear_regression()
     broken = Bundle(bundle.manifest, {**bundle.files, PREDICT: b"no graph"})
-    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: OpenVINO can't load it"):
+    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is no sound protocol buffer"):
         Predictor(broken, precision="bfloat16")
 
 
