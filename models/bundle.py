@@ -145,7 +145,8 @@ def _first_fault(error: ValidationError) -> str:
         found = faults["schema_version"]["input"]
         return f"schema_version is {found!r}; this version of Caveat reads {SCHEMA_VERSION}"
     place, fault = next(iter(faults.items()))
-    return f"{place}: {fault['msg']}" if place else fault["msg"]
+    reason = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason
 
 
 def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:

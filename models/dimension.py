@@ -38,7 +38,7 @@ def evaluate(expression: int | str, sizes: Mapping[str, int]) -> int:
     try:
         return _value(ast.parse(expression, mode="eval").body, sizes)
     except (SyntaxError, RecursionError, MemoryError, ZeroDivisionError):
-        raise ValueError(f"{expression!r} is not integer arithmetic") from None
+        raise ValueError(f"{_short(expression)} is not integer arithmetic") from None
 
 
 def check(expression: int | str, known: Collection[str]) -> None:
@@ -60,7 +60,7 @@ def check(expression: int | str, known: Collection[str]) -> None:
             case ast.BinOp(op=ast.FloorDiv(), right=ast.Constant(value=divisor)) if divisor:
                 pass
             case ast.BinOp(op=ast.FloorDiv(), right=right):
-                raise ValueError(f"{expression!r} divides by {ast.unparse(right)}, which may be 0")
+                raise ValueError(f"{_short(expression)} divides by {ast.unparse(right)[:60]}, which may be 0")
 
 
 def names(expression: int | str) -> set[str]:
@@ -85,4 +85,8 @@ def _value(node: ast.expr, sizes: Mapping[str, int]) -> int:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(left, sizes), _value(right, sizes))
         case _:
-            raise ValueError(f"{ast.unparse(node)!r} is neither a size nor arithmetic on sizes")
+            raise ValueError(f"{_short(ast.unparse(node))} is neither a size nor arithmetic on sizes")
+
+
+def _short(expression: str) -> str:
+    return repr(expression if len(expression) <= 60 else expression[:57] + "...")

@@ -9,7 +9,7 @@ CONTROL: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 A tab and the end of a line are not among them.
 """
 
-_LONGEST: Final = 1000
+_LONGEST: Final = 500
 
 
 class CaveatError(ValueError):

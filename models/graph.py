@@ -82,7 +82,7 @@ class _Reader:
             if number == _NODE:
                 self._node(_part(value), depth)
             elif number == _INITIALIZER:
-                self._tensor(_part(value))
+                self._tensor(_part(value), where="" if depth == 0 else "in a branch")
             elif number == _SPARSE_INITIALIZER:
                 raise ValueError("has sparse weights")
 
@@ -98,13 +98,13 @@ class _Reader:
     def _attribute(self, message: memoryview, depth: int) -> None:
         for number, value in self._fields(message):
             if number in _TENSORS:
-                self._tensor(_part(value))
+                self._tensor(_part(value), where="in a constant")
             elif number in _GRAPHS:
                 self._graph(_part(value), depth + 1)
             elif number in _SPARSE_TENSORS:
                 raise ValueError("has sparse constants")
 
-    def _tensor(self, message: memoryview) -> None:
+    def _tensor(self, message: memoryview, where: str) -> None:
         place: dict[str, str] = {}
         apart = False
         for number, value in self._fields(message):
@@ -117,6 +117,8 @@ class _Reader:
                 apart |= value != 0
             elif number == _TYPE and isinstance(value, int) and value & 0xFFFFFFFF == _TEXT:
                 raise ValueError("has constants of text")
+        if apart and where:  # there, engines look for files on the disk, whatever they have been given
+            raise ValueError(f"takes weights from elsewhere {where}")
         if apart:
             self._check_place(place)
 

@@ -223,7 +223,8 @@ def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Si
         raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
     kind, names = ("classes", manifest.classes) if manifest.classes else ("targets", manifest.targets)
     axis = -2 if manifest.outputs == "mean_variance" else -1
-    if names is not None and isinstance(size := shape[axis], int) and size != len(names):
+    size = shape[axis] if len(shape) >= -axis else None
+    if names is not None and isinstance(size, int) and size != len(names):
         raise BundleError(f"{place}: gives {size} {kind}, the manifest names {len(names)}")
 
 
