@@ -60,6 +60,7 @@ class OnnxRuntime:
     ) -> None:
         self._memory = memory
         self._options = ort.RunOptions()
+        self._options.log_severity_level = 4  # what fails in a run is raised
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3

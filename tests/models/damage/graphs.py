@@ -1,46 +1,22 @@
-"""Bundles with something wrong, and a way to see that nothing outside of them is read."""
+"""Graphs that nobody exports, node by node."""
 
-import ctypes
-import hashlib
-import io
-import json
-import os
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from models.bundle import MANIFEST
+NODE = helper.make_node
+
 
 Constants = Mapping[str, Any]
 
 
-def manifest(folder: Path) -> Any:
-    return json.loads((folder / MANIFEST).read_text())
-
-
-def edit(folder: Path, **changes: Any) -> None:
-    (folder / MANIFEST).write_text(json.dumps(manifest(folder) | changes))
-
-
-def seal(folder: Path, **files: bytes) -> None:
-    """Put files into a bundle so that its digests hold; a name has _ for its dot."""
-    listed = manifest(folder)["files"]
-    for key, content in files.items():
-        name = key.replace("_", ".")
-        (folder / name).write_bytes(content)
-        listed[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    edit(folder, files=listed)
-
-
 def model(
     nodes: Sequence[onnx.NodeProto],
-    constants: Constants = {},
+    constants: Constants = MappingProxyType({}),
     tensors: Sequence[onnx.TensorProto] = (),
     opset: int = 20,
     output: int = TensorProto.FLOAT,
@@ -157,32 +133,39 @@ def nested(depth: int) -> bytes:
     return graph([last], "end", yes=np.array(True))
 
 
-def arrays(**columns: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=True, **columns)
-    return buffer.getvalue()
+def extra(part: str) -> bytes:
+    """Make a sound graph that has a part besides which no network needs."""
+    made = model(sum_of("x"), AXIS)
+    if part == "functions":
+        made.functions.append(
+            helper.make_function("own", "twice", ["a"], ["b"], [NODE("Add", ["a", "a"], ["b"])], [])
+        )
+    elif part == "training":
+        made.training_info.add()
+    elif part == "sparse":
+        made.graph.sparse_initializer.append(
+            helper.make_sparse_tensor(
+                helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0]),
+                helper.make_tensor("i", TensorProto.INT64, [1], [0]),
+                [10**12],
+            )
+        )
+    content: bytes = made.SerializeToString()
+    return content
 
 
-_OPEN, _ACCESS = 0x20, 0x1
-_EVENT = struct.Struct("iIII")
+def without_end(opset: int = 20) -> bytes:
+    content: bytes = model(sum_of("x"), AXIS, opset=opset).SerializeToString()
+    return content
 
 
-@contextmanager
-def watched(folder: Path) -> Iterator[list[str]]:
-    """Note which files of a folder anybody opens or reads, in whatever way; the kernel tells."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    assert libc.inotify_add_watch(descriptor, os.fsencode(folder), _OPEN | _ACCESS) >= 0
-    seen: list[str] = []
-    try:
-        yield seen
-        try:
-            events = os.read(descriptor, 2**16)
-        except BlockingIOError:
-            events = b""
-        while events:
-            *_, length = _EVENT.unpack_from(events)
-            seen.append(events[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode())
-            events = events[_EVENT.size + length :]
-    finally:
-        os.close(descriptor)
+def overflowing() -> bytes:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**33, 2**33, 2**33], raw_data=bytes(4))
+    content: bytes = model(sum_of("x", "w"), AXIS, [tensor]).SerializeToString()
+    return content
+
+
+def giving(node: str, output: int = TensorProto.FLOAT, **attributes: Any) -> bytes:
+    """Make a graph that gives what one operator makes of its rows."""
+    content: bytes = model([NODE(node, ["x"], ["y"], **attributes)], output=output).SerializeToString()
+    return content

@@ -1,0 +1,110 @@
+"""Ways to do something to the folder of a bundle."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import store
+from models.bundle import CARD, MANIFEST, pack
+from tests.bundles import calibrated, tabular
+
+Do = Callable[[Path], object]
+
+
+PAGE = b"<p>A page.</p>" * 10
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done to the folder of a sound bundle, and words of the refusal."""
+
+    do: Do
+    words: str
+
+
+def sound(scratch: Path) -> Path:
+    """Make the folder of a sound bundle in a store, and one outside that nobody may read."""
+    (scratch / "outside").mkdir()
+    (scratch / "outside" / "secret").write_bytes(np.ones(3, np.float32).tobytes())
+    bundle = calibrated(tabular())
+    return store.add(scratch / "store", pack(bundle.manifest, {**bundle.files, CARD: PAGE}))
+
+
+def manifest(folder: Path) -> Any:
+    return json.loads((folder / MANIFEST).read_text())
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest(folder) | changes))
+
+
+def seal(folder: Path, **files: bytes) -> None:
+    """Put files into a bundle so that its digests hold; a name has _ for its dot."""
+    listed = manifest(folder)["files"]
+    for key, content in files.items():
+        name = key.replace("_", ".")
+        (folder / name).write_bytes(content)
+        listed[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    edit(folder, files=listed)
+
+
+def cut(name: str) -> Do:
+    return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size - 20)
+
+
+def put(**files: bytes) -> Do:
+    return lambda folder: seal(folder, **files)
+
+
+def predict(content: bytes) -> Do:
+    return put(predict_onnx=content)
+
+
+def say(**changes: Any) -> Do:
+    return lambda folder: edit(folder, **changes)
+
+
+def write(text: bytes | str) -> Do:
+    return lambda folder: (folder / MANIFEST).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def replace(old: str, new: str) -> Do:
+    """Change the text of the manifest, which then need not be what any library writes."""
+
+    def do(folder: Path) -> None:
+        text = (folder / MANIFEST).read_text()
+        assert old in text
+        (folder / MANIFEST).write_text(text.replace(old, new, 1))
+
+    return do
+
+
+def instead(name: str, make: Do) -> Do:
+    def do(folder: Path) -> None:
+        (folder / name).unlink()
+        make(folder / name)
+
+    return do
+
+
+def size(name: str, bytes: int) -> Do:  # noqa: A002
+    def do(folder: Path) -> None:
+        files = manifest(folder)["files"]
+        files[name]["bytes"] = bytes
+        edit(folder, files=files)
+
+    return do
+
+
+def input_of(**changes: Any) -> Do:
+    return lambda folder: edit(folder, inputs=[manifest(folder)["inputs"][0] | changes])
+
+
+def site_of(**changes: Any) -> Do:
+    return lambda folder: edit(folder, sites=[manifest(folder)["sites"][0] | changes])

@@ -1,0 +1,140 @@
+"""Bundles whose files are not what they should be."""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from models import calibration
+from models.bundle import CARD, MANIFEST, PASSES, PREDICT
+from tests.models.damage.damage import (
+    PAGE,
+    Damage,
+    Do,
+    cut,
+    edit,
+    instead,
+    manifest,
+    replace,
+    say,
+    seal,
+    size,
+)
+
+
+def listing(name: str) -> Do:
+    """List another file, with the digest of a sound one."""
+
+    def do(folder: Path) -> None:
+        files = manifest(folder)["files"]
+        edit(folder, files=files | {name: files[PASSES]})
+
+    return do
+
+
+def link(name: str) -> Do:
+    """Move a file, or a folder, out of the store and leave a link to it."""
+
+    def do(folder: Path) -> None:
+        place = folder / name if name else folder
+        outside = folder.parents[2] / "outside" / "moved"
+        shutil.move(place, outside)
+        place.symlink_to(outside)
+
+    return do
+
+
+def link_model(folder: Path) -> None:
+    link("")(folder.parent)
+
+
+def listen(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        before = Path.cwd()
+        os.chdir(path.parent)  # for a socket's path must be short
+        server.bind(path.name)
+        os.chdir(before)
+
+
+def swap(folder: Path) -> None:
+    seal(
+        folder,
+        predict_onnx=(folder / PASSES).read_bytes(),
+        passes_onnx=(folder / PREDICT).read_bytes(),
+    )
+
+
+def grow(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**12)  # of which the disk holds nothing
+
+
+FILES = {
+    **{
+        f"{name} is missing": Damage(lambda folder, name=name: (folder / name).unlink(), name)
+        for name in (PREDICT, PASSES, CARD, calibration.FILE, MANIFEST)
+    },
+    **{
+        f"{name} is cut off": Damage(cut(name), rf"{name}: holds \S+ bytes, the manifest says")
+        for name in (PREDICT, PASSES, CARD, calibration.FILE)
+    },
+    "the manifest is cut off": Damage(cut(MANIFEST), r"manifest.json: Invalid JSON: "),
+    "a file has grown": Damage(
+        lambda folder: os.truncate(folder / CARD, 10**6), "card.html: holds 1,000,000 bytes; expected at most"
+    ),
+    "a file has grown beyond all memory": Damage(
+        instead(PASSES, grow), "passes.onnx: holds 1,000,000,000,000"
+    ),
+    "another content": Damage(
+        lambda folder: (folder / CARD).write_bytes(PAGE.swapcase()),
+        "card.html: sha256 is .*, the manifest says",
+    ),
+    "a wrong size is stated": Damage(size(CARD, 9), "card.html: holds 140 bytes; expected at most 9"),
+    "a huge size is stated": Damage(
+        size(CARD, 10**15), "says that card.html holds 1,000,000,000,000,000 bytes"
+    ),
+    "a graph beyond what is one": Damage(size(PREDICT, 2**32), "says that predict.onnx holds"),
+    "weights beyond all memory": Damage(
+        lambda folder: (seal(folder, weights_bin=b""), size("weights.bin", 10**15)(folder)),
+        "says that weights.bin holds 1,000,000,000,000,000 bytes",
+    ),
+    "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*, the manifest says not there"),
+    "a file is a link": Damage(link(PREDICT), "predict.onnx: missing, or not a plain file"),
+    "the manifest is a link": Damage(link(MANIFEST), "manifest.json: missing, or not a plain file"),
+    "the version is a link": Damage(link(""), "tabular/1: a link; a store may be one"),
+    "the model is a link": Damage(link_model, "tabular: a link; a store may be one"),
+    "a file is a link to nowhere": Damage(
+        instead(CARD, lambda path: path.symlink_to("nowhere")), "card.html: missing, or not"
+    ),
+    "a file is a link to itself": Damage(
+        instead(CARD, lambda path: path.symlink_to(path)), "card.html: missing, or not"
+    ),
+    "a file is a pipe": Damage(instead(PREDICT, os.mkfifo), "predict.onnx: missing, or not a plain file"),
+    "the manifest is a pipe": Damage(instead(MANIFEST, os.mkfifo), "manifest.json: missing, or not"),
+    "a file is a socket": Damage(instead(CARD, listen), "card.html: missing, or not a plain file"),
+    "a file is a folder": Damage(instead(CARD, Path.mkdir), "card.html: missing, or not a plain file"),
+    "it stands elsewhere": Damage(say(version=2), "says tabular/2, which is not where it stands"),
+    **{
+        f"it lists {name[:20]!r}": Damage(listing(name), "which is not a plain file of the bundle")
+        for name in (
+            *(
+                "../../../outside/secret",
+                "/etc/hostname",
+                "sub/file",
+                "sub\\file",
+                "C:file",
+                "",
+                ".",
+                "..",
+                ".x",
+            ),
+            *("a" * 129, "a\tb", "a b", "é", "card.html:stream", "predict.onnx/"),
+        )
+    },
+    "it lists a name twice": Damage(replace('"card.html"', '"predict.onnx"'), '"predict.onnx" stands twice'),
+    "it lists a name that differs by its case": Damage(
+        listing("Predict.onnx"), "some systems take for predict.onnx"
+    ),
+    "it lists the manifest": Damage(listing(MANIFEST), r"lists manifest.json"),
+    "it lists no graph": Damage(say(files={}), r"lists no predict.onnx"),
+}
