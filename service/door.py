@@ -52,7 +52,11 @@ class Door:
     def check_open(self) -> None:
         """Refuse with 503 if the service is about to end."""
         if self.closing:
-            raise RequestError(503, "the service is shutting down; ask again shortly", {"Retry-After": "1"})
+            raise RequestError(
+                503,
+                "the service is shutting down; ask again shortly",
+                {"Retry-After": "1", "Connection": "close"},
+            )
 
     def check_room(self) -> None:
         """Refuse with 429 if there are too many."""

@@ -33,18 +33,47 @@ class Serve(Settings):
                 from service.workers import Workers  # which one process has no use for
 
                 first.close()
-                each = [_listen(host, port, shared=True) for _ in range(self.workers)]
-                Workers(self, [stack.enter_context(listener) for listener in each]).run(ready)
+                with _bind(host, port):  # keeps the port while nobody listens
+                    Workers(self, lambda: _bind(host, port)).run(ready)
 
 
-def _listen(host: str, port: int, shared: bool = False) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
+    """Take a port for this process alone."""
+    listener = _bind(host, port, shared=False)
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, reuse_port=shared)
+        listener.listen()
     except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]
-        raise CaveatError(f"cannot listen on {host} port {port}: {reason}") from None
-    # Connections inherit it. Else the body of an answer waits 40 ms for its head to be acknowledged;
-    # asyncio sees to that only for sockets that it bound itself.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.close()
+        raise _refused(host, port, error) from None
     return listener
+
+
+def _bind(host: str, port: int, shared: bool = True) -> socket.socket:
+    """Make a socket on a port, which others may share; it does not listen yet."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _refused(host, port, error) from None
+    options = [
+        (socket.SOL_SOCKET, socket.SO_REUSEADDR, True),
+        (socket.SOL_SOCKET, socket.SO_REUSEPORT, shared),
+        # Connections inherit it. Else the body of an answer waits 40 ms for its head to be acknowledged;
+        # asyncio sees to that only for sockets that it bound itself.
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, True),
+        (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, family == socket.AF_INET6),
+    ]
+    try:
+        for level, option, wanted in options:
+            if wanted:
+                listener.setsockopt(level, option, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from None
+    return listener
+
+
+def _refused(host: str, port: int, error: OSError) -> CaveatError:
+    reason = str(error.strerror).partition(" (")[0]
+    return CaveatError(f"cannot listen on {host} port {port}: {reason}")

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
-from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -24,6 +22,7 @@ from service.patience import Patience
 from service.protocol import Protocol
 from service.refusals import Refusals
 from service.settings import Settings
+from service.stopping import Server
 from service.watch import watch
 
 _ACCEPTED: Final = 16
@@ -109,19 +108,20 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connec
         ssl_context_factory=None if context is None else lambda *_: context,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        listener.listen(config.backlog)  # before anybody is told; a worker's does not listen till now
         catalogue = endpoints.catalogue()
         ready(Started(catalogue.described(), outcome.news, catalogue.default))
         del catalogue  # else what is dropped from the store would stay in memory
         # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
         # would wait for seconds. Copies of the socket are accepted from one by one, too.
         listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
-        server = _Server(config, endpoints, refusals)
+        server = Server(config, endpoints, refusals)
         runner.run(_serve(server, listeners, endpoints, pipe))
     endpoints.close()
 
 
 async def _serve(
-    server: uvicorn.Server, listeners: list[socket.socket], endpoints: Endpoints, pipe: Connection | None
+    server: Server, listeners: list[socket.socket], endpoints: Endpoints, pipe: Connection | None
 ) -> None:
     if pipe:
         endpoints.relay.connect(pipe)
@@ -137,32 +137,3 @@ async def _serve(
 def _on_stop(act: Callable[[], object]) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: act())
-
-
-class _Server(uvicorn.Server):
-    """Told to stop, lets nobody else in and ends when all who are in have their answers."""
-
-    def __init__(self, config: uvicorn.Config, endpoints: Endpoints, refusals: Refusals) -> None:
-        super().__init__(config)
-        self._door = endpoints.door
-        self._ledger = endpoints.ledger
-        self._draining = False
-        self._refusals = refusals
-        self._parent = os.getppid()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second signal stops at once."""
-        if self._door.closing:
-            super().handle_exit(sig, frame)
-        self._door.close()
-
-    async def on_tick(self, counter: int) -> bool:
-        """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
-        if os.getppid() != self._parent:
-            self._door.close()
-        self._ledger.fold()
-        inside = self._door.requests + self._refusals.waiting
-        if self._door.closing and not self._draining:
-            self._draining = True
-            logs.event("drain", f"told to stop; {inside} requests are answered first", requests=inside)
-        return await super().on_tick(counter) or (self._door.closing and not inside)

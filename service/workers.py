@@ -1,12 +1,13 @@
 """Several processes that serve the same port, and one that looks after them."""
 
+import math
 import multiprocessing
 import os
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 
@@ -23,22 +24,30 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 _SHORT_LIFE = 1.0
 """Seconds; a worker that ended sooner is not replaced before they are over."""
 
+_GRACE = 5.0
+"""Seconds beyond the time to drain after which a worker that was told to stop is killed."""
+
 
 class Workers:
-    """Runs one worker for each listener, and another one in place of each that ends unasked.
+    """Runs several workers, and another one in place of each that ends unasked.
+
+    Each listens by itself from when it is ready until it ends, and the system deals connections out to
+    those who do. So nobody waits for a worker that is dead or not there yet.
 
     Parameters
     ----------
-    listeners
-        Sockets on one port; the system deals connections out to them.
+    bind
+        Makes one more socket on the port, which does not listen yet.
     """
 
-    def __init__(self, settings: Settings, listeners: Sequence[socket.socket]) -> None:
+    def __init__(self, settings: Settings, bind: Callable[[], socket.socket]) -> None:
         self._settings = settings
-        self._listeners = listeners
-        self._running: dict[int, tuple[ForkProcess, socket.socket, Connection, float]] = {}
+        self._bind = bind
+        # By what tells that it has ended; with the time at which it began.
+        self._running: dict[int, tuple[ForkProcess, Connection, float]] = {}
         self._rounds = Rounds()
-        self._stopping = False
+        self._due: list[float] = []  # when to start more
+        self._stop_by = math.inf
 
     def run(self, ready: Ready) -> None:
         """Serve until told to stop.
@@ -52,7 +61,7 @@ class Workers:
             metrics.share(folder)
             for stop in _STOPS:
                 signal.signal(stop, lambda *_: self._stop())
-            reports = [self._start(listener) for listener in self._listeners]
+            reports = [self._start() for _ in range(self._settings.workers)]
             try:
                 started = [_received(report) for report in reports]
             except CaveatError:
@@ -65,45 +74,66 @@ class Workers:
                 ready(started[0])
             self._look_after()
 
-    def _start(self, listener: socket.socket) -> Connection:
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_by < math.inf
+
+    def _start(self) -> Connection:
         pipe, end = _FORK.Pipe()
-        process = _FORK.Process(target=_work, args=(self._settings, listener, end))
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has handlers of its own
-        process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        with self._bind() as listener:
+            process = _FORK.Process(target=_work, args=(self._settings, listener, end))
+            process.start()
         end.close()
-        self._running[process.sentinel] = (process, listener, pipe, time.monotonic())
+        self._running[process.sentinel] = (process, pipe, time.monotonic())
         self._rounds.join(pipe)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         return pipe
 
     def _stop(self) -> None:
-        self._stopping = True
+        self._stop_by = time.monotonic() + self._settings.drain + _GRACE
+        self._tell(signal.SIGTERM)
+
+    def _tell(self, sign: signal.Signals) -> None:
         for process, *_ in self._running.values():
             if process.pid is not None and process.is_alive():
-                os.kill(process.pid, signal.SIGTERM)
+                os.kill(process.pid, sign)
 
     def _look_after(self) -> None:
-        while self._running:
-            came = wait([*self._running, *self._rounds.workers])
+        while self._running or (self._due and not self._stopping):
+            came = wait([*self._running, *self._rounds.workers], self._pause())
             for pipe in self._rounds.workers.intersection(came):
                 if isinstance(refusal := self._rounds.receive(pipe), str):
                     logs.event("worker_failed", refusal, "error")
             for sentinel in set(self._running).intersection(came):
-                process, listener, pipe, began = self._running.pop(sentinel)
-                process.join()
-                self._rounds.leave(pipe)
-                if self._stopping:
-                    continue
-                logs.event(
-                    "worker_replaced",
-                    f"worker {process.pid} ended with code {process.exitcode}; another one takes its place",
-                    "warning",
-                    worker=process.pid,
-                    code=process.exitcode,
-                )
-                metrics.forget(process.pid)
-                time.sleep(max(0.0, _SHORT_LIFE - (time.monotonic() - began)))
-                self._start(listener)
+                self._bury(sentinel)
+            now = time.monotonic()
+            if now > self._stop_by:
+                self._tell(signal.SIGKILL)
+            for _ in [due for due in self._due if due <= now and not self._stopping]:
+                self._start()
+            self._due = [due for due in self._due if due > now]
+
+    def _pause(self) -> float | None:
+        """Tell for how long nothing needs to be done unless a worker ends."""
+        until = min([self._stop_by, *self._due])
+        return None if until == math.inf else max(0.1, until - time.monotonic())
+
+    def _bury(self, sentinel: int) -> None:
+        process, pipe, began = self._running.pop(sentinel)
+        process.join()
+        self._rounds.leave(pipe)
+        if not self._stopping:
+            logs.event(
+                "worker_replaced",
+                f"worker {process.pid} ended with code {process.exitcode}; another one takes its place",
+                "warning",
+                worker=process.pid,
+                code=process.exitcode,
+            )
+            metrics.forget(process.pid)
+            self._due.append(max(time.monotonic(), began + _SHORT_LIFE))
+        process.close()
 
     def _join(self) -> None:
         for process, *_ in self._running.values():
