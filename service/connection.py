@@ -4,6 +4,8 @@ httptools has no limits of its own, and uvicorn takes up every request that has 
 largest size, and bytes behind a request wait, unparsed, for its answer.
 """
 
+import socket
+import struct
 from time import perf_counter
 from typing import Any, Final
 
@@ -28,6 +30,9 @@ _END: Final = b"\r\n\r\n"
 
 _LINGER: Final = 2.0
 """Seconds for which a client that was turned away may take the reason."""
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
 
 
 class Connection(HttpToolsProtocol):
@@ -55,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self._frame = 0  # bytes since the last ones of a body
         self._held = b""  # bytes behind a request that has no answer yet
         self._deaf = False  # turned away: what else it sends is not heard
+        self._last: tuple[int, str] | None = None  # why, once the requests before are answered
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, unless there are too many."""
@@ -94,8 +100,13 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
+        """Whether a request that has come whole has no answer yet, and no other has begun to come."""
+        return bool(self.pipeline) or (self._unanswered and not self._reading)
+
+    @property
+    def _unanswered(self) -> bool:
         """Whether a request that has come whole has no answer yet."""
-        return bool(self.pipeline or (self.cycle and not self.cycle.response_complete and not self._reading))
+        return bool(self.cycle and not self.cycle.response_complete and not self._in_body)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -174,6 +185,8 @@ class Connection(HttpToolsProtocol):
         self._patience.arriving.discard(self)
         if self.transport.is_closing():
             self._patience.begin(self)  # until all is sent
+        elif self._last and not self._unanswered:
+            self.turn_away(*self._last)
         elif self._held and not self._answering:
             self.loop.call_soon(self._go_on)
 
@@ -195,6 +208,8 @@ class Connection(HttpToolsProtocol):
     def give_up(self) -> None:
         """End the connection: its client was waited for long enough."""
         if self.flow.write_paused or self.transport.is_closing():
+            # Reset, so that the system does not go on to offer the rest of the answer.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         elif self._reading and not (self._in_body and self.cycle.response_complete):
             self.turn_away(408, "the request was not there in time; send it faster, or in parts")
@@ -204,6 +219,11 @@ class Connection(HttpToolsProtocol):
 
     def turn_away(self, status: int, detail: str, linger: bool = True) -> None:
         """Answer with a problem what is no request to answer, and end the connection."""
+        self._deaf = True
+        self._patience.end(self)
+        if self._unanswered:
+            self._last = (status, detail)
+            return
         name = request_id.of(self.headers if self._reading else ())
         self._ledger.enter(Record(name, ELSEWHERE, perf_counter(), code=status, detail=detail))
         content = orjson.dumps(problem(status, detail, name))
@@ -214,8 +234,6 @@ class Connection(HttpToolsProtocol):
             f"{request_id.HEADER}: {name}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)
-        self._deaf = True
-        self._patience.end(self)
         if self.cycle and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

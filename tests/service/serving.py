@@ -29,10 +29,10 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 
 @contextmanager
-def serving(*arguments: str | Path, **environment: str) -> Iterator["Service"]:
-    """Serve on a free port until the block ends."""
+def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: str) -> Iterator["Service"]:
+    """Serve on a free port until the block ends; ``before`` runs the command."""
     process = Process(
-        [sys.executable, "caveat.py", "serve", *map(str, arguments), "--port", "0"], environment
+        [*before, sys.executable, "caveat.py", "serve", *map(str, arguments), "--port", "0"], environment
     )
     assert process.stdout is not None
     try:

@@ -1,0 +1,85 @@
+"""A service to be treated badly: what it holds, and what it leaves behind."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+class Running:
+    """A service that runs, with its workers."""
+
+    def __init__(self, process: subprocess.Popen[str], address: tuple[str, int]) -> None:
+        self.process = process
+        self.address = address
+        self.errors = ""  # what it wrote to stderr, once it has ended
+        self.first_resident = self.resident()
+        self.first_files = self.files()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def workers(self) -> list[int]:
+        """List the processes that it has started."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def resident(self) -> float:
+        """Bytes of memory that all its processes hold."""
+        pages = 0
+        for pid in (self.process.pid, *self.workers()):
+            try:
+                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except (OSError, IndexError):  # it has just ended
+                continue
+        return float(pages * os.sysconf("SC_PAGE_SIZE"))
+
+    def files(self) -> int:
+        """Count the files that all its processes have open."""
+        return sum(_files(pid) for pid in (self.process.pid, *self.workers()))
+
+    def faults(self, expected: str = "") -> list[str]:
+        """Tell what is wrong with how it ended: its code, or lines on stderr that do not match."""
+        faults = []
+        if self.process.returncode != 0:
+            faults.append(f"it ended with code {self.process.returncode}")
+        odd = [line for line in self.errors.splitlines() if not expected or not re.fullmatch(expected, line)]
+        if odd:
+            faults.append("it wrote: " + "\n".join(odd[:40]))
+        return faults
+
+
+def _files(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+@contextmanager
+def started(*flags: str) -> Iterator[Running]:
+    """Serve the bundled model until the block ends."""
+    command = [sys.executable, str(ROOT / "caveat.py"), "serve", "--port", "0", *flags]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        (Path(folder) / "errors").open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as process,
+    ):
+        assert process.stdout is not None
+        found = re.search(r"at http://([^:]+):(\d+),", process.stdout.readline())
+        assert found, Path(errors.name).read_text()
+        running = Running(process, (found[1], int(found[2])))
+        try:
+            yield running
+        finally:
+            process.terminate()
+            process.wait(60)
+            running.errors = Path(errors.name).read_text(errors="replace")

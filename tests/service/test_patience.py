@@ -1,0 +1,145 @@
+"""Clients that keep the service waiting: none of them for ever, and nobody else because of them."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.service.serving import Service, serving
+from tests.service.wire import JSON, ROUTE, files, get, head, post, talk, until, wire
+
+
+@pytest.fixture(scope="module")
+def hurried(bundles: Path) -> Iterator[Service]:
+    with serving(bundles, "--client-timeout", "1", "--max-samples", "10000000") as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"P",
+        post()[:20],
+        head(JSON, "Content-Length: 100")[:-2],
+        head(JSON, "Content-Length: 100"),
+        head(JSON, "Content-Length: 100") + b"{",
+        head(JSON, "Transfer-Encoding: chunked") + b"5\r\n{",
+        head(JSON, "Content-Length: 100", "Expect: 100-continue"),
+    ],
+)
+def test_a_request_that_does_not_come_is_waited_for_no_longer(hurried: Service, begun: bytes) -> None:
+    with wire(hurried) as client:
+        client.send(begun)
+        answer = client.answer()
+        if answer and answer.status == 100:
+            answer = client.answer()
+        assert answer is not None
+        assert answer.status == 408
+        assert "the request was not there in time" in answer.problem["detail"]
+        assert client.closed()
+
+
+@pytest.mark.parametrize("before", [b"", get("/health/live")])
+@pytest.mark.parametrize("drop", [post(), b"\r\n" * 1000])
+def test_nor_is_one_that_comes_drop_by_drop(hurried: Service, before: bytes, drop: bytes) -> None:
+    with wire(hurried) as client:
+        if before:
+            client.send(before)
+            assert client.answer().status == 200  # type: ignore[union-attr]
+        end = time.monotonic() + 10
+        client.socket.settimeout(0.1)
+        for byte in drop:
+            client.send(bytes([byte]))
+            try:
+                if client.socket.recv(1, socket.MSG_PEEK) is not None:
+                    break
+            except TimeoutError:
+                assert time.monotonic() < end
+        client.socket.settimeout(10)
+        answer = client.answer()
+        assert answer is None or answer.status == 408
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(hurried: Service) -> None:
+    with wire(hurried) as client:
+        assert client.closed()
+
+
+def test_who_does_not_take_an_answer_is_cut_off(hurried: Service) -> None:
+    """And it takes no more of them meanwhile."""
+    body = json.dumps({"inputs": [[1, 2, 3]] * 4096, "samples": 2}).encode()
+    before, open_before = hurried.resident(), files(hurried.process.pid)
+    with wire(hurried, seconds=0.2) as client:
+        for _ in range(40):
+            client.send(post(body))
+        until(lambda: files(hurried.process.pid) == open_before)
+        assert hurried.resident() - before < 60e6
+        client.socket.settimeout(5)
+        taken = 0
+        with suppress(ConnectionResetError):
+            while received := client.socket.recv(2**20):
+                taken += len(received)
+        assert taken < 20 * 400_000
+
+
+def test_who_waits_for_an_answer_is_not_hurried(hurried: Service) -> None:
+    body = json.dumps({"inputs": [[1, 2, 3]] * 100, "samples": 500_000}).encode()
+    assert talk(hurried, post(body)).status == 200  # type: ignore[union-attr]
+
+
+def test_who_is_refused_and_does_not_stop_is_cut_off(hurried: Service) -> None:
+    with wire(hurried) as client:
+        client.send(head(JSON, f"Content-Length: {10**12}"))
+        assert client.answer().status == 413  # type: ignore[union-attr]
+        end = time.monotonic() + 10
+        with suppress(ConnectionError):
+            while True:
+                client.socket.sendall(b" " * 1000)
+                assert time.monotonic() < end
+                time.sleep(0.01)
+
+
+def test_who_stops_sending_leaves_nothing(hurried: Service) -> None:
+    """A client that closes its half is taken for one that has gone."""
+    for data in (b"", post()[:50], post()):
+        with wire(hurried) as client:
+            client.send(data)
+            client.socket.shutdown(socket.SHUT_WR)
+            answer = client.answer()
+            assert answer is None or answer.status == 200
+    assert talk(hurried, post()).status == 200  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("sent", [b"", post()[:50], head(JSON, "Content-Length: 100") + b"{"])
+def test_thousands_who_wait_keep_nobody_out(hurried: Service, sent: bytes) -> None:
+    before = files(hurried.process.pid)
+    address = (hurried.client.base_url.host, hurried.client.base_url.port)
+    crowd = [socket.create_connection(address) for _ in range(1000)]
+    for connection in crowd:
+        connection.sendall(sent)
+    for _ in range(5):
+        assert talk(hurried, post()).status == 200  # type: ignore[union-attr]
+    until(lambda: files(hurried.process.pid) <= before + 5)
+    for connection in crowd:
+        connection.close()
+
+
+def test_connections_beyond_the_files_that_may_be_open_are_turned_away(bundles: Path) -> None:
+    """And once there is room again, they are served."""
+    few = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
+    with serving(bundles, "--client-timeout", "2", before=few) as service:
+        address = (service.client.base_url.host, service.client.base_url.port)
+        crowd = [socket.create_connection(address) for _ in range(300)]
+        time.sleep(0.5)
+        with wire(service) as client:
+            assert client.answer().status == 503  # type: ignore[union-attr]
+            assert client.closed()
+        for connection in crowd:
+            connection.close()
+        time.sleep(0.5)
+        assert talk(service, post(path=ROUTE)).status == 200  # type: ignore[union-attr]
+        assert talk(service, get("/docs/assets/favicon.png")).status == 200  # type: ignore[union-attr]

@@ -1,0 +1,122 @@
+"""Speaks to a service in bytes, as no client library would."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.service.serving import Service
+
+ROUTE = "/models/linear/predict/uncertainty"
+BODY = b'{"inputs": [[1, 2, 3]]}'
+JSON = "Content-Type: application/json"
+
+
+def head(*headers: str, path: str = ROUTE, method: str = "POST", protocol: str = "HTTP/1.1") -> bytes:
+    lines = [f"{method} {path} {protocol}", "Host: here", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def post(body: bytes = BODY, *headers: str, path: str = ROUTE) -> bytes:
+    return head(JSON, *headers, f"Content-Length: {len(body)}", path=path) + body
+
+
+def get(path: str, *headers: str) -> bytes:
+    return head(*headers, path=path, method="GET")
+
+
+def chunked(*chunks: bytes) -> bytes:
+    """Write a request whose body is in chunks, framed already."""
+    return head(JSON, "Transfer-Encoding: chunked") + b"".join(chunks)
+
+
+@dataclass
+class Answer:
+    """What came back on a connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert self.headers["content-type"] == "application/problem+json"
+        document = json.loads(self.body)
+        assert document["status"] == self.status
+        return dict(document)
+
+
+class Wire:
+    """A connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._file = connection.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        """Send as much as the service takes."""
+        with suppress(OSError):
+            self.socket.sendall(data)
+
+    def answer(self) -> Answer | None:
+        """Read an answer; give none if the connection ends, or is cut."""
+        try:
+            line = self._file.readline()
+            if not line:
+                return None
+            status = int(line.split()[1])
+            headers = {}
+            while line := self._file.readline().strip():
+                name, _, value = line.decode("latin-1").partition(":")
+                headers[name.lower()] = value.strip()
+            return Answer(status, headers, self._file.read(int(headers.get("content-length", 0))))
+        except ConnectionError:
+            return None
+
+    def closed(self) -> bool:
+        """Wait until the service closes the connection."""
+        return self.answer() is None
+
+
+@contextmanager
+def wire(service: Service, seconds: float = 20) -> Iterator[Wire]:
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=seconds) as connection:
+        client = Wire(connection)
+        try:
+            yield client
+        finally:
+            client._file.close()
+
+
+def talk(service: Service, data: bytes) -> Answer | None:
+    """Send bytes on a connection of their own; give the first answer that is not 100."""
+    with wire(service) as client:
+        client.send(data)
+        answer = client.answer()
+        return client.answer() if answer and answer.status == 100 else answer
+
+
+def files(process: int) -> int:
+    """Count the files that a process has open."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Find the values of a metric."""
+    return [float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)]
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for something to hold."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
