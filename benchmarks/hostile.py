@@ -323,6 +323,8 @@ def fuzz(running: Running, seconds: float, seed: int, threads: int, crowd: int) 
             codes[code] += 1
 
     good = [Good(running.address) for _ in range(2)]
+    good[0].ask()
+    first, first_files = running.resident(), running.files()
     acts: Counter[str] = Counter()
     end = time.monotonic() + seconds
     started_at = time.monotonic()
@@ -358,8 +360,8 @@ def fuzz(running: Running, seconds: float, seed: int, threads: int, crowd: int) 
     print(
         f"seed {seed}: {acts['acts']} bad things in {seconds:.0f} s, answers {dict(codes)}; good clients "
         f"{dict(answered)}, the slowest {max(client.slowest for client in good):.2f} s; memory "
-        f"{running.first_resident / 1e6:.0f} MB at first, {(early or 0) / 1e6:.0f} early, {most / 1e6:.0f} at "
-        f"most, {late / 1e6:.0f} at last; files {running.first_files} and {files}",
+        f"{first / 1e6:.0f} MB at first, {(early or 0) / 1e6:.0f} early, {most / 1e6:.0f} at "
+        f"most, {late / 1e6:.0f} at last; files {first_files} and {files}",
         flush=True,
     )
     faults = []
@@ -369,8 +371,8 @@ def fuzz(running: Running, seconds: float, seed: int, threads: int, crowd: int) 
         faults.append(f"{codes['500']} answers with 500")
     if early is not None and late > early + GROWTH:
         faults.append(f"memory grew from {early / 1e6:.0f} to {late / 1e6:.0f} MB")
-    if files > running.first_files + 5:
-        faults.append(f"{files} files are open, at first {running.first_files}")
+    if files > first_files + 5:
+        faults.append(f"{files} files are open, at first {first_files}")
     return faults
 
 

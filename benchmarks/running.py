@@ -19,8 +19,6 @@ class Running:
         self.process = process
         self.address = address
         self.errors = ""  # what it wrote to stderr, once it has ended
-        self.first_resident = self.resident()
-        self.first_files = self.files()
 
     @property
     def alive(self) -> bool:

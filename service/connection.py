@@ -6,6 +6,7 @@ largest size, and bytes behind a request wait, unparsed, for its answer.
 
 import socket
 import struct
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final
 
@@ -209,7 +210,9 @@ class Connection(HttpToolsProtocol):
         """End the connection: its client was waited for long enough."""
         if self.flow.write_paused or self.transport.is_closing():
             # Reset, so that the system does not go on to offer the rest of the answer.
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with suppress(OSError, ValueError):  # it is closed already, but for our being told
+                held = self.transport.get_extra_info("socket")
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         elif self._reading and not (self._in_body and self.cycle.response_complete):
             self.turn_away(408, "the request was not there in time; send it faster, or in parts")

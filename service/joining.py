@@ -37,5 +37,6 @@ class Joining:
 
     def _send(self) -> None:
         if self._written:
-            self._transport.write(b"".join(self._written))
+            if not self._transport.is_closing():  # cut off meanwhile
+                self._transport.write(b"".join(self._written))
             self._written.clear()

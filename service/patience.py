@@ -1,11 +1,15 @@
 """How long clients are waited for: to send their requests, and to take their answers."""
 
 import asyncio
+from itertools import takewhile
 from time import monotonic
 from typing import Final, Protocol
 
 _UNREAD: Final = 2**28
 """Bytes (256 MiB) of answers that may wait for their clients, all together."""
+
+_PAUSE: Final = 0.01
+"""Seconds between looks at least."""
 
 
 class Client(Protocol):
@@ -62,13 +66,14 @@ class Patience:
         self.end(client)
 
     def _look(self) -> None:
+        self._looks = False
         over = monotonic() - self._seconds
-        for client, since in list(self._owing.items()):
-            if since > over:
-                break
+        late = list(takewhile(lambda client: self._owing[client] <= over, self._owing))
+        for client in late:
             self.end(client)
+        if self._owing:
+            oldest = next(iter(self._owing.values()))
+            self._looks = True
+            asyncio.get_running_loop().call_later(max(oldest - over, _PAUSE), self._look)
+        for client in late:
             client.give_up()
-        oldest = next(iter(self._owing.values()), None)
-        self._looks = oldest is not None
-        if oldest is not None:
-            asyncio.get_running_loop().call_later(max(oldest - over, 0.01), self._look)
