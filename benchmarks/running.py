@@ -5,11 +5,38 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[1]
+
+
+class Stalls:
+    """Tells when this machine was too busy, or stopped, to run anything: what is late then is nobody's fault."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(0.1):
+            now = time.monotonic()
+            self.seconds += max(0.0, now - last - 1)
+            last = now
 
 
 class Running:

@@ -1,0 +1,121 @@
+"""A stop under load: whoever had asked by then is answered."""
+
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.serving import Service, serving
+from tests.service.wire import JSON, ROUTE, Wire, get, head, post, wire
+
+LONG = b'{"inputs": [%b], "samples": 20000}' % b",".join([b"[1, 2, 3]"] * 100)
+
+
+def connected(service: Service, count: int) -> list[Wire]:
+    url = httpx.URL(service.url)
+    return [Wire(socket.create_connection((url.host, url.port or 80), timeout=30)) for _ in range(count)]
+
+
+def told(service: Service) -> tuple[int, str, str]:
+    out, errors = service.process.communicate(timeout=30)
+    return service.process.returncode, out, errors
+
+
+@pytest.fixture(params=["1", "2"])
+def busy(request: pytest.FixtureRequest, bundles: Path) -> Iterator[Service]:
+    with serving(bundles, "--workers", request.param, "--max-samples", "100000000") as service:
+        yield service
+
+
+def test_every_request_that_was_sent_before_is_answered(busy: Service) -> None:
+    """On kept connections, on new ones, and on ones that nobody has accepted yet."""
+    kept = connected(busy, 20)
+    for client in kept:
+        client.send(post())
+        assert client.answer().status == 200  # type: ignore[union-attr]
+    fresh = connected(busy, 100)
+    for number, client in enumerate(kept + fresh):
+        client.send(post(LONG) if number % 10 == 0 else post())
+    busy.process.send_signal(signal.SIGTERM)
+    answers = [client.answer() for client in kept + fresh]
+    assert {answer and answer.status for answer in answers} <= {200, 503}
+    assert all(client.closed() for client in kept + fresh)
+    assert told(busy) == (0, "", "")
+
+
+def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Service) -> None:
+    outcomes: Counter[str] = Counter()
+    running = threading.Event()
+    running.set()
+
+    def ask() -> None:
+        while running.is_set():
+            try:
+                with wire(busy) as client:
+                    client.send(post())
+                    answer = client.answer()
+                    outcomes[str(answer and answer.status)] += 1
+            except ConnectionRefusedError:
+                return
+            except OSError as error:  # connected as the service closed
+                outcomes[type(error).__name__] += 1
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    time.sleep(0.5)
+    busy.process.send_signal(signal.SIGTERM)
+    for client in clients:
+        client.join(20)
+    running.clear()
+    assert told(busy) == (0, "", "")
+    assert outcomes["200"] > 10
+    assert outcomes["503"] > 0
+    # A client that connects in the very moment of the end may be cut off: one at most here.
+    assert sum(outcomes.values()) - outcomes["200"] - outcomes["503"] <= 4
+
+
+def test_idle_connections_are_closed_at_once(busy: Service) -> None:
+    idle = connected(busy, 5)
+    idle[0].send(get("/health/live"))
+    assert idle[0].answer().status == 200  # type: ignore[union-attr]
+    start = time.monotonic()
+    busy.process.send_signal(signal.SIGTERM)
+    assert all(client.closed() for client in idle)
+    assert told(busy) == (0, "", "")
+    assert time.monotonic() - start < 10  # not the 30 s that a client may take
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_has_no_answer_within_the_time_to_drain_is_cut_off(bundles: Path, workers: str) -> None:
+    flags = ("--workers", workers, "--drain", "1", "--max-samples", "100000000")
+    with serving(bundles, *flags) as service, wire(service) as working, wire(service) as slow:
+        working.send(post(LONG.replace(b"20000", b"9000000")))
+        slow.send(head(JSON, "Content-Length: 100") + b"{")
+        time.sleep(0.5)
+        start = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert working.closed()
+        assert slow.closed()
+        code, _, errors = told(service)
+    assert code == 0
+    assert time.monotonic() - start < 10
+    assert "connections cut off that had no answer within 1 s (--drain)" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_second_signal_stops_at_once(bundles: Path) -> None:
+    with serving(bundles, "--max-samples", "100000000") as service, wire(service) as working:
+        working.send(post(LONG.replace(b"20000", b"9000000"), path=ROUTE))
+        time.sleep(0.5)
+        for _ in range(2):
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        assert working.closed()
+        assert told(service)[0] == 0
