@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Stalls:
-    """Tells when this machine was too busy, or stopped, to run anything: what is late then is nobody's fault."""
+    """Tells when this machine was too busy, or stopped, to run anything: what is late then is no fault."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

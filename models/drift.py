@@ -10,12 +10,14 @@ Ranks among the calibration rows alone would not do: they have the luck of these
 that win though nothing has changed.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.cohort import Asked
+from models.judgement import NOTHING
 from models.manifest import Calibration as Facts
 from models.ranks import MOST, Ranks, Vector
 
@@ -106,13 +108,13 @@ class Capital:
         self._rows += len(ranks)
 
 
-def comparable(facts: Facts) -> Asked:
-    """Tell what a request must ask for: what the calibration rows were answered with.
+def comparable(asked: Asked, facts: Facts) -> bool:
+    """Tell whether rows were answered as the calibration rows were, so that they may be compared.
 
     The law of the uncertainty depends on the number of passes. It depends on the seed too, since all rows
     meet the same masks: with another one, the masks are a change that the test finds.
     """
-    return Asked(facts.samples, facts.seed)
+    return replace(asked, judgement=NOTHING) == Asked(facts.samples, facts.seed)
 
 
 def _of_rows(uncertainty: NDArray[Any]) -> Vector:

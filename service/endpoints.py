@@ -12,6 +12,7 @@ from models.manifest import NAME, Manifest
 from models.predictor import Predictor
 from models.signature import InputError
 from service import guard, openapi, record, tracing
+from service.alarms import Alarms
 from service.batcher import Batcher
 from service.catalogue import Catalogue, UnknownModelError
 from service.door import Door
@@ -47,7 +48,8 @@ class Endpoints:
         self.uncertainty_request = uncertainty_request(settings)
         self.door = Door(settings)
         self.batcher = Batcher()
-        self.ledger = Ledger(self.metrics, self.door, self.batcher, tracing.from_environment())
+        alarms = Alarms(self.metrics, settings.workers)
+        self.ledger = Ledger(self.metrics, self.door, self.batcher, alarms, tracing.from_environment())
         self.rollout = Rollout(settings, self.metrics)
         self.relay = Relay(self.rollout.perform)
         self._document: tuple[Manifest | None, dict[str, Any]] = (None, {})

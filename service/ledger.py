@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 
 from models.uncertainty import Columns
 from service import journal, logs
+from service.alarms import Alarms
 from service.batcher import Batcher
 from service.door import Door
 from service.metrics import Metrics, observe
@@ -29,16 +30,24 @@ class Ledger:
     ----------
     door, batcher
         Hold the requests that are not over yet.
+    alarms
+        Look for drift in what was answered.
     traces
         Where spans go, if any are made.
     """
 
     def __init__(
-        self, metrics: Metrics, door: Door, batcher: Batcher, traces: "Traces | None" = None
+        self,
+        metrics: Metrics,
+        door: Door,
+        batcher: Batcher,
+        alarms: Alarms,
+        traces: "Traces | None" = None,
     ) -> None:
         self._metrics = metrics
         self._door = door
         self._batcher = batcher
+        self._alarms = alarms
         self._traces = traces
         self._records: list[Record] = []
 
@@ -55,6 +64,7 @@ class Ledger:
             logs.lines(journal.lines(records, offset))
             if self._traces:
                 self._traces.add(records, offset)
+        self._alarms.observe(records)
         self._count_turns()
         self._measure()
 

@@ -91,6 +91,8 @@ class Metrics:
         )
         self.judged = self._counter("judged_rows", "Rows that were asked about with a max_error.", _MODEL)
         self.abstained = self._counter("abstained_rows", "Rows of these that were withheld.", _MODEL)
+        self.drift = self._gauge("drift", "How much speaks for a drift: see docs/drift.md.", _MODEL)
+        self.drift_rows = self._counter("drift_rows", "Rows that were tested for it.", _MODEL)
 
         self._load_seconds = self._histogram(
             "model_load_seconds", "Seconds to verify, load and warm up a version.", _SECONDS, ["model"]

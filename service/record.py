@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Scope
 
 from models.cohort import Asked
+from models.predictor import Predictor
 from models.uncertainty import Columns
 from service.job import Job
 
@@ -17,8 +18,11 @@ ELSEWHERE: Final = "(none)"
 _RECORD: Final = "record"
 """Where the state of a request has its record."""
 
-_SCORES: Final = ("predictive_entropy", "mutual_information", "percentile", "abstain")
-"""The columns of an answer that are counted."""
+_SCORES: Final = {
+    "classification": ("predictive_entropy", "mutual_information", "percentile", "abstain"),
+    "regression": ("variance", "percentile", "abstain"),
+}
+"""The columns of an answer that are counted, of each task."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +59,8 @@ class Record:
         Why it got none.
     cancelled
         Whether its client had left before.
-    scores
-        The columns of the answer that are counted.
+    scores, predictor
+        The columns of the answer that are counted, and what has made them.
     """
 
     id: str
@@ -79,6 +83,7 @@ class Record:
     detail: str | None = None
     cancelled: bool = False
     scores: Columns | None = None
+    predictor: Predictor | None = None
 
     def timed(self, job: Job) -> None:
         """Take over how long a job waited and ran; nobody waits for it any more."""
@@ -87,9 +92,11 @@ class Record:
         self.queue = (job.began or ended) - job.submitted
         self.compute = ended - job.began if job.began else None
 
-    def answered(self, columns: Columns) -> None:
+    def answered(self, predictor: Predictor, columns: Columns) -> None:
         """Take over what is counted of an answer."""
-        self.scores = {name: columns[name] for name in _SCORES if name in columns}
+        self.predictor = predictor
+        scores = _SCORES[predictor.manifest.task]
+        self.scores = {name: columns[name] for name in scores if name in columns}
 
 
 def attach(scope: Scope, record: Record) -> None:

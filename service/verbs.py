@@ -98,7 +98,7 @@ class Verbs:
                 lambda: answers.write(predictor, asked, columns, wanted),
             )
             kept.passes = _passes_made(job, columns)
-            kept.answered(told)
+            kept.answered(predictor, told)
             await _send(send, content, wanted)
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:

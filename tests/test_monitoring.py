@@ -104,7 +104,6 @@ def test_panels_lie_side_by_side_and_ask_the_provisioned_source() -> None:
         assert panel["datasource"] == {"type": source["type"], "uid": source["uid"]}
 
 
-@pytest.mark.xfail(reason="most of the metrics are still to come")
 def test_the_service_tells_every_metric_that_is_asked_for() -> None:
     with serving() as service:
         ask_everything(service)
@@ -116,7 +115,6 @@ def test_the_service_tells_every_metric_that_is_asked_for() -> None:
 
 @prometheus
 @pytest.mark.slow
-@pytest.mark.xfail(reason="most of the metrics are still to come")
 def test_each_panel_shows_something_and_no_alert_rings(tmp_path: Path) -> None:
     with serving() as service, scraping(service, tmp_path) as asked:
         end = time.monotonic() + 12

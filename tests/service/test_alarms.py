@@ -1,0 +1,81 @@
+"""The drift alarm of a service, from requests to the metric."""
+
+import re
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from models.cohort import Asked, estimate
+from models.predictor import Predictor
+from service.alarms import Alarms
+from service.metrics import Metrics
+from service.record import Record
+from tests.bundles import calibrated, drawn, linear_regression, tabular
+from tests.service.serving import serving
+from training.data.bundled import BUNDLED
+from training.data.dataset import split
+
+
+def metric(text: str, name: str) -> float:
+    found = re.search(rf"^caveat_{name}{{.*}} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else float("nan")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_turned_digits_ring_within_200_rows_and_upright_ones_do_not(workers: int) -> None:
+    digits = BUNDLED["digits"]()
+    images = digits.fed(split(digits, 0.2, 1).test)[0]["image"]
+    rows = np.random.default_rng(0).permutation(images)[: 100 * workers]
+    with serving("--workers", str(workers)) as service:
+        values = []
+        for turned in (rows, np.rot90(rows, axes=(1, 2))):
+            for start in range(0, len(turned), 10):
+                body = {"inputs": turned[start : start + 10].tolist()}
+                url = f"{service.url}/predict/uncertainty"  # on connections of their own, for any worker
+                assert httpx.post(url, json=body).status_code == 200
+                time.sleep(0.06)  # more than 200 rows a second are passed over
+            time.sleep(0.5)
+            values.append(metric(service.get("/metrics").text, "drift"))
+        counted = metric(service.get("/metrics").text, "drift_rows_total")
+    assert values[0] < 5
+    assert values[1] >= 100
+    assert counted == 200 * workers
+
+
+def answered(predictor: Predictor, rows: int, asked: Asked | None = None, scale: float = 1.0) -> Record:
+    inputs, _ = drawn(predictor.manifest, rows, seed=5)
+    record = Record("a1", "POST", 0.0, asked=asked or Asked(100, 0))
+    record.answered(predictor, estimate(predictor, {"x": inputs["x"] * np.float32(scale)}, 100, 0))
+    return record
+
+
+def test_only_what_was_asked_as_the_calibration_rows_were_is_tested() -> None:
+    metrics = Metrics()
+    alarms = Alarms(metrics, workers=1)
+    bare, known = Predictor(linear_regression()), Predictor(calibrated(linear_regression()))
+    alarms.observe([answered(bare, 5), answered(known, 5, Asked(50, 0)), answered(known, 5, Asked(100, 3))])
+    assert "caveat_drift{" not in metrics.text().decode()
+    alarms.observe([answered(known, 5)])
+    assert metric(metrics.text().decode(), "drift_rows_total") == 5
+
+
+def test_of_many_rows_some_are_tested() -> None:
+    metrics = Metrics()
+    alarms = Alarms(metrics, workers=1)
+    known = Predictor(calibrated(tabular()))
+    for _ in range(3):
+        alarms.observe([answered(known, 150)])
+    assert 200 <= metric(metrics.text().decode(), "drift_rows_total") < 300
+
+
+def test_a_model_that_is_gone_rings_no_more() -> None:
+    metrics = Metrics()
+    alarms = Alarms(metrics, workers=2)
+    known = Predictor(calibrated(linear_regression()))
+    alarms.observe([answered(known, 100, scale=50.0)])
+    assert metric(metrics.text().decode(), "drift") > 100
+    del known
+    alarms.observe([])
+    assert metric(metrics.text().decode(), "drift") == 0
