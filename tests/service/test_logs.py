@@ -2,7 +2,6 @@ import json
 import os
 import pty
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -63,12 +62,15 @@ def test_what_machines_ask_again_and_again_is_not_told(service: Service) -> None
     assert "asked" not in {line["id"] for line in service.events("request")}
 
 
-def test_what_the_server_itself_says_is_a_line_too(service: Service) -> None:
-    url = httpx.URL(service.url)
-    with socket.create_connection((url.host, url.port or 80)) as client:
-        client.sendall(b"what?\r\n\r\n")
-        client.recv(1000)
-    until(lambda: "uvicorn.error" in {line["logger"] for line in service.events("log")})
+def test_what_libraries_say_is_a_line_too() -> None:
+    program = (
+        "import logging, warnings; from service import logs; logs.begin();"
+        "logging.getLogger('uvicorn.error').warning('a\\nb'); warnings.warn('old'); logs.end()"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    first, second = map(json.loads, said.stderr.splitlines())
+    assert (first["logger"], first["level"], first["message"]) == ("uvicorn.error", "warning", "a\nb")
+    assert (second["logger"], "UserWarning: old" in second["message"]) == ("py.warnings", True)
 
 
 def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:

@@ -19,7 +19,7 @@ ROUTES = [
     ("GET", "/predict", b"", 405),
     ("GET", "/models", b"", 200),
     ("GET", "/models/none", b"", 404),
-    ("GET", "/models/tabular/versions/x", b"", 422),
+    ("GET", "/models/tabular/versions/X", b"", 422),
     ("GET", "/nothing", b"", 404),
     ("GET", "/docs", b"", 200),
     ("HEAD", "/health/ready", b"", 200),

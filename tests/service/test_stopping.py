@@ -22,9 +22,11 @@ def connected(service: Service, count: int) -> list[Wire]:
     return [Wire(socket.create_connection((url.host, url.port or 80), timeout=30)) for _ in range(count)]
 
 
-def told(service: Service) -> tuple[int, str, str]:
-    out, errors = service.process.communicate(timeout=30)
-    return service.process.returncode, out, errors
+def told(service: Service) -> tuple[int, str, list[str]]:
+    """Give the exit code, what else is printed, and what the log tells but for requests and the stop."""
+    out, _ = service.process.communicate(timeout=30)
+    events = [line["message"] for line in service.events() if line["event"] not in ("request", "drain")]
+    return service.process.returncode, out, events
 
 
 @pytest.fixture(params=["1", "2"])
@@ -46,7 +48,7 @@ def test_every_request_that_was_sent_before_is_answered(busy: Service) -> None:
     answers = [client.answer() for client in kept + fresh]
     assert {answer and answer.status for answer in answers} <= {200, 503}
     assert all(client.closed() for client in kept + fresh)
-    assert told(busy) == (0, "", "")
+    assert told(busy) == (0, "", [])
 
 
 def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Service) -> None:
@@ -74,7 +76,7 @@ def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Serv
     for client in clients:
         client.join(20)
     running.clear()
-    assert told(busy) == (0, "", "")
+    assert told(busy) == (0, "", [])
     assert outcomes["200"] > 10
     assert outcomes["503"] > 0
     # A client that connects in the very moment of the end may be cut off: one at most here.
@@ -88,7 +90,7 @@ def test_idle_connections_are_closed_at_once(busy: Service) -> None:
     start = time.monotonic()
     busy.process.send_signal(signal.SIGTERM)
     assert all(client.closed() for client in idle)
-    assert told(busy) == (0, "", "")
+    assert told(busy) == (0, "", [])
     assert time.monotonic() - start < 10  # not the 30 s that a client may take
 
 

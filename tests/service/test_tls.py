@@ -62,9 +62,9 @@ def test_answers_come_encrypted_and_are_the_same(bundles: Path, identity: Identi
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(service.url.replace("https", "http") + "/health/live")
         service.process.terminate()
-        _, errors = service.process.communicate(timeout=30)
+        service.process.communicate(timeout=30)
     assert service.process.returncode == 0
-    assert service.complaints() == []
+    assert [line for line in service.complaints() if line["event"] != "request"] == []
 
 
 def test_versions_below_1_2_are_refused(bundles: Path, identity: Identity) -> None:
