@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Stalls:
-    """Tells when this machine was too busy, or stopped, to run anything: what is late then is no fault."""
+    """Tells when this machine could run nothing for more than a second: nobody's fault, but its own."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -14,8 +14,8 @@ from service import logs
 from service.endpoints import Endpoints
 from service.refusals import Refusals
 
-_LAST_CALL: Final = 0.3
-"""Seconds after being told to stop in which requests that were under way by then are read."""
+_LAST_CALL: Final = 0.2
+"""Seconds in which requests that are under way are read: once told to stop, and once nobody is let in."""
 
 _PAUSE: Final = 0.05
 """Seconds between looks at who is still there."""
@@ -111,8 +111,7 @@ class Server(uvicorn.Server):
                         loop.connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
                     )
                 )
-        if connecting:
-            await asyncio.sleep(_LAST_CALL)
+        await asyncio.sleep(_LAST_CALL)  # until what the last of them have sent is read
         return asyncio.gather(*connecting, return_exceptions=True)
 
     def _protocol(self) -> asyncio.Protocol:
