@@ -65,8 +65,8 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
     CaveatError
         If the store can't be served, or not with this certificate.
     """
-    # A stop that was asked for is no failure, at no time. (To raise SystemExit would not do: wherever it comes
-    # up, it may be taken for an error.)
+    # A stop that was asked for is no failure, at no time. (Nor is it an exception, which whoever is at work
+    # might take for an error.)
     _on_stop(lambda: os._exit(0))
     logs.begin()
     try:
