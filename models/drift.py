@@ -10,14 +10,12 @@ Ranks among the calibration rows alone would not do: they have the luck of these
 that win though nothing has changed.
 """
 
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.cohort import Asked
-from models.judgement import NOTHING
 from models.manifest import Calibration as Facts
 from models.ranks import MOST, Ranks, Vector
 
@@ -114,7 +112,13 @@ def comparable(asked: Asked, facts: Facts) -> bool:
     The law of the uncertainty depends on the number of passes. It depends on the seed too, since all rows
     meet the same masks: with another one, the masks are a change that the test finds.
     """
-    return replace(asked, judgement=NOTHING) == Asked(facts.samples, facts.seed)
+    likewise = Asked(facts.samples, facts.seed)
+    return (asked.samples, asked.seed, asked.sampler, asked.tolerance) == (
+        likewise.samples,
+        likewise.seed,
+        likewise.sampler,
+        likewise.tolerance,
+    )
 
 
 def _of_rows(uncertainty: NDArray[Any]) -> Vector:

@@ -6,7 +6,9 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.calibration import Calibration
 from models.drift import Drift, comparable
 from models.predictor import Predictor
 from service.metrics import Metrics
@@ -33,13 +35,13 @@ class Alarms:
 
     def observe(self, records: Iterable[Record]) -> None:
         """Take the rows of answers that are over, in the order of these."""
-        for record in records:
-            predictor = record.predictor
-            if predictor is None or predictor.calibration is None or not record.scores or not record.asked:
-                continue
-            if comparable(record.asked, predictor.calibration.facts):
-                test = self._tests.get(predictor) or self._begin(predictor)
-                test.gather(predictor.calibration.uncertainty_of(record.scores))
+        for predictor, answers in _by_predictor(records).items():
+            if predictor.calibration is not None:
+                test = self._tests.get(predictor) or self._begin(predictor, predictor.calibration)
+                for record in answers:
+                    if not test.room:
+                        break
+                    test.gather(record)
         live = {_labels(predictor): test for predictor, test in self._tests.items()}
         for labels, test in live.items():
             self._metrics.drift_rows.labels(*labels).inc(test.take())
@@ -48,37 +50,50 @@ class Alarms:
             self._metrics.drift.labels(*gone).set(0)
         self._told = set(live)
 
-    def _begin(self, predictor: Predictor) -> "_Test":
-        assert predictor.calibration is not None
-        test = self._tests[predictor] = _Test(Drift(predictor.calibration.uncertainty))
+    def _begin(self, predictor: Predictor, calibration: Calibration) -> "_Test":
+        test = self._tests[predictor] = _Test(calibration)
         return test
 
 
 class _Test:
-    """A test, and the rows that it is still to take."""
+    """A test, and the rows that it is to take next."""
 
-    def __init__(self, drift: Drift) -> None:
-        self.drift = drift
-        self._gathered: list[np.ndarray] = []
-        self._room = _RATE
+    def __init__(self, calibration: Calibration) -> None:
+        self.drift = Drift(calibration.uncertainty)
+        self._calibration = calibration
+        self._gathered: list[NDArray[np.float64]] = []
+        self._may = _RATE
         self._since = monotonic()
 
-    def gather(self, uncertainty: np.ndarray) -> None:
-        self._gathered.append(uncertainty)
+    @property
+    def room(self) -> int:
+        """Rows that may be gathered."""
+        return int(self._may)
+
+    def gather(self, answer: Record) -> None:
+        """Take the rows of an answer, as many as there is room for, if they may be compared."""
+        if answer.asked and answer.scores and comparable(answer.asked, self._calibration.facts):
+            rows = self._calibration.uncertainty_of(answer.scores)[: self.room]
+            self._may -= len(rows)
+            self._gathered.append(rows)
 
     def take(self) -> int:
-        """Take what there is room for; tell how many rows that were."""
+        """Test what was gathered; tell how many rows that were."""
+        rows, self._gathered = self._gathered, []
         now = monotonic()
-        self._room = min(_RATE, self._room + _RATE * (now - self._since))
+        self._may = min(_RATE, self._may + _RATE * (now - self._since))
         self._since = now
-        if not self._gathered:
-            return 0
-        rows = np.concatenate(self._gathered)[: int(self._room)]
-        self._gathered.clear()
-        self._room -= len(rows)
-        if len(rows):
-            self.drift.observe(rows)
-        return len(rows)
+        if rows:
+            self.drift.observe(np.concatenate(rows))
+        return sum(map(len, rows))
+
+
+def _by_predictor(records: Iterable[Record]) -> dict[Predictor, list[Record]]:
+    found: dict[Predictor, list[Record]] = {}
+    for record in records:
+        if record.predictor is not None and record.asked is not None:
+            found.setdefault(record.predictor, []).append(record)
+    return found
 
 
 def _labels(predictor: Predictor) -> tuple[str, int]:

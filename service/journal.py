@@ -18,16 +18,18 @@ def lines(records: Iterable[Record], offset: float) -> Iterator[bytes]:
     offset
         Seconds to add to the records' times, for those since 1970.
     """
+    on_terminal = logs.on_terminal()
     for record in records:
         if record.code < 400 and record.route in _UNTOLD:
             continue
         ended = record.began + (record.total or 0.0) + offset
         level: logs.Level = "info" if record.code < 400 else "warning" if record.code < 500 else "error"
-        if logs.on_terminal():
+        if on_terminal:
             yield logs.text(ended, level, _sentence(record))
         else:
-            content = {"time": logs.clock(ended), "level": level, "event": "request", **_facts(record)}
-            yield logs.as_json(content)
+            yield logs.as_json(
+                {"time": logs.clock(ended), "level": level, "event": "request"} | _facts(record)
+            )
 
 
 def _facts(record: Record) -> dict[str, Any]:
@@ -39,11 +41,13 @@ def _facts(record: Record) -> dict[str, Any]:
         "code": record.code,
     }
     if record.model is not ELSEWHERE:
-        facts |= {"model": record.model, "version": record.version}
+        facts["model"] = record.model
+        facts["version"] = record.version
     if record.rows:
         facts["rows"] = record.rows
     if record.asked:
-        facts |= {"passes": record.passes, "seed": record.asked.seed}
+        facts["passes"] = record.passes
+        facts["seed"] = record.asked.seed
     if record.queue is not None:
         facts["queue_ms"] = _milliseconds(record.queue)
     if record.compute is not None:

@@ -5,15 +5,17 @@ A thread writes them, so that a reader who does not read stops nobody; what he l
 
 import logging
 import os
+import tempfile
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, lru_cache
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import orjson
 
@@ -22,8 +24,8 @@ Level = Literal["info", "warning", "error"]
 _MOST: Final = 20_000
 """Lines that may wait to be written; at 300 bytes each they hold 6 MB."""
 
-_AT_ONCE: Final = 4096
-"""Bytes that go into a pipe whole, between those of other processes (PIPE_BUF of Linux)."""
+_AT_ONCE: Final = 2**16
+"""Bytes that are written in one go: each go takes the interpreter away from the event loop twice."""
 
 _PATIENCE: Final = 1.0
 """Seconds for which an end waits for lines to be written."""
@@ -57,8 +59,9 @@ class Writer:
     def _run(self) -> None:
         while text := self._next():
             try:
-                while text:
-                    text = text[os.write(self._descriptor, text) :]
+                with _alone():
+                    while text:
+                        text = text[os.write(self._descriptor, text) :]
             except OSError:  # nobody will ever read it
                 with self._lock:
                     self._lines.clear()
@@ -81,6 +84,29 @@ class Writer:
 
 
 _writer = Writer(2)
+
+_turnstile: IO[bytes] | None = None
+"""What processes lock that write to one pipe, which takes no more than 4 KiB at once whole."""
+
+
+def share() -> None:
+    """Let all processes that are forked from now on write in turn."""
+    global _turnstile
+    _turnstile = tempfile.TemporaryFile()  # noqa: SIM115  # as long as there are any
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    if _turnstile is None:
+        yield
+        return
+    import fcntl  # which Windows has not
+
+    fcntl.lockf(_turnstile, fcntl.LOCK_EX)  # the lock of a process that is killed goes with it
+    try:
+        yield
+    finally:
+        fcntl.lockf(_turnstile, fcntl.LOCK_UN)
 
 
 def begin() -> None:

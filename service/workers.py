@@ -59,6 +59,7 @@ class Workers:
         """
         with tempfile.TemporaryDirectory(prefix="caveat-metrics-") as folder:
             metrics.share(folder)
+            logs.share()
             for stop in _STOPS:
                 signal.signal(stop, lambda *_: self._stop())
             reports = [self._start() for _ in range(self._settings.workers)]
