@@ -309,10 +309,11 @@ class Good:
             code = answer[9:12].decode("latin-1") or "none"
         except OSError as error:
             code = type(error).__name__
-        time.sleep(0.2 if code != "200" else 0.01)
+        took = time.perf_counter() - start
+        time.sleep(0.01 if took < 1 else 0.3)  # until a stall would be known
         if self._stalls.seconds == stalled:
             self.codes[code] += 1
-            self.slowest = max(self.slowest, time.perf_counter() - start)
+            self.slowest = max(self.slowest, took)
 
 
 def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: int, crowd: int) -> list[str]:

@@ -2,6 +2,9 @@
 
 import io
 import math
+import re
+import struct
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -13,7 +16,13 @@ from service.errors import RequestError
 NPY = "application/x-npy"
 NPZ = "application/x-npz"
 
-_HEADER = 10_000  # bytes of an array's description
+_LONGEST = 10_000  # bytes of an array's description
+
+_LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # how a version writes the number of those bytes
+
+# NumPy would read a description as Python, which one that came from outside should not be.
+_ITEM = rb"'(descr|fortran_order|shape)':('[<>=|]?[A-Za-z0-9]{1,20}'|True|False|\((?:[0-9]{1,18},)*(?:[0-9]{1,18})?\))"
+_DESCRIPTION = re.compile(rb"\{%b,%b,%b,?\}" % (_ITEM, _ITEM, _ITEM))
 
 
 def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
@@ -27,9 +36,9 @@ def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
     stream = io.BytesIO(raw)
     try:
         version = npy.read_magic(stream)
-        read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, fortran, dtype = read_header(stream, max_header_size=_HEADER)
-    except (ValueError, KeyError) as error:
+        (length,) = struct.unpack(_LENGTH[version], stream.read(struct.calcsize(_LENGTH[version])))
+        shape, fortran, dtype = _described(stream.read(min(length, _LONGEST)))
+    except (ValueError, TypeError, KeyError, struct.error) as error:
         raise RequestError(400, f"not an array as numpy.save writes it: {error}") from None
     if dtype.kind not in "iuf":
         raise RequestError(400, f"an array of {dtype}; expected one of numbers")
@@ -38,6 +47,20 @@ def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
         raise RequestError(400, f"the array's header speaks of {stated} bytes; {held} follow")
     array = np.frombuffer(raw, dtype, offset=stream.tell())
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _described(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the shape, the order and the type of an array."""
+    found = _DESCRIPTION.fullmatch(header.translate(None, b" \n"))
+    fields = dict(zip(found.groups()[::2], found.groups()[1::2], strict=True)) if found else {}
+    if len(fields) < 3 or not fields[b"descr"].startswith(b"'"):
+        raise ValueError("its header does not state descr, fortran_order and shape")
+    shape = tuple(int(size) for size in fields[b"shape"].strip(b"()").split(b",") if size)
+    return (
+        shape,
+        fields[b"fortran_order"] == b"True",
+        np.dtype(fields[b"descr"].strip(b"'").decode("latin-1")),
+    )
 
 
 def write_npy(array: NDArray[np.generic]) -> bytes:

@@ -99,6 +99,62 @@ def test_a_header_of_any_length_is_refused(service: Service) -> None:
     assert send(service, ROUTE, body).status_code == 400
 
 
+PLAIN = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }"
+
+
+def described(header: str, version: bytes = b"\1\0", length: str = "<H") -> bytes:
+    head = header.encode("latin-1") + b"\n"
+    return b"\x93NUMPY" + version + struct.pack(length, len(head)) + head + np.ones(3, np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        described(PLAIN),
+        described(PLAIN, b"\2\0", "<I"),
+        described("{'shape':(1,3),'descr':'<f4','fortran_order':False}"),
+    ],
+)
+def test_headers_of_other_writers_are_read_too(service: Service, body: bytes) -> None:
+    assert send(service, ROUTE, body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        described(PLAIN, b"\3\0", "<I"),
+        described(PLAIN, b"\2\0", "<I").replace(b"v\0\0\0", b"\xff\xff\xff\xff")[:20],
+        described("{'descr': '<f4'" + '{"a":' * 1000),
+        described("(" * 9000),
+        described("-" * 9000 + "1"),
+        described("[" * 4000 + "]" * 4000),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (1e9, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': ('a', 3), }"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'9' * 18}, {'9' * 18}), }}"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'9' * 5000}, 3), }}"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': True, }"),
+        described("{'descr': '<f4', 'descr': '<f4', 'shape': (1, 3), }"),
+        described("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': (1, 2), 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': '(1,', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': '|O', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'V99999999', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'nonsense', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': '\xff', 'fortran_order': False, 'shape': (1, 3), }"),
+        described(PLAIN + " or print(1)"),
+        described(" " * 9000 + PLAIN[:-1]),
+        b"\x93NUMPY\1\0",
+        b"\x93NUMPY\1\0\5",
+        b"\x93NUM",
+    ],
+)
+def test_a_header_that_is_none_is_refused(service: Service, body: bytes) -> None:
+    response = send(service, ROUTE, body)
+    assert response.status_code == 400
+    assert response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("query", "where"), [({"samples": "1"}, "samples"), ({"seed": "x"}, "seed"), ({"n": "3"}, "n")]
 )

@@ -1,0 +1,217 @@
+"""Workers that are killed under load.
+
+Clients ask on connections that they keep while one worker after the other is killed with SIGKILL, and
+another client asks /health/ready on new connections all the while. The program ends with code 1 if a request
+failed on a connection that the killed worker did not hold, if the service was unready for more than 2 s, if
+a worker was not replaced, or if the service holds more memory or files than before.
+"""
+
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from report import parser
+from running import Running, Stalls, started
+
+ROUTE = "/models/digits/predict/uncertainty"
+BODY = json.dumps({"inputs": [[[0.0] * 8] * 8]})
+UNREADY = 2.0
+"""Seconds for which nobody may find the service unready."""
+GROWTH = 30e6
+"""Bytes that all processes together may hold more than before."""
+
+
+class Client:
+    """Asks on a connection that it keeps, and notes on which ones it got no answer."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.answered = 0
+        self.refused: Counter[int] = Counter()
+        self.failed: list[int] = []
+        self.port = 0
+        self._address = address
+
+    def ask_until(self, end: threading.Event) -> None:
+        """Ask, and connect anew where the connection was cut."""
+        while not end.is_set():
+            connection = http.client.HTTPConnection(*self._address, timeout=60)
+            try:
+                connection.connect()
+                self.port = connection.sock.getsockname()[1]
+                while not end.is_set():
+                    connection.request("POST", ROUTE, BODY, {"Content-Type": "application/json"})
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status == 200:
+                        self.answered += 1
+                    else:
+                        self.refused[answer.status] += 1
+            except (OSError, http.client.HTTPException):
+                self.failed.append(self.port)
+                self.port = 0
+            finally:
+                connection.close()
+
+
+class Prober:
+    """Asks on new connections whether the service is ready."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.probes = 0
+        self.failures: Counter[str] = Counter()
+        self.slowest = 0.0
+        self.longest = 0.0  # seconds between two probes that found it ready, with one between that did not
+        self._address = address
+
+    def ask_until(self, end: threading.Event, stalls: Stalls) -> None:
+        """Ask ten times as often as the service may be unready."""
+        since, stalled = time.monotonic(), stalls.seconds
+        bad = False
+        while not end.is_set():
+            start = time.monotonic()
+            outcome = self._probe()
+            now = time.monotonic()
+            self.probes += 1
+            late = now - start > UNREADY / 2
+            if outcome == "200":
+                if stalls.seconds == stalled:
+                    self.slowest = max(self.slowest, now - start)
+                    self.longest = max(self.longest, now - since if bad or late else 0.0)
+                since, stalled, bad = now, stalls.seconds, False
+            else:
+                self.failures[outcome] += 1
+                bad = True
+            end.wait(0.02)
+
+    def _probe(self) -> str:
+        connection = http.client.HTTPConnection(*self._address, timeout=30)
+        try:
+            connection.request("GET", "/health/ready")
+            return str(connection.getresponse().status)
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+
+
+def held(worker: int, port: int) -> set[int]:
+    """Tell the ports of the clients whose connections to a port a process holds."""
+    sockets = set()
+    for entry in Path(f"/proc/{worker}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            sockets.add(target[8:-1])
+    clients = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, _, _, _, _, _, inode, *_ = line.split()
+        if inode in sockets and int(here.rpartition(":")[2], 16) == port:
+            clients.add(int(there.rpartition(":")[2], 16))
+    return clients
+
+
+def replaced(running: Running, victim: int, count: int) -> float:
+    """Wait until there are as many workers as before; give the seconds that it took."""
+    start = time.monotonic()
+    while len(workers := running.workers()) < count or victim in workers:
+        if time.monotonic() - start > 60:
+            return float("inf")
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def scraped(running: Running) -> float:
+    """Give the seconds that the counters of all workers take to collect."""
+    connection = http.client.HTTPConnection(*running.address, timeout=30)
+    start = time.perf_counter()
+    connection.request("GET", "/metrics")
+    connection.getresponse().read()
+    took = time.perf_counter() - start
+    connection.close()
+    return took
+
+
+def attack(running: Running, kills: int, pause: float, clients: int) -> list[str]:
+    """Kill workers under load, print what came of it, and tell what is wrong."""
+    count = len(running.workers())
+    asking = [Client(running.address) for _ in range(clients)]
+    prober = Prober(running.address)
+    end = threading.Event()
+    faults = []
+    with Stalls() as stalls:
+        threads = [threading.Thread(target=client.ask_until, args=(end,)) for client in asking]
+        threads.append(threading.Thread(target=prober.ask_until, args=(end, stalls)))
+        for thread in threads:
+            thread.start()
+        time.sleep(pause)
+        first, first_files, first_scrape = running.resident(), 0, scraped(running)
+        longest = 0.0
+        for number in range(kills):
+            if number == count:  # all have been replaced once: the first ones inherited less
+                first_files = running.files()
+            victim = running.workers()[0]  # the oldest
+            before = [len(client.failed) for client in asking]
+            its = set().union(*(held(victim, running.address[1]) for _ in range(3)))  # no look is complete
+            os.kill(victim, signal.SIGKILL)
+            longest = max(longest, replaced(running, victim, count))
+            time.sleep(pause)
+            for client, failed in zip(asking, before, strict=True):
+                others = [port for port in client.failed[failed:] if port and port not in its]
+                if others:
+                    faults.append(f"kill {number + 1}: cut {others}, which the killed worker did not hold")
+        time.sleep(2 * pause)
+        last, last_files, last_scrape = running.resident(), running.files(), scraped(running)
+        end.set()
+        for thread in threads:
+            thread.join()
+    failed = sum(len(client.failed) for client in asking)
+    refused = sum((client.refused for client in asking), Counter[int]())
+    print(
+        f"{count} workers, {kills} kills: {sum(client.answered for client in asking)} answers, {failed} "
+        f"requests cut, {dict(refused)} refused; replaced within {longest:.2f} s; {prober.probes} probes, failed "
+        f"{dict(prober.failures)}, the slowest {prober.slowest:.2f} s, unready for {prober.longest:.2f} s at "
+        f"most; memory {first / 1e6:.0f} and {last / 1e6:.0f} MB, files {first_files} and {last_files}; "
+        f"/metrics {1e3 * first_scrape:.1f} and {1e3 * last_scrape:.1f} ms",
+        flush=True,
+    )
+    if refused:
+        faults.append(f"requests were refused: {dict(refused)}")
+    if prober.longest > UNREADY:
+        faults.append(f"it was unready for {prober.longest:.2f} s")
+    if longest == float("inf"):
+        faults.append("a worker was not replaced")
+    if last > first + GROWTH:
+        faults.append(f"memory grew from {first / 1e6:.0f} to {last / 1e6:.0f} MB")
+    if last_files > first_files + 2:
+        faults.append(f"{last_files} files are open, at first {first_files}")
+    return faults
+
+
+def main() -> int:
+    """Kill, print, and tell by the exit code."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--workers", type=int, nargs="+", default=[2, 3], help="(default: 2 3)")
+    arguments.add_argument("--kills", type=int, default=20, help="for each number of workers (default: 20)")
+    arguments.add_argument("--pause", type=float, default=2, help="seconds between kills (default: 2)")
+    arguments.add_argument("--clients", type=int, default=8, help="that ask at once (default: 8)")
+    options = arguments.parse_args()
+    faults = []
+    for workers in options.workers:
+        with started("--workers", str(workers)) as running:
+            faults += attack(running, options.kills, options.pause, options.clients)
+        faults += running.faults(r"caveat serve: worker \d+ ended with code -9; another one takes its place")
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
