@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check audit bundled written bench bench-startup
+.PHONY: help serve test check audit bundled written bench bench-startup bench-hostile
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,6 +52,10 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 
 bench-startup: $(VENV)/.serving ## Measure the time to readiness and the memory of the service.
 	$(BIN)/python benchmarks/startup.py
+
+bench-hostile: $(VENV)/.serving ## Treat the service badly for an hour, and kill its workers.
+	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python benchmarks/kills.py
 
 # A stamp records which dependencies of pyproject.toml are installed, so that a second call installs nothing.
 $(VENV)/.serving: pyproject.toml | $(BIN)/python

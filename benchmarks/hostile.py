@@ -364,7 +364,8 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
         f"seed {seed}: {acts['acts']} bad things in {seconds:.0f} s, answers {dict(codes)}; good clients "
         f"{dict(answered)}, the slowest {max(client.slowest for client in good):.2f} s; memory "
         f"{first / 1e6:.0f} MB at first, {(early or 0) / 1e6:.0f} early, {most / 1e6:.0f} at "
-        f"most, {late / 1e6:.0f} at last; files {first_files} and {files}",
+        f"most, {late / 1e6:.0f} at last; files {first_files} and {files}; the machine stood still for "
+        f"{stalls.seconds:.0f} s",
         flush=True,
     )
     faults = []

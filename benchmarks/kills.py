@@ -2,7 +2,8 @@
 
 Clients ask on connections that they keep while one worker after the other is killed with SIGKILL, and
 another client asks /health/ready on new connections all the while. The program ends with code 1 if a request
-failed on a connection that the killed worker did not hold, if the service was unready for more than 2 s, if
+failed on a connection that the killed worker did not hold and that was not made in the moment of its end,
+while the system still closed what it held one by one; if the service was unready for more than 2 s, if
 a worker was not replaced, or if the service holds more memory or files than before.
 """
 
@@ -23,6 +24,8 @@ ROUTE = "/models/digits/predict/uncertainty"
 BODY = json.dumps({"inputs": [[[0.0] * 8] * 8]})
 UNREADY = 2.0
 """Seconds for which nobody may find the service unready."""
+MOMENT = 0.25
+"""Seconds in which the system has closed all that a killed worker held, its listener too."""
 GROWTH = 30e6
 """Bytes that all processes together may hold more than before."""
 
@@ -33,17 +36,17 @@ class Client:
     def __init__(self, address: tuple[str, int]) -> None:
         self.answered = 0
         self.refused: Counter[int] = Counter()
-        self.failed: list[int] = []
-        self.port = 0
+        self.failed: list[tuple[int, float]] = []  # ports, and when they were connected
         self._address = address
 
     def ask_until(self, end: threading.Event) -> None:
         """Ask, and connect anew where the connection was cut."""
         while not end.is_set():
             connection = http.client.HTTPConnection(*self._address, timeout=60)
+            port, since = 0, time.monotonic()
             try:
                 connection.connect()
-                self.port = connection.sock.getsockname()[1]
+                port = connection.sock.getsockname()[1]
                 while not end.is_set():
                     connection.request("POST", ROUTE, BODY, {"Content-Type": "application/json"})
                     answer = connection.getresponse()
@@ -53,8 +56,7 @@ class Client:
                     else:
                         self.refused[answer.status] += 1
             except (OSError, http.client.HTTPException):
-                self.failed.append(self.port)
-                self.port = 0
+                self.failed.append((port, since))
             finally:
                 connection.close()
 
@@ -160,11 +162,16 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
             victim = running.workers()[0]  # the oldest
             before = [len(client.failed) for client in asking]
             its = set().union(*(held(victim, running.address[1]) for _ in range(3)))  # no look is complete
+            killed = time.monotonic()
             os.kill(victim, signal.SIGKILL)
             longest = max(longest, replaced(running, victim, count))
             time.sleep(pause)
             for client, failed in zip(asking, before, strict=True):
-                others = [port for port in client.failed[failed:] if port and port not in its]
+                others = [
+                    port
+                    for port, since in client.failed[failed:]
+                    if port not in its and not killed <= since <= killed + MOMENT
+                ]
                 if others:
                     faults.append(f"kill {number + 1}: cut {others}, which the killed worker did not hold")
         time.sleep(2 * pause)
@@ -174,12 +181,13 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
             thread.join()
     failed = sum(len(client.failed) for client in asking)
     refused = sum((client.refused for client in asking), Counter[int]())
+    answered = sum(client.answered for client in asking)
     print(
-        f"{count} workers, {kills} kills: {sum(client.answered for client in asking)} answers, {failed} "
-        f"requests cut, {dict(refused)} refused; replaced within {longest:.2f} s; {prober.probes} probes, failed "
-        f"{dict(prober.failures)}, the slowest {prober.slowest:.2f} s, unready for {prober.longest:.2f} s at "
-        f"most; memory {first / 1e6:.0f} and {last / 1e6:.0f} MB, files {first_files} and {last_files}; "
-        f"/metrics {1e3 * first_scrape:.1f} and {1e3 * last_scrape:.1f} ms",
+        f"{count} workers, {kills} kills: {answered} answers, {failed} cut off, refused {dict(refused)}; "
+        f"replaced within {longest:.2f} s; {prober.probes} probes, failed {dict(prober.failures)}, slowest "
+        f"{prober.slowest:.2f} s, unready for {prober.longest:.2f} s at most; memory {first / 1e6:.0f} and "
+        f"{last / 1e6:.0f} MB, files {first_files} and {last_files}; /metrics {1e3 * first_scrape:.1f} and "
+        f"{1e3 * last_scrape:.1f} ms; the machine stood still for {stalls.seconds:.0f} s",
         flush=True,
     )
     if refused:
@@ -190,7 +198,7 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
         faults.append("a worker was not replaced")
     if last > first + GROWTH:
         faults.append(f"memory grew from {first / 1e6:.0f} to {last / 1e6:.0f} MB")
-    if last_files > first_files + 2:
+    if last_files > first_files + 4:  # a probe or two are on their way
         faults.append(f"{last_files} files are open, at first {first_files}")
     return faults
 

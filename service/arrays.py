@@ -21,7 +21,8 @@ _LONGEST = 10_000  # bytes of an array's description
 _LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # how a version writes the number of those bytes
 
 # NumPy would read a description as Python, which one that came from outside should not be.
-_ITEM = rb"'(descr|fortran_order|shape)':('[<>=|]?[A-Za-z0-9]{1,20}'|True|False|\((?:[0-9]{1,18},)*(?:[0-9]{1,18})?\))"
+_SIZES = rb"\((?:[0-9]{1,18},)*(?:[0-9]{1,18})?\)"
+_ITEM = rb"'(descr|fortran_order|shape)':('[<>=|]?[A-Za-z0-9]{1,20}'|True|False|%b)" % _SIZES
 _DESCRIPTION = re.compile(rb"\{%b,%b,%b,?\}" % (_ITEM, _ITEM, _ITEM))
 
 
