@@ -102,7 +102,9 @@ class Connection(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         """Whether a request that has come whole has no answer yet, and no other has begun to come."""
-        return bool(self.pipeline) or (self._unanswered and not self._reading)
+        if self.pipeline:
+            return True
+        return not (self._reading or self.cycle is None or self.cycle.response_complete)
 
     @property
     def _unanswered(self) -> bool:
@@ -177,13 +179,15 @@ class Connection(HttpToolsProtocol):
             self._reading = self._in_body = False
             self._frame = 0
             self._patience.end(self)
-            self._patience.arriving.discard(self)
+            if self._patience.arriving:
+                self._patience.arriving.discard(self)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """End an answer; what was held is next."""
         super().on_response_complete()
-        self._patience.arriving.discard(self)
+        if self._in_body:
+            self._patience.arriving.discard(self)
         if self.transport.is_closing():
             self._patience.begin(self)  # until all is sent
         elif self._last and not self._unanswered:

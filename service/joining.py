@@ -12,6 +12,7 @@ class Joining:
         self._loop = asyncio.get_running_loop()
         self._written: list[bytes] = []
         self._ended = False
+        self.is_closing = transport.is_closing  # asked often
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
