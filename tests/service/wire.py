@@ -1,7 +1,6 @@
 """Speaks to a service in bytes, as no client library would."""
 
 import json
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -107,11 +106,6 @@ def talk(service: Service, data: bytes) -> Answer | None:
 def files(process: int) -> int:
     """Count the files that a process has open."""
     return len(list(Path(f"/proc/{process}/fd").iterdir()))
-
-
-def numbers(text: str, name: str) -> list[float]:
-    """Find the values of a metric."""
-    return [float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)]
 
 
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
