@@ -1,7 +1,10 @@
 """The line of the log that tells of a request."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
+
+import orjson
 
 from service import logs
 from service.record import ELSEWHERE, Record
@@ -18,50 +21,49 @@ def lines(records: Iterable[Record], offset: float) -> Iterator[bytes]:
     offset
         Seconds to add to the records' times, for those since 1970.
     """
-    on_terminal = logs.on_terminal()
     for record in records:
         if record.code < 400 and record.route in _UNTOLD:
             continue
         ended = record.began + (record.total or 0.0) + offset
-        level: logs.Level = "info" if record.code < 400 else "warning" if record.code < 500 else "error"
-        if on_terminal:
-            yield logs.text(ended, level, _sentence(record))
+        if logs.on_terminal():
+            yield logs.text(ended, _level(record.code), _sentence(record))
         else:
-            yield logs.as_json(
-                {"time": logs.clock(ended), "level": level, "event": "request"} | _facts(record)
-            )
+            yield _object(record, ended)
 
 
-def _facts(record: Record) -> dict[str, Any]:
-    """Give what is known of a request."""
-    facts: dict[str, Any] = {
-        "id": record.id,
-        "method": record.method,
-        "route": record.route,
-        "code": record.code,
-    }
-    if record.model is not ELSEWHERE:
-        facts["model"] = record.model
-        facts["version"] = record.version
+def _level(code: int) -> logs.Level:
+    return "info" if code < 400 else "warning" if code < 500 else "error"
+
+
+def _object(record: Record, ended: float) -> bytes:
+    """Tell of a request as JSON.
+
+    Written by hand, which takes half as long: nothing but the detail holds what would need an escape.
+    """
+    kind = _kind(record.code, record.method, record.route, record.model, record.version)
+    text = f'{{"time":"{logs.clock(ended)}",{kind},"id":"{record.id}"'
     if record.rows:
-        facts["rows"] = record.rows
+        text += f',"rows":{record.rows}'
     if record.asked:
-        facts["passes"] = record.passes
-        facts["seed"] = record.asked.seed
+        text += f',"passes":{record.passes},"seed":{record.asked.seed}'
     if record.queue is not None:
-        facts["queue_ms"] = _milliseconds(record.queue)
+        text += f',"queue_ms":{1e3 * record.queue:.3f}'
     if record.compute is not None:
-        facts["compute_ms"] = _milliseconds(record.compute)
+        text += f',"compute_ms":{1e3 * record.compute:.3f}'
     if record.total is not None:
-        facts["total_ms"] = _milliseconds(record.total)
+        text += f',"total_ms":{1e3 * record.total:.3f}'
     if record.detail is not None:
-        facts["detail"] = record.detail
-    return facts
+        text += f',"detail":{orjson.dumps(record.detail).decode()}'
+    return f"{text}}}\n".encode()
 
 
-def _milliseconds(seconds: float) -> float:
-    """Convert, to three places; to round takes three times as long."""
-    return int(1e6 * seconds) / 1000
+@lru_cache(1024)
+def _kind(code: int, method: str, route: str, model: str, version: int | str) -> str:
+    """Write what most requests have in common, which is the same again and again."""
+    facts = {"level": _level(code), "event": "request", "code": code, "method": method, "route": route}
+    if model is not ELSEWHERE:
+        facts |= {"model": model, "version": version}
+    return orjson.dumps(facts).decode()[1:-1]
 
 
 def _sentence(record: Record) -> str:

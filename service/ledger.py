@@ -3,7 +3,7 @@
 To tell of each by itself would cost a tenth of its answer.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING
@@ -75,35 +75,39 @@ class Ledger:
             self._traces.close()
 
     def _count(self, records: Sequence[Record]) -> None:
-        metrics = self._metrics
-        requests = Counter((record.route, record.model, record.version, record.code) for record in records)
-        seconds = defaultdict(list)
-        jobs = defaultdict(list)
+        alike = defaultdict(list)
         for record in records:
-            if record.total is not None:
-                seconds[record.route].append(record.total)
-            if record.queue is not None:
-                jobs[record.model, record.version].append(record)
-        for labels, count in requests.items():
-            metrics.requests.labels(*labels).inc(count)
-        for route, amounts in seconds.items():
-            observe(metrics.seconds.labels(route), amounts)
-        for (model, version), those in jobs.items():
+            alike[record.route, record.model, record.version, record.code].append(record)
+        for (route, model, version, code), those in alike.items():
+            self._metrics.requests.labels(route, model, version, code).inc(len(those))
+            if seconds := [record.total for record in those if record.total is not None]:
+                observe(self._metrics.seconds.labels(route), seconds)
+            if code == 200:
+                self._count_answers(model, version, those)
+            else:
+                self._count_failures(code, those)
             self._count_jobs(model, version, those)
-        metrics.rejected.inc(sum(count for labels, count in requests.items() if labels[-1] == 429))
-        metrics.expired.inc(sum(count for labels, count in requests.items() if labels[-1] == 504))
-        metrics.cancelled.inc(sum(record.cancelled for record in records))
+
+    def _count_failures(self, code: int, records: Sequence[Record]) -> None:
+        if code == 429:
+            self._metrics.rejected.inc(len(records))
+        elif code == 504:
+            self._metrics.expired.inc(len(records))
+        else:
+            self._metrics.cancelled.inc(sum(record.cancelled for record in records))
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
-        """Count what a version of a model was given to do, and what it answered."""
-        metrics = self._metrics
-        observe(metrics.queue.labels(model, version), [record.queue or 0.0 for record in records])
+        """Count how long rows waited and ran, whatever became of them."""
+        if queued := [record.queue for record in records if record.queue is not None]:
+            observe(self._metrics.queue.labels(model, version), queued)
         if computed := [record.compute for record in records if record.compute is not None]:
-            observe(metrics.compute.labels(model, version), computed)
-        if answered := [record for record in records if record.scores is not None]:
-            metrics.rows.labels(model, version).inc(sum(record.rows for record in answered))
-            metrics.passes.labels(model, version).inc(sum(record.passes for record in answered))
-            self._count_scores(model, version, [record.scores for record in answered if record.scores])
+            observe(self._metrics.compute.labels(model, version), computed)
+
+    def _count_answers(self, model: str, version: int | str, records: Sequence[Record]) -> None:
+        if scores := [record.scores for record in records if record.scores is not None]:
+            self._metrics.rows.labels(model, version).inc(sum(record.rows for record in records))
+            self._metrics.passes.labels(model, version).inc(sum(record.passes for record in records))
+            self._count_scores(model, version, scores)
 
     def _count_scores(self, model: str, version: int | str, answers: Sequence[Columns]) -> None:
         """Count how uncertain rows were, in the order of their answers; of several targets, each."""

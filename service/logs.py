@@ -177,13 +177,13 @@ def clock(seconds: float) -> str:
     >>> clock(0.0015)
     '1970-01-01T00:00:00.001Z'
     """
-    whole = int(seconds)
-    return f"{_second(whole)}.{int(1000 * (seconds - whole)):03d}Z"
+    return _clock(int(1000 * seconds))
 
 
-@lru_cache(16)  # many lines tell of the same
-def _second(since_1970: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_1970))
+@lru_cache(1024)  # under load, many lines are of the same moment
+def _clock(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
 
 
 @cache

@@ -1,8 +1,10 @@
 """The name of a request, by which a client, the log and a trace speak of the same one."""
 
-import random
+import os
 import re
+import secrets
 from collections.abc import Iterable
+from itertools import count
 from typing import Final
 
 HEADER: Final = "X-Request-Id"
@@ -15,9 +17,19 @@ _VALID: Final = re.compile(PATTERN.encode())
 _IN_HEAD: Final = re.compile(rb"\r\n%b:[ \t]*(%b)[ \t]*\r\n" % (_NAME, PATTERN.encode()), re.IGNORECASE)
 
 
+def _begin() -> None:
+    global _process, _numbers
+    _process = secrets.token_hex(8)
+    _numbers = count(1)
+
+
+_begin()
+os.register_at_fork(after_in_child=_begin)  # else workers would give the same ones
+
+
 def made() -> str:
-    """Make one; not a secret, so that a generator will do which is quicker than the system's."""
-    return f"{random.getrandbits(128):032x}"
+    """Make one: what tells this process from all others, and a number."""
+    return f"{_process}-{next(_numbers):x}"
 
 
 def of(headers: Iterable[tuple[bytes, bytes]]) -> str:
