@@ -17,13 +17,15 @@ _VALID: Final = re.compile(PATTERN.encode())
 _IN_HEAD: Final = re.compile(rb"\r\n%b:[ \t]*(%b)[ \t]*\r\n" % (_NAME, PATTERN.encode()), re.IGNORECASE)
 
 
+_process = secrets.token_hex(8)
+_numbers = count(1)
+
+
 def _begin() -> None:
-    global _process, _numbers
+    global _process
     _process = secrets.token_hex(8)
-    _numbers = count(1)
 
 
-_begin()
 os.register_at_fork(after_in_child=_begin)  # else workers would give the same ones
 
 
