@@ -7,6 +7,7 @@ held to the times at which its version can have been the one to answer. Needs th
 
 import asyncio
 import json
+import os
 import random
 import re
 import shutil
@@ -30,6 +31,8 @@ from models.bundle import MANIFEST, PASSES, PREDICT, Bundle, pack
 
 CAVEAT = Path(__file__).parents[1] / "caveat.py"
 NET = NETS["784-128-10"]
+KEY = "a-key-of-the-operator"
+
 ROUTES = ("/models/mlp", "/models/mlp/versions/champion")
 KEPT = 5
 """Versions that stay in the store; older ones are removed, unless the alias stands for them."""
@@ -279,7 +282,8 @@ async def asked(url: str, body: bytes, connections: int, meanwhile: Callable[[],
 def call(url: str, method: str = "GET", body: object = None) -> Any:
     """Ask for a JSON document."""
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, content, {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    request = urllib.request.Request(url, content, headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
@@ -295,7 +299,10 @@ def serving(store: Path, workers: int) -> Iterator[tuple[str, int]]:
     """Serve a store that is looked at often until the block ends."""
     flags = ["--port", "0", "--workers", str(workers), "--poll", "0.2"]
     command = [sys.executable, str(CAVEAT), "serve", str(store), *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    keys = os.environ | {"CAVEAT_ADMIN_KEYS": KEY}
+    with subprocess.Popen(
+        command, env=keys, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None
         ready = process.stdout.readline()
         try:

@@ -1,5 +1,6 @@
 """A service to be treated badly: what it holds, and what it leaves behind."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -71,15 +72,23 @@ class Running:
         """Count the files that all its processes have open."""
         return sum(_files(pid) for pid in (self.process.pid, *self.workers()))
 
-    def faults(self, expected: str = "") -> list[str]:
-        """Tell what is wrong with how it ended: its code, or lines on stderr that do not match."""
+    def faults(self, *expected: str) -> list[str]:
+        """Tell what is wrong with how it ended: its code, or events in its log that nobody expects."""
         faults = []
         if self.process.returncode != 0:
             faults.append(f"it ended with code {self.process.returncode}")
-        odd = [line for line in self.errors.splitlines() if not expected or not re.fullmatch(expected, line)]
+        odd = [line for line in self.errors.splitlines() if not _expected(line, expected)]
         if odd:
             faults.append("it wrote: " + "\n".join(odd[:40]))
         return faults
+
+
+def _expected(line: str, events: Sequence[str]) -> bool:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return False
+    return told["event"] in ("drain", *events) or (told["event"] == "request" and told["code"] != 500)
 
 
 def _files(pid: int) -> int:
