@@ -47,7 +47,7 @@ def test_one_is_made_where_there_is_none_that_will_do(service: Service, given: s
         for _ in range(5)
     }
     assert len(made) == 5
-    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in made)
+    assert all(re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", each) for each in made)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_no_http_has_a_name_too(service: Service, data: bytes, expected:
     assert found is not None
     assert b'"request_id":"%b"' % found[1] in body
     if expected is None:
-        assert re.fullmatch(b"[0-9a-f]{32}", found[1])
+        assert re.fullmatch(b"[0-9a-f]{16}-[0-9a-f]+", found[1])
     else:
         assert found[1].decode() == expected
 
@@ -84,5 +84,5 @@ def test_a_name_is_cut_out_of_a_head(line: bytes) -> None:
 def test_others_are_left_there(line: bytes) -> None:
     head = b"POST / HTTP/1.1\r\n%bHost: here\r\n" % line
     name, rest = request_id.cut_out(head)
-    assert len(name) == 32
+    assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", name)
     assert rest == head
