@@ -52,6 +52,18 @@ def test_a_missed_bar_is_an_exit_code(
 
 
 @pytest.mark.slow
+def test_monitoring_is_held_to_its_bar(
+    program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monitoring = program("monitoring", "--rounds", "2", "--seconds", "0.1")
+    monkeypatch.setattr(monitoring, "BAR", 2.0)
+    monitoring.main()
+    assert capsys.readouterr().out.count("bar 2.0: missed") == 2
+    figures = json.loads((tmp_path / "monitoring.json").read_text())["figures"]
+    assert all(figures[workers]["bare"] > 0 for workers in ("1", "2"))
+
+
+@pytest.mark.slow
 def test_scaling_measures_all_that_grows(
     program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
