@@ -112,6 +112,7 @@ class Endpoints:
                 request.app.routes, catalogue, self.uncertainty_request, self.settings.max_rows
             )
             guard.describe(document, self.settings)
+            openapi.tell_of_ids(document)
             self._document = (shown, document)
         return JSONResponse(self._document[1])
 

@@ -92,11 +92,29 @@ def document(
         }
     for path, methods in content["paths"].items():
         for operation in methods.values():
-            _tell_of_ids(operation)
             _fill(operation, example, uncertainty_request.model_fields["samples"].default, max_rows)
             if path in DEFAULT:
                 _tighten(operation, definitions["$defs"], example, max_rows)
     return content
+
+
+def tell_of_ids(document: dict[str, Any]) -> None:
+    """Say that each request may bring a name, and that each answer has it."""
+    name = {
+        "name": request_id.HEADER,
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "What to call the request in the log; one is made for others than those of"
+        f" {request_id.PATTERN}.",
+    }
+    sent = {
+        "schema": {"type": "string", "pattern": f"^{request_id.PATTERN}$"},
+        "description": "What the request is called in the log.",
+    }
+    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        operation.setdefault("parameters", []).append(name)
+        for answer in operation["responses"].values():
+            answer["headers"] = {**answer.get("headers", {}), request_id.HEADER: sent}
 
 
 def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
@@ -128,24 +146,6 @@ def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: in
         body["example"] = {"version": shown.version} if kind == "Pointer" else {"inputs": rows}
         if kind == "UncertaintyRequest":
             body["example"] |= {"samples": samples, "seed": 0}
-
-
-def _tell_of_ids(operation: dict[str, Any]) -> None:
-    """Say that a request may bring a name, and has one."""
-    sent = {"type": "string", "pattern": f"^{request_id.PATTERN}$"}
-    operation.setdefault("parameters", []).append(
-        {
-            "name": request_id.HEADER,
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": "What to call the request in the log; one is made for others than those of"
-            f" {request_id.PATTERN}.",
-        }
-    )
-    for answer in operation["responses"].values():
-        answer["headers"] = {
-            request_id.HEADER: {"schema": sent, "description": "What the request is called in the log."}
-        }
 
 
 def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:
