@@ -16,16 +16,8 @@ _PATIENCE: Final = 600.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """From a worker: that all of them shall do something."""
-
-    number: int
-    action: Action
-
-
-@dataclass(frozen=True)
-class Told:
-    """To a worker: to do something."""
+class Order:
+    """From a worker: that all of them shall do something; to a worker: to do it."""
 
     number: int
     action: Action
@@ -33,15 +25,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Done:
-    """From a worker that was told to do something: what has come of it."""
-
-    number: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Answered:
-    """To the worker that has asked: what has come of it in every worker."""
+    """From a worker: what has come of an order; to the one that has asked: what has in every worker."""
 
     number: int
     outcome: Outcome
@@ -81,7 +65,7 @@ class Relay:
         number = next(self._numbers)
         answer = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
-        self._pipe.send(Asked(number, action))
+        self._pipe.send(Order(number, action))
         try:
             return await asyncio.wait_for(answer, _PATIENCE)
         except TimeoutError:
@@ -89,13 +73,13 @@ class Relay:
 
     def _receive(self, pipe: Connection) -> None:
         try:
-            message: Told | Answered = pipe.recv()
+            message: Order | Done = pipe.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(pipe.fileno())
             for answer in self._asked.values():
                 answer.cancel()
             return
-        if isinstance(message, Answered):
+        if isinstance(message, Done):
             answer = self._asked.pop(message.number)
             if not answer.cancelled():
                 answer.set_result(message.outcome)
@@ -104,7 +88,7 @@ class Relay:
             self._doing.add(doing)  # else nobody holds it
             doing.add_done_callback(self._doing.discard)
 
-    async def _do(self, pipe: Connection, told: Told) -> None:
+    async def _do(self, pipe: Connection, told: Order) -> None:
         pipe.send(Done(told.number, await self._perform(told.action)))
 
 
@@ -148,11 +132,11 @@ class Rounds:
             self.leave(worker)
             return None
         match message:
-            case Asked(asked, action):
+            case Order(asked, action):
                 number = next(self._numbers)
                 self._rounds[number] = _Round(worker, asked, self.workers, [])
                 for each in self.workers:
-                    self._send(each, Told(number, action))
+                    self._send(each, Order(number, action))
             case Done(number, outcome):
                 self._gather(number, worker, outcome)
             case _:
@@ -165,9 +149,9 @@ class Rounds:
         round_.outcomes += [outcome] if outcome else []
         if not round_.awaited:
             del self._rounds[number]
-            self._send(round_.asker, Answered(round_.asked, together(round_.outcomes)))
+            self._send(round_.asker, Done(round_.asked, together(round_.outcomes)))
 
-    def _send(self, worker: Connection, message: Told | Answered) -> None:
+    def _send(self, worker: Connection, message: Order | Done) -> None:
         if worker in self._workers:
             try:
                 worker.send(message)
