@@ -11,7 +11,6 @@ from models import aliases
 from models.aliases import AliasError
 from models.errors import CaveatError
 from models.signature import InputError
-from service.catalogue import UnknownModelError
 from service.endpoints import Endpoints, Name
 from service.errors import RequestError
 from service.operations import PARAMETERS, problems, ref
@@ -46,19 +45,13 @@ class Admin:
         if not aliases.sound(alias):
             raise InputError("alias", "a name in small letters, digits, - and _, and no number", alias[:80])
         version = await _version(request)
-        self._check(name, version)
+        self._endpoints.find(name, version)
         return await self._changed(name, alias, version)
 
     async def unpoint(self, name: Name, alias: Alias) -> Aliases:
         """Let an alias stand for nothing any more, in the store and in every worker."""
-        self._check(name, alias)
+        self._endpoints.find(name, alias)
         return await self._changed(name, alias, None)
-
-    def _check(self, name: str, version: int | str) -> None:
-        try:
-            self._endpoints.catalogue().find(name, version)
-        except UnknownModelError as error:
-            raise RequestError(404, str(error)) from None
 
     async def _changed(self, name: str, alias: str, version: int | None) -> Aliases:
         if self._endpoints.settings.store is None:

@@ -92,10 +92,7 @@ class Endpoints:
         reasons = catalogue.failures_of(name)
         if reasons and name not in catalogue.models:
             raise RequestError(503, f"no version of {name} can be loaded: {'; '.join(reasons)}")
-        try:
-            catalogue.find(name)
-        except UnknownModelError as error:
-            raise RequestError(404, str(error)) from None
+        self.find(name)
         return Health(status="ready")
 
     async def expose_metrics(self) -> Response:
@@ -135,7 +132,38 @@ class Endpoints:
             failing=failing(catalogue.failing.items()),
         )
 
-    def predictor_of(self, scope: Scope, name: str | None = None, version: str | None = None) -> Predictor:
+    async def describe(self, request: Request, name: Name) -> Model:
+        """Tell what the highest version of a model is."""
+        return self._described(self.predictor_of(request.scope, name))
+
+    async def describe_version(self, request: Request, name: Name, version: Version) -> Model:
+        """Tell what a version of a model is."""
+        return self._described(self.predictor_of(request.scope, name, version))
+
+    async def card(self, request: Request, name: Name) -> Response:
+        """Show how far the highest version of a model can be trusted, as a page."""
+        return _page(self.predictor_of(request.scope, name))
+
+    async def card_of_version(self, request: Request, name: Name, version: Version) -> Response:
+        """Show how far a version of a model can be trusted, as a page."""
+        return _page(self.predictor_of(request.scope, name, version))
+
+    def find(self, name: str | None, version: int | str | None = None) -> Predictor:
+        """Find a model as the catalogue does.
+
+        Raises
+        ------
+        RequestError
+            404 if there is no such model.
+        """
+        try:
+            return self.catalogue().find(name, version)
+        except UnknownModelError as error:
+            raise RequestError(404, str(error)) from None
+
+    def predictor_of(
+        self, scope: Scope, name: str | None = None, version: int | str | None = None
+    ) -> Predictor:
         """Find the model that a path asks: the default one, the highest version of one, or a version.
 
         Raises
@@ -145,29 +173,7 @@ class Endpoints:
         InputError
             If the version is neither a number nor an alias.
         """
-        return self._find(scope, name, version)
-
-    async def describe(self, request: Request, name: Name) -> Model:
-        """Tell what the highest version of a model is."""
-        return self._described(self._find(request.scope, name))
-
-    async def describe_version(self, request: Request, name: Name, version: Version) -> Model:
-        """Tell what a version of a model is."""
-        return self._described(self._find(request.scope, name, version))
-
-    async def card(self, request: Request, name: Name) -> Response:
-        """Show how far the highest version of a model can be trusted, as a page."""
-        return _page(self._find(request.scope, name))
-
-    async def card_of_version(self, request: Request, name: Name, version: Version) -> Response:
-        """Show how far a version of a model can be trusted, as a page."""
-        return _page(self._find(request.scope, name, version))
-
-    def _find(self, scope: Scope, name: str | None, version: int | str | None = None) -> Predictor:
-        try:
-            predictor = self.catalogue().find(name, _version(version))
-        except UnknownModelError as error:
-            raise RequestError(404, str(error)) from None
+        predictor = self.find(name, _version(version))
         kept = record.of(scope)
         kept.model, kept.version = predictor.manifest.name, predictor.manifest.version
         return predictor
