@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from models.calibration import Calibration
 from models.drift import Drift, comparable
 from models.predictor import Predictor
+from models.uncertainty import Columns
 from service.metrics import Metrics
-from service.record import Record
+from service.scores import Scores, finite
 
 _RATE: Final = 200.0
 """Rows that are tested in a second; of more, the first ones, whatever is in them."""
@@ -33,15 +34,13 @@ class Alarms:
         self._tests: WeakKeyDictionary[Predictor, _Test] = WeakKeyDictionary()  # ends with its model
         self._told: set[tuple[str, int]] = set()
 
-    def observe(self, records: Iterable[Record]) -> None:
-        """Take the rows of answers that are over, in the order of these."""
-        for predictor, answers in _by_predictor(records).items():
-            if predictor.calibration is not None:
-                test = self._tests.get(predictor) or self._begin(predictor, predictor.calibration)
-                for record in answers:
-                    if not test.room:
-                        break
-                    test.gather(record)
+    def observe(self, scores: Iterable[Scores]) -> None:
+        """Take the rows that have been judged, in their order."""
+        for each in scores:
+            if calibration := each.predictor.calibration:
+                test = self._tests.get(each.predictor) or self._begin(each.predictor, calibration)
+                if test.room and comparable(each.asked, calibration.facts):
+                    test.gather(each.columns)
         live = {_labels(predictor): test for predictor, test in self._tests.items()}
         for labels, test in live.items():
             self._metrics.drift_rows.labels(*labels).inc(test.take())
@@ -70,12 +69,11 @@ class _Test:
         """Rows that may be gathered."""
         return int(self._may)
 
-    def gather(self, answer: Record) -> None:
-        """Take the rows of an answer, as many as there is room for, if they may be compared."""
-        if answer.asked and answer.scores and comparable(answer.asked, self._calibration.facts):
-            rows = self._calibration.uncertainty_of(answer.scores)[: self.room]
-            self._may -= len(rows)
-            self._gathered.append(rows)
+    def gather(self, columns: Columns) -> None:
+        """Take rows that may be compared, as many as there is room for."""
+        rows = self._calibration.uncertainty_of(finite(columns))[: self.room]
+        self._may -= len(rows)
+        self._gathered.append(rows)
 
     def take(self) -> int:
         """Test what was gathered; tell how many rows that were."""
@@ -86,14 +84,6 @@ class _Test:
         if rows:
             self.drift.observe(np.concatenate(rows))
         return sum(map(len, rows))
-
-
-def _by_predictor(records: Iterable[Record]) -> dict[Predictor, list[Record]]:
-    found: dict[Predictor, list[Record]] = {}
-    for record in records:
-        if record.predictor is not None and record.asked is not None:
-            found.setdefault(record.predictor, []).append(record)
-    return found
 
 
 def _labels(predictor: Predictor) -> tuple[str, int]:

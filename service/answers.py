@@ -1,6 +1,5 @@
 """What is answered: from the bytes of a request to a job, and from its columns to the bytes of the answer."""
 
-import secrets
 from collections.abc import Sequence
 from itertools import compress
 from typing import Any
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from models.cohort import Asked
 from models.manifest import Manifest
-from models.masks import MAX_SEED
 from models.predictor import Predictor
 from models.signature import InputError, Inputs
 from models.uncertainty import Columns
@@ -33,18 +31,16 @@ def read(
 ) -> tuple[Inputs, Asked | None]:
     """Read rows, and what is asked of them: no passes for an answer without dropout."""
     take = parse_array if media_type == NPY else parse
-    asked, inputs = take(raw, query, kind, predictor.manifest, max_rows)
-    if not isinstance(asked, UncertaintyRequest):
+    request, inputs = take(raw, query, kind, predictor.manifest, max_rows)
+    if not isinstance(request, UncertaintyRequest):
         return inputs, None
+    asked = request.asked
     asked.judgement.check(predictor)
-    seed = secrets.randbelow(MAX_SEED + 1) if asked.seed == "random" else asked.seed
-    return inputs, Asked(asked.samples, seed, asked.sampler, asked.tolerance or 0.0, asked.judgement)
+    return inputs, asked
 
 
-def write(
-    predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str
-) -> tuple[bytes, Columns]:
-    """Write an answer, as JSON, as its main array alone, or as all of its arrays; give its columns, too.
+def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
+    """Write an answer, as JSON, as its main array alone, or as all of its arrays.
 
     Raises
     ------
@@ -69,11 +65,11 @@ def write(
         content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # which orjson writes for what is not finite; a name may hold it, too
             _check_finite(columns)
-        return content, columns
+        return content
     _check_finite(columns)
     if media_type == NPY:
-        return write_npy(next(columns[name] for name in _MAIN if name in columns)), columns
-    return write_npz({name: np.asarray(value) for name, value in told.items()}), columns
+        return write_npy(next(columns[name] for name in _MAIN if name in columns))
+    return write_npz({name: np.asarray(value) for name, value in told.items()})
 
 
 def _names(held: NDArray[np.bool_], classes: Sequence[str]) -> list[list[str]]:

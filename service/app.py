@@ -24,8 +24,8 @@ class App(FastAPI):
     def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
         self.state.endpoints = endpoints
-        guarded = Guard(Verbs(super().__call__, endpoints), endpoints.settings)
-        self._entry = Recorder(guarded, endpoints.ledger)
+        guard = Guard(super().__call__, endpoints.settings)
+        self._entry = Verbs(Recorder(guard, endpoints.ledger), guard, endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

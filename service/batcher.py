@@ -15,6 +15,7 @@ import numpy as np
 from models.predictor import WORKING_SET
 from service.group import Group, Member
 from service.job import Job, Piece
+from service.scores import Scores
 
 _SHORT = 0.001
 """Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
@@ -34,6 +35,7 @@ class Outcome:
     seconds: float
     rows: int
     passes: int
+    scores: Sequence[Scores]
 
 
 class Turn(NamedTuple):
@@ -45,11 +47,14 @@ class Turn(NamedTuple):
         That were in it; passes over each row counted by themselves.
     fill
         Part of its room that was used, 0 to 1.
+    scores
+        Of the rows that have left with it.
     """
 
     rows: int
     passes: int
     fill: float
+    scores: Sequence[Scores] = ()
 
 
 class Batcher:
@@ -129,7 +134,8 @@ class Batcher:
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
         rows = sum(outcome.rows for outcome in outcomes)
         passes = sum(outcome.passes for outcome in outcomes)
-        self.turns.append(Turn(rows, passes, self._filled))
+        scores = [each for outcome in outcomes for each in outcome.scores]
+        self.turns.append(Turn(rows, passes, self._filled, scores))
         for outcome in outcomes:
             if outcome.error is not None:
                 outcome.group.fail(outcome.error)
@@ -204,4 +210,6 @@ def _step(group: Group) -> list[Outcome]:
         if fresh and len(group.members) > 1:  # who of them it was is found by trying
             return [outcome for alone in group.apart() for outcome in _step(alone)]
         failed = error
-    return [Outcome(group, pieces, failed, load, perf_counter() - start, rows, group.passes - made)]
+    seconds = perf_counter() - start
+    scores = () if failed else group.scores
+    return [Outcome(group, pieces, failed, load, seconds, rows, group.passes - made, scores)]

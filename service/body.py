@@ -1,6 +1,6 @@
 """The bytes of a request's body: of the right type, and never more than the limit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -11,12 +11,10 @@ from service.errors import RequestError
 
 JSON = "application/json"
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 
 
-async def read(
-    raw_headers: RawHeaders, receive: Receive, limit: int, visit: Visit
-) -> tuple[bytes | bytearray, str]:
+async def read(headers: Headers, receive: Receive, limit: int, visit: Visit) -> tuple[bytes | bytearray, str]:
     """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
 
     Parameters
@@ -31,9 +29,8 @@ async def read(
     ClientDisconnect
         If the connection ends before the body does.
     """
-    headers = {name: value.decode("latin-1") for name, value in raw_headers if name.startswith(b"content-")}
     media_type = _media_type(headers)
-    announced = int(headers.get(b"content-length", 0))
+    announced = int(headers.get(b"content-length", b"0"))
     if announced > limit:
         raise _too_large(limit)
     visit.announce_bytes(announced)
@@ -59,12 +56,12 @@ async def read(
     return content, media_type
 
 
-def _media_type(headers: Mapping[bytes, str]) -> str:
-    given = headers.get(b"content-type", "")
+def _media_type(headers: Headers) -> str:
+    given = headers.get(b"content-type", b"").decode("latin-1")
     media_type = given if given == JSON else given.partition(";")[0].strip().lower()
     if media_type not in (JSON, NPY):
         raise RequestError(415, f"Content-Type is {given[:100] or 'missing'}; expected {JSON} or {NPY}")
-    encoding = headers.get(b"content-encoding", "identity")
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
     if encoding.lower() != "identity":
         raise RequestError(415, f"Content-Encoding is {encoding[:100]}; expected none")
     return media_type

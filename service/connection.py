@@ -231,7 +231,7 @@ class Connection(HttpToolsProtocol):
         if self._unanswered:
             self._last = (status, detail)
             return
-        name = request_id.of(self.headers if self._reading else ())
+        name = request_id.of(dict(self.headers) if self._reading else {})
         self._ledger.enter(Record(name, ELSEWHERE, perf_counter(), code=status, detail=detail))
         content = orjson.dumps(problem(status, detail, name))
         safe = "".join(f"{header}: {value}\r\n" for header, value in EVERYWHERE.items())

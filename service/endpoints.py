@@ -134,36 +134,21 @@ class Endpoints:
 
     async def describe(self, request: Request, name: Name) -> Model:
         """Tell what the highest version of a model is."""
-        return self._described(self.predictor_of(request.scope, name))
+        return self._described(self._found(request.scope, name))
 
     async def describe_version(self, request: Request, name: Name, version: Version) -> Model:
         """Tell what a version of a model is."""
-        return self._described(self.predictor_of(request.scope, name, version))
+        return self._described(self._found(request.scope, name, version))
 
     async def card(self, request: Request, name: Name) -> Response:
         """Show how far the highest version of a model can be trusted, as a page."""
-        return _page(self.predictor_of(request.scope, name))
+        return _page(self._found(request.scope, name))
 
     async def card_of_version(self, request: Request, name: Name, version: Version) -> Response:
         """Show how far a version of a model can be trusted, as a page."""
-        return _page(self.predictor_of(request.scope, name, version))
+        return _page(self._found(request.scope, name, version))
 
-    def find(self, name: str | None, version: int | str | None = None) -> Predictor:
-        """Find a model as the catalogue does.
-
-        Raises
-        ------
-        RequestError
-            404 if there is no such model.
-        """
-        try:
-            return self.catalogue().find(name, version)
-        except UnknownModelError as error:
-            raise RequestError(404, str(error)) from None
-
-    def predictor_of(
-        self, scope: Scope, name: str | None = None, version: int | str | None = None
-    ) -> Predictor:
+    def find(self, name: str | None = None, version: int | str | None = None) -> Predictor:
         """Find the model that a path asks: the default one, the highest version of one, or a version.
 
         Raises
@@ -173,7 +158,14 @@ class Endpoints:
         InputError
             If the version is neither a number nor an alias.
         """
-        predictor = self.find(name, _version(version))
+        try:
+            return self.catalogue().find(name, _version(version))
+        except UnknownModelError as error:
+            raise RequestError(404, str(error)) from None
+
+    def _found(self, scope: Scope, name: str, version: int | str | None = None) -> Predictor:
+        """Find a model, and let the record of the request say which it was."""
+        predictor = self.find(name, version)
         kept = record.of(scope)
         kept.model, kept.version = predictor.manifest.name, predictor.manifest.version
         return predictor

@@ -77,6 +77,11 @@ def title(status: int) -> str:
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
+def is_fault(error: Exception) -> bool:
+    """Tell whether an error is one of the service, not of a request or its client."""
+    return not isinstance(error, RequestError | InputError | HTTPException | ClientDisconnect)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let every failure of an app end as a problem document."""
     kinds = (RequestError, InputError, RequestValidationError, HTTPException, ClientDisconnect, Exception)

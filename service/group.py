@@ -7,12 +7,12 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import Cohort
-from models.judgement import Judgement
+from models.cohort import Asked, Cohort
 from models.predictor import WORKING_SET
 from models.signature import Inputs
 from models.uncertainty import Columns
 from service.job import Job, Piece
+from service.scores import Scores, scores
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Group:
         self._done = False
         self.passes = 0
         """Passes that have been made, each row counted by itself."""
+        self.scores: Sequence[Scores] = ()
+        """Of the rows that have left with the last step."""
 
     waiting = 1
     """What is left to take up of it, as a turn does of a job's rows: all, in one."""
@@ -92,12 +94,17 @@ class Group:
         self.passes += (self._cohort.passes - before) * count
         self._done = not len(self._cohort.rows)
         if not len(rows):
+            self.scores = ()
             return []
         # At once for all rows, where they are asked the same: each by itself takes several times as long.
-        alike = _common([member.job.asked.judgement for member in self.members if member.job.asked])
-        if alike is not None:
-            return list(self._dealt(rows, {**columns, **alike.of(job.predictor, columns)}))
-        return [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
+        asked = _common([member.job.asked for member in self.members if member.job.asked])
+        if asked is not None:
+            columns = {**columns, **asked.judgement.of(job.predictor, columns)}
+            self.scores = [scores(job.predictor, asked, columns)]
+            return list(self._dealt(rows, columns))
+        pieces = [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
+        self.scores = [scores(job.predictor, job.asked, piece) for job, (_, piece) in pieces if job.asked]
+        return pieces
 
     def apart(self) -> list["Group"]:
         """Make a group of each member, so that the rows of one can't fail another's."""
@@ -143,9 +150,9 @@ class Group:
                 yield member.job, (places, {name: column[start:stop] for name, column in columns.items()})
 
 
-def _common(judgements: Sequence[Judgement]) -> Judgement | None:
-    first = judgements[0]
-    return first if all(each is first or each == first for each in judgements) else None
+def _common(asked: Sequence[Asked]) -> Asked | None:
+    first = asked[0]
+    return first if all(each is first or each == first for each in asked) else None
 
 
 def _judged(job: Job, columns: Columns) -> Columns:

@@ -33,31 +33,37 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
-        else:
+        try:
+            if scope["type"] == "http":
+                self.check(scope)
+        except RequestError as refusal:
             response = await respond(Request(scope), refusal)
             await response(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> RequestError | None:
+    def check(self, scope: Scope) -> None:
+        """Refuse a request without a key that opens its path.
+
+        Raises
+        ------
+        RequestError
+            401 if it shows none or one that nobody knows, 403 if what it shows does not open this path.
+        """
         path = scope["path"]
         if path.startswith(_ADMIN):
-            return self._refusal_of_admin(scope)
-        if self._for_all or self._keys.hold(key := _shown(scope)) or is_open(path):
-            return None
-        return _unauthorized(key)
+            self._check_admin(_shown(scope))
+        elif not (self._for_all or self._keys.hold(key := _shown(scope)) or is_open(path)):
+            raise _unauthorized(key)
 
-    def _refusal_of_admin(self, scope: Scope) -> RequestError | None:
+    def _check_admin(self, key: bytes) -> None:
         if self._admin_keys is None:
             detail = "no admin keys are set, so /admin is closed; start the service with --admin-keys"
-            return RequestError(403, detail)
-        key = _shown(scope)
+            raise RequestError(403, detail)
         if not self._keys.hold(key):
-            return _unauthorized(key)
+            raise _unauthorized(key)
         if not self._admin_keys.hold(key):
-            return RequestError(403, "this key is not one of those that open /admin")
-        return None
+            raise RequestError(403, "this key is not one of those that open /admin")
 
 
 def describe(document: dict[str, Any], settings: Settings) -> None:

@@ -4,20 +4,21 @@ To tell of each by itself would cost a tenth of its answer.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client import Histogram
+from starlette.types import Scope
 
 from models.uncertainty import Columns
 from service import journal, logs
 from service.alarms import Alarms
-from service.batcher import Batcher
+from service.batcher import Batcher, Turn
 from service.door import Door
 from service.metrics import Metrics, observe
 from service.record import Record
+from service.scores import Scores, finite
 
 if TYPE_CHECKING:  # it needs an extra
     from service.traces import Traces
@@ -51,21 +52,25 @@ class Ledger:
         self._traces = traces
         self._records: list[Record] = []
 
-    def enter(self, record: Record) -> None:
-        """Take the record of a request that is over."""
+    def enter(self, record: Record, scope: Scope | None = None) -> None:
+        """Take the record of a request that is over, and the request."""
+        if self._traces:
+            record.scope = scope  # which holds ten times as much, so that nobody else keeps it
         self._records.append(record)
 
     def fold(self) -> None:
         """Tell of all that has happened since the last time."""
         records, self._records = self._records, []
+        turns, self._batcher.turns = self._batcher.turns, []
         if records:
             offset = time() - perf_counter()
             self._count(records)
             logs.lines(journal.lines(records, offset))
             if self._traces:
                 self._traces.add(records, offset)
-        self._alarms.observe(records)
-        self._count_turns()
+        if turns:
+            self._count_turns(turns)
+        self._alarms.observe(_all_scores(turns))
         self._measure()
 
     def close(self) -> None:
@@ -80,12 +85,13 @@ class Ledger:
             alike[record.route, record.model, record.version, record.code].append(record)
         for (route, model, version, code), those in alike.items():
             self._metrics.requests.labels(route, model, version, code).inc(len(those))
-            if seconds := [record.total for record in those if record.total is not None]:
+            if seconds := [record.ended - record.began for record in those if record.ended]:
                 observe(self._metrics.seconds.labels(route), seconds)
-            if code == 200:
-                self._count_answers(model, version, those)
-            else:
+            if code != 200:
                 self._count_failures(code, those)
+            elif rows := sum(record.rows for record in those):
+                self._metrics.rows.labels(model, version).inc(rows)
+                self._metrics.passes.labels(model, version).inc(sum(record.passes for record in those))
             self._count_jobs(model, version, those)
 
     def _count_failures(self, code: int, records: Sequence[Record]) -> None:
@@ -98,40 +104,37 @@ class Ledger:
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
         """Count how long rows waited and ran, whatever became of them."""
-        if queued := [record.queue for record in records if record.queue is not None]:
+        if queued := [seconds for record in records if (seconds := record.queue) is not None]:
             observe(self._metrics.queue.labels(model, version), queued)
-        if computed := [record.compute for record in records if record.compute is not None]:
+        if computed := [record.done - record.taken_up for record in records if record.taken_up]:
             observe(self._metrics.compute.labels(model, version), computed)
 
-    def _count_answers(self, model: str, version: int | str, records: Sequence[Record]) -> None:
-        if scores := [record.scores for record in records if record.scores is not None]:
-            self._metrics.rows.labels(model, version).inc(sum(record.rows for record in records))
-            self._metrics.passes.labels(model, version).inc(sum(record.passes for record in records))
-            self._count_scores(model, version, scores)
+    def _count_turns(self, turns: Sequence[Turn]) -> None:
+        observe(self._metrics.batch_rows, [turn.rows for turn in turns])
+        observe(self._metrics.batch_passes, [turn.passes for turn in turns])
+        observe(self._metrics.batch_fill, [turn.fill for turn in turns])
+        alike = defaultdict(list)
+        for scores in _all_scores(turns):
+            manifest = scores.predictor.manifest
+            alike[manifest.name, manifest.version, *scores.columns].append(scores.columns)
+        for (model, version, *names), columns in alike.items():
+            together = {name: np.concatenate([each[name] for each in columns]) for name in names}
+            self._count_scores(model, version, finite(together))
 
-    def _count_scores(self, model: str, version: int | str, answers: Sequence[Columns]) -> None:
-        """Count how uncertain rows were, in the order of their answers; of several targets, each."""
+    def _count_scores(self, model: str, version: int, columns: Columns) -> None:
+        """Count how uncertain rows were; of several targets, each."""
         metrics = self._metrics
-        histograms: Iterable[tuple[str, Histogram]] = (
-            ("predictive_entropy", metrics.entropy),
-            ("mutual_information", metrics.information),
-            ("percentile", metrics.percentile),
-        )
-        for name, histogram in histograms:
-            if columns := [columns[name] for columns in answers if name in columns]:
-                observe(histogram.labels(model, version), np.concatenate(columns, axis=None))
-        if judged := [columns["abstain"] for columns in answers if "abstain" in columns]:
-            abstained = np.concatenate(judged, axis=None)
+        histograms = {
+            "predictive_entropy": metrics.entropy,
+            "mutual_information": metrics.information,
+            "percentile": metrics.percentile,
+        }
+        for name in columns.keys() & histograms.keys():
+            observe(histograms[name].labels(model, version), columns[name])
+        if "abstain" in columns:
+            abstained = columns["abstain"]
             metrics.judged.labels(model, version).inc(abstained.size)
             metrics.abstained.labels(model, version).inc(int(abstained.sum()))
-
-    def _count_turns(self) -> None:
-        turns, self._batcher.turns = self._batcher.turns, []
-        if turns:
-            rows, passes, fills = zip(*turns, strict=True)
-            observe(self._metrics.batch_rows, rows)
-            observe(self._metrics.batch_passes, passes)
-            observe(self._metrics.batch_fill, fills)
 
     def _measure(self) -> None:
         """Tell what is in the service now."""
@@ -139,3 +142,7 @@ class Ledger:
         self._metrics.admitted.set(self._door.requests)
         self._metrics.admitted_bytes.set(self._door.bytes)
         self._metrics.admitted_passes.set(self._door.passes)
+
+
+def _all_scores(turns: Sequence[Turn]) -> Iterator[Scores]:
+    return (scores for turn in turns for scores in turn.scores)

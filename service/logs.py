@@ -9,26 +9,24 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache, lru_cache
-from itertools import islice
 from typing import IO, Any, Final, Literal
 
 import orjson
 
 Level = Literal["info", "warning", "error"]
 
-_MOST: Final = 20_000
-"""Lines that may wait to be written; at 300 bytes each they hold 6 MB."""
-
-_AT_ONCE: Final = 2**16
-"""Bytes that are written in one go: each go takes the interpreter away from the event loop twice."""
+_MOST: Final = 6 * 2**20
+"""Bytes (6 MiB) of lines that may wait to be written."""
 
 _PATIENCE: Final = 1.0
 """Seconds for which an end waits for lines to be written."""
+
+_LINGER: Final = 0.25
+"""Seconds for which the thread waits for more: under load they come sooner, and to start one takes 0.4 ms."""
 
 
 class Writer:
@@ -36,51 +34,60 @@ class Writer:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: deque[bytes] = deque()
+        self._waiting: list[bytes] = []  # all lines of a call in one: a thread that cuts and joins would
+        self._size = 0  # take the interpreter from the event loop
         self._dropped = 0
-        self._lock = threading.Lock()
+        self._ending = False
+        self._news = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def write(self, lines: Iterable[bytes]) -> None:
+    def write(self, lines: Sequence[str]) -> None:
         """Write lines soon; those for which there is no room are dropped, and a later line counts them."""
-        with self._lock:
-            waiting = iter(lines)
-            self._lines.extend(islice(waiting, _MOST - len(self._lines)))
-            self._dropped += sum(1 for _ in waiting)
-            if self._thread is None and self._lines:
+        text = "".join(lines).encode()
+        with self._news:
+            if self._size + len(text) > _MOST:
+                self._dropped += len(lines)
+            else:
+                self._size += len(text)
+                self._waiting.append(text)
+            self._news.notify()
+            if self._thread is None and self._waiting:
+                self._ending = False
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
-        """Wait a moment until all is written."""
+        """Wait a moment until all is written and the thread over; the next lines start another one."""
+        with self._news:
+            self._ending = True
+            self._news.notify()
         if thread := self._thread:
             thread.join(_PATIENCE)
 
     def _run(self) -> None:
-        while text := self._next():
-            try:
-                with _alone():
-                    while text:
-                        text = text[os.write(self._descriptor, text) :]
-            except OSError:  # nobody will ever read it
-                with self._lock:
-                    self._lines.clear()
+        while texts := self._next():
+            with suppress(OSError), _alone():  # which is raised where nobody will ever read it
+                for text in texts:
+                    self._write_out(text)
 
-    def _next(self) -> bytes:
-        """Take as many lines as may go out together; none, and the thread is over."""
-        with self._lock:
-            if self._dropped and len(self._lines) < _MOST:
+    def _write_out(self, text: bytes) -> None:
+        left = memoryview(text)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+    def _next(self) -> list[bytes]:
+        """Take what waits; nothing, and the thread is over."""
+        with self._news:
+            if not (self._waiting or self._dropped or self._ending):
+                self._news.wait(_LINGER)
+            texts, self._waiting, self._size = self._waiting, [], 0
+            if self._dropped:
                 message = f"{self._dropped} lines were dropped: nobody read them"
-                self._lines.append(line("log_dropped", message, "warning", {"lines": self._dropped}))
+                texts.append(line("log_dropped", message, "warning", {"lines": self._dropped}).encode())
                 self._dropped = 0
-            taken: list[bytes] = []
-            size = 0
-            while self._lines and (not taken or size + len(self._lines[0]) <= _AT_ONCE):
-                taken.append(self._lines.popleft())
-                size += len(taken[-1])
-            if not taken:
+            if not texts:
                 self._thread = None
-            return b"".join(taken)
+            return texts
 
 
 _writer = Writer(2)
@@ -120,7 +127,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Wait a moment until all is written."""
+    """Wait a moment until all is written, and no thread is left that a fork could catch at it."""
     _writer.close()
 
 
@@ -144,31 +151,26 @@ def failure(name: str, message: str, error: BaseException, **facts: object) -> N
     event(name, message, "error", **facts, traceback="".join(traceback.format_exception(error)))
 
 
-def lines(written: Iterable[bytes]) -> None:
+def lines(written: Sequence[str]) -> None:
     """Write lines that have been made already."""
     _writer.write(written)
 
 
-def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> bytes:
+def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> str:
     """Make the line of an event."""
     now = time.time()
     if on_terminal():
         told = " ".join(f"{key}={value}" for key, value in facts.items() if key != "traceback")
         below = str(facts.get("traceback", "")).rstrip()
-        return text(now, level, message + f" ({told})" * bool(told)) + f"{below}\n".encode() * bool(below)
-    return as_json({"time": clock(now), "level": level, "event": name, "message": message, **facts})
+        return text(now, level, message + f" ({told})" * bool(told)) + f"{below}\n" * bool(below)
+    content = {"time": clock(now), "level": level, "event": name, "message": message, **facts}
+    return orjson.dumps(content, default=str).decode() + "\n"
 
 
-def as_json(content: Mapping[str, Any]) -> bytes:
-    """Make a line for machines."""
-    # Added here, which copies it: the bytes of orjson hold on to the kilobyte that they were written in.
-    return orjson.dumps(content, default=str) + b"\n"
-
-
-def text(seconds: float, level: Level, message: str) -> bytes:
+def text(seconds: float, level: Level, message: str) -> str:
     """Make a line for a person; what a client has sent can't steer the terminal."""
     moment = datetime.fromtimestamp(seconds).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    return f"{moment} {level:7} {message if message.isprintable() else repr(message)}\n".encode()
+    return f"{moment} {level:7} {message if message.isprintable() else repr(message)}\n"
 
 
 def clock(seconds: float) -> str:

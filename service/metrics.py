@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -159,12 +160,17 @@ def observe(histogram: Histogram, amounts: ArrayLike) -> None:
     Parameters
     ----------
     amounts
-        At least one, of any shape.
+        Of any shape.
     """
     array = np.asarray(amounts, np.float64).ravel()
-    bounds = histogram._upper_bounds  # the last is infinite
-    counts = np.bincount(np.searchsorted(bounds, array), minlength=len(bounds))
+    bounds = _as_array(tuple(histogram._upper_bounds))  # the last is infinite
+    counts = np.bincount(bounds.searchsorted(array), minlength=len(bounds))
     for bucket, count in zip(histogram._buckets, counts.tolist(), strict=True):
         if count:
             bucket.inc(count)
     histogram._sum.inc(float(array.sum()))
+
+
+@cache  # there are as many as kinds of histograms
+def _as_array(bounds: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.array(bounds)

@@ -1,15 +1,15 @@
-"""Keeps the record of every request, and gives the answer its id."""
+"""Keeps the record of a request, and gives its answer the id."""
 
 from collections.abc import Awaitable
 from time import perf_counter
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs, record, request_id
+from service.errors import is_fault, respond
 from service.ledger import Ledger
 from service.record import ELSEWHERE, Record
-
-_NAME = request_id.HEADER.lower().encode()
 
 
 class Recorder:
@@ -24,28 +24,38 @@ class Recorder:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        kept = Record(
-            request_id.of(scope["headers"]),
-            scope["method"],
-            perf_counter(),
-            scope["scheme"],
-            scope["path"],
-            scope["headers"],
-        )
+        began = perf_counter()
+        kept = Record(request_id.of(dict(scope["headers"])), scope["method"], began)
+        await self._keep(kept, self._app, scope, receive, send)
+
+    async def refuse(
+        self, kept: Record, error: Exception, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request with what was wrong."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await respond(Request(scope), error)
+            await response(scope, receive, send)
+            if is_fault(error):
+                raise error
+
+        await self._keep(kept, answer, scope, receive, send)
+
+    async def _keep(self, kept: Record, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         record.attach(scope, kept)
 
         def watch(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 kept.code = message["status"]
-                message["headers"] = [*message["headers"], (_NAME, kept.id.encode())]
+                message["headers"] = [*message["headers"], (request_id.NAME, kept.id.encode())]
             return send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await app(scope, receive, watch)
         except Exception as error:  # who asked has been told that there was one
             logs.failure("request_failed", f"{kept.method} {kept.route} ended in a fault", error, id=kept.id)
         finally:
-            kept.total = perf_counter() - kept.began
+            kept.ended = perf_counter()
             if kept.route is ELSEWHERE:
                 kept.route = getattr(scope.get("route"), "path", ELSEWHERE)
-            self._ledger.enter(kept)
+            self._ledger.enter(kept, scope)

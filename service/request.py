@@ -1,5 +1,6 @@
 """What a request asks: its JSON, held to the limits and to the signature of a model."""
 
+import secrets
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -8,6 +9,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from models.cohort import Asked
 from models.judgement import Judgement
 from models.manifest import Manifest
 from models.masks import MAX_SEED, Sampler
@@ -76,12 +78,22 @@ class UncertaintyRequest(PredictRequest):
         )
     )
 
+    @property
+    def asked(self) -> Asked:
+        """What is asked; of a random seed, with one that is drawn now."""
+        if self.seed == "random":
+            return self._with_seed(secrets.randbelow(MAX_SEED + 1))
+        return self._always
+
     @cached_property
-    def judgement(self) -> Judgement:
-        """What is asked beyond the numbers."""
+    def _always(self) -> Asked:
+        return self._with_seed(int(self.seed))
+
+    def _with_seed(self, seed: int) -> Asked:
         wrong = self.error_tolerance
-        tolerance = tuple(wrong) if isinstance(wrong, list) else wrong
-        return Judgement(self.coverage, tuple(self.quantiles), self.max_error, tolerance)
+        wrong_from = tuple(wrong) if isinstance(wrong, list) else wrong
+        judgement = Judgement(self.coverage, tuple(self.quantiles), self.max_error, wrong_from)
+        return Asked(self.samples, seed, self.sampler, self.tolerance or 0.0, judgement)
 
 
 Body = TypeVar("Body", bound=PredictRequest)

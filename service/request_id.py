@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
@@ -12,9 +12,11 @@ HEADER: Final = "X-Request-Id"
 PATTERN: Final = "[A-Za-z0-9._-]{1,128}"
 """What a client may call a request; others get a name that is made here."""
 
-_NAME: Final = HEADER.lower().encode()
+NAME: Final = HEADER.lower().encode()
+"""The header, as ASGI has it."""
+
 _VALID: Final = re.compile(PATTERN.encode())
-_IN_HEAD: Final = re.compile(rb"\r\n%b:[ \t]*(%b)[ \t]*\r\n" % (_NAME, PATTERN.encode()), re.IGNORECASE)
+_IN_HEAD: Final = re.compile(rb"\r\n%b:[ \t]*(%b)[ \t]*\r\n" % (NAME, PATTERN.encode()), re.IGNORECASE)
 
 
 _process = secrets.token_hex(8)
@@ -34,12 +36,10 @@ def made() -> str:
     return f"{_process}-{next(_numbers):x}"
 
 
-def of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def of(headers: Mapping[bytes, bytes]) -> str:
     """Give what a client calls its request, or else make an id."""
-    for name, value in headers:
-        if name == _NAME:
-            return value.decode() if _VALID.fullmatch(value) else made()
-    return made()
+    given = headers.get(NAME)
+    return given.decode() if given and _VALID.fullmatch(given) else made()
 
 
 def cut_out(head: bytes) -> tuple[str, bytes]:

@@ -73,9 +73,8 @@ class Traces:
         span.end(_nanoseconds(began + (record.total or 0.0)))
 
     def _parent(self, record: Record) -> Context:
-        carrier = {
-            name.decode(): value.decode("latin-1") for name, value in record.headers if name in _PARENT
-        }
+        headers = record.scope["headers"] if record.scope else ()
+        carrier = {name.decode(): value.decode("latin-1") for name, value in headers if name in _PARENT}
         return self._propagator.extract(carrier, Context())
 
 
@@ -88,10 +87,10 @@ def _attributes(record: Record) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
         "http.request.method": record.method,
         "http.response.status_code": record.code,
-        "url.scheme": record.scheme,
-        "url.path": record.path,
         "caveat.request_id": record.id,
     }
+    if record.scope:
+        attributes |= {"url.scheme": record.scope["scheme"], "url.path": record.scope["path"]}
     if record.route is not ELSEWHERE:
         attributes["http.route"] = record.route
     if record.code >= 500:
@@ -100,6 +99,6 @@ def _attributes(record: Record) -> dict[str, AttributeValue]:
         attributes |= {"caveat.model": record.model, "caveat.version": record.version}
     if record.rows:
         attributes["caveat.rows"] = record.rows
-    if record.asked:
-        attributes |= {"caveat.passes": record.passes, "caveat.seed": record.asked.seed}
+    if record.seed is not None:
+        attributes |= {"caveat.passes": record.passes, "caveat.seed": record.seed}
     return attributes

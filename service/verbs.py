@@ -9,19 +9,20 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from models.signature import InputError
+from models.predictor import Predictor
 from models.uncertainty import Columns
-from service import answers, body, record
+from service import answers, body, request_id
 from service.arrays import NPY, NPZ
 from service.deadlines import Deadlines
 from service.endpoints import Endpoints
-from service.errors import RequestError, respond
+from service.guard import Guard
 from service.job import Job
 from service.paths import PREDICT, UNCERTAINTY, find
 from service.protocol import JOB
+from service.record import Record
+from service.recorder import Recorder
 from service.request import PredictRequest
 
 T = TypeVar("T")
@@ -31,11 +32,22 @@ _LARGE = 2**17
 
 
 class Verbs:
-    """Answers both verbs, and passes every other request on."""
+    """Answers both verbs, and passes every other request on.
 
-    def __init__(self, app: ASGIApp, endpoints: Endpoints) -> None:
-        self._app = app
+    Its answers are recorded where they are made: a record that came with the request all the way through
+    cost twice as much.
+
+    Parameters
+    ----------
+    others
+        Answers other requests, and refuses these.
+    """
+
+    def __init__(self, others: Recorder, guard: Guard, endpoints: Endpoints) -> None:
+        self._others = others
+        self._guard = guard
         self._endpoints = endpoints
+        self._ledger = endpoints.ledger
         self._settings = endpoints.settings
         self._kinds: dict[str, type[PredictRequest]] = {
             PREDICT: PredictRequest,
@@ -48,78 +60,123 @@ class Verbs:
         """Answer a request."""
         found = find(scope["path"]) if scope["type"] == "http" else None
         if found:
-            record.of(scope).route, verb, model = found
-            await self._answer_or_refuse(scope, receive, send, model, self._kinds[verb])
+            await self._answer_or_refuse(scope, receive, send, *found)
         else:
-            await self._app(scope, receive, send)
+            await self._others(scope, receive, send)
 
     async def _answer_or_refuse(
-        self, scope: Scope, receive: Receive, send: Send, model: dict[str, str], kind: type[PredictRequest]
+        self, scope: Scope, receive: Receive, send: Send, route: str, verb: str, model: dict[str, str]
     ) -> None:
+        began = perf_counter()
+        headers = dict(scope["headers"])
+        name = request_id.of(headers)
+        predictor = job = None
         try:
-            await self._answer(scope, receive, send, model, kind)
+            self._guard.check(scope)
+            if scope["method"] != "POST":
+                raise HTTPException(405, headers={"Allow": "POST"})
+            predictor = self._endpoints.find(**model)
+            with self._endpoints.door.visit() as visit:
+                raw, media_type = await body.read(headers, receive, self._settings.max_bytes, visit)
+                visit.come_in()
+                due = perf_counter() + self._settings.timeout
+                job = await self._job(raw, media_type, scope["query_string"], self._kinds[verb], predictor)
+                visit.bring_passes(job.rows * (job.asked.samples if job.asked else 1))
+                columns = await self._wait(scope, job, due)
+                visit.end_work()
+                wanted = _accepted(headers)
+                content = await self._content(job, columns, wanted)
+                await _send(send, content, wanted, name)
         except Exception as error:
-            response = await respond(Request(scope), error)
-            await response(scope, receive, send)
-            if not isinstance(error, RequestError | InputError | HTTPException | ClientDisconnect):
-                raise  # so that it is logged
+            refused = _refused(name, scope["method"], began, route, predictor, job)
+            await self._others.refuse(refused, error, scope, receive, send)
+        else:
+            self._ledger.enter(_answered(name, began, route, job, columns), scope)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, model: dict[str, str], kind: type[PredictRequest]
-    ) -> None:
-        if scope["method"] != "POST":
-            raise HTTPException(405, headers={"Allow": "POST"})
-        predictor = self._endpoints.predictor_of(scope, **model)
-        kept = record.of(scope)
-        with self._endpoints.door.visit() as visit:
-            wanted = _accepted(scope["headers"])
-            raw, media_type = await body.read(scope["headers"], receive, self._settings.max_bytes, visit)
-            visit.come_in()
-            start = perf_counter()
-            inputs, asked = await self._run(
-                len(raw),
-                lambda: answers.read(
-                    raw, media_type, scope["query_string"], kind, predictor, self._settings.max_rows
-                ),
-            )
-            job = Job(predictor, inputs, asked)
-            kept.rows, kept.asked = job.rows, asked
-            visit.bring_passes(job.rows * (asked.samples if asked else 1))
+    async def _job(
+        self,
+        raw: bytes | bytearray,
+        media_type: str,
+        query: bytes,
+        kind: type[PredictRequest],
+        predictor: Predictor,
+    ) -> Job:
+        most = self._settings.max_rows
+        inputs, asked = await self._run(
+            len(raw), lambda: answers.read(raw, media_type, query, kind, predictor, most)
+        )
+        return Job(predictor, inputs, asked)
+
+    async def _wait(self, scope: Scope, job: Job, due: float) -> Columns:
+        state = scope.setdefault("state", {})
+        state[JOB] = job
+        try:
             self._endpoints.batcher.submit(job)
-            scope["state"][JOB] = job
-            try:
-                columns = await self._deadlines.wait(job, start + self._settings.timeout)
-            finally:
-                del scope["state"][JOB]
-                kept.timed(job)
-            visit.end_work()
-            content, told = await self._run(
-                sum(column.nbytes for column in columns.values()),
-                lambda: answers.write(predictor, asked, columns, wanted),
-            )
-            kept.passes = _passes_made(job, columns)
-            kept.answered(predictor, told)
-            await _send(send, content, wanted)
+            return await self._deadlines.wait(job, due)
+        finally:
+            del state[JOB]
+
+    async def _content(self, job: Job, columns: Columns, wanted: str) -> bytes:
+        size = sum(column.nbytes for column in columns.values())
+        return await self._run(size, lambda: answers.write(job.predictor, job.asked, columns, wanted))
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:
         """Do work on a number of bytes, off the event loop if they are many."""
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
 
 
-def _passes_made(job: Job, columns: Columns) -> int:
-    if job.asked is None:
-        return 0
-    return int(columns["passes"].sum()) if job.asked.tolerance else job.rows * job.asked.samples
+def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -> Record:
+    """Make the record of an answer; that it is made last and at once is half of what it costs."""
+    manifest, asked = job.predictor.manifest, job.asked
+    passes, seed = 0, None
+    if asked is not None:
+        passes = int(columns["passes"].sum()) if asked.tolerance else job.rows * asked.samples
+        seed = asked.seed
+    return Record(
+        name,
+        "POST",
+        began,
+        route,
+        manifest.name,
+        manifest.version,
+        200,
+        perf_counter(),
+        job.rows,
+        passes,
+        seed,
+        job.submitted,
+        job.began,
+        job.ended,
+    )
 
 
-def _accepted(headers: body.RawHeaders) -> str:
+def _refused(
+    name: str, method: str, began: float, route: str, predictor: Predictor | None, job: Job | None
+) -> Record:
+    """Begin the record of a request that gets no answer, with what is known of it."""
+    record = Record(name, method, began, route)
+    if predictor is not None:
+        record.model, record.version = predictor.manifest.name, predictor.manifest.version
+    if job is not None:
+        record.rows = job.rows
+        record.seed = job.asked.seed if job.asked else None
+        record.submitted, record.taken_up = job.submitted, job.began
+        record.done = job.ended or perf_counter()  # nobody waits for it any more
+    return record
+
+
+def _accepted(headers: body.Headers) -> str:
     """Choose the type of the answer: JSON, unless an array is what the client accepts."""
-    accepted = next((value for name, value in headers if name == b"accept"), b"")
-    return next((kind for kind in (NPY, NPZ) if kind.encode() in accepted.lower()), body.JSON)
+    accepted = headers.get(b"accept", b"").lower()
+    return next((kind for kind in (NPY, NPZ) if kind.encode() in accepted), body.JSON)
 
 
-async def _send(send: Send, content: bytes, media_type: str) -> None:
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(content))]
+async def _send(send: Send, content: bytes, media_type: str, name: str) -> None:
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % len(content)),
+        (request_id.NAME, name.encode()),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     # A large one is not over, and its request not out, before the client has taken most of it.
     large = len(content) > _LARGE

@@ -80,6 +80,7 @@ class Workers:
         return self._stop_by < math.inf
 
     def _start(self) -> Connection:
+        logs.end()
         pipe, end = _FORK.Pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has handlers of its own
         with self._bind() as listener:

@@ -11,7 +11,7 @@ from models.cohort import Asked, estimate
 from models.predictor import Predictor
 from service.alarms import Alarms
 from service.metrics import Metrics
-from service.record import Record
+from service.scores import Scores, scores
 from tests.bundles import calibrated, drawn, linear_regression, tabular
 from tests.service.serving import serving
 from training.data.bundled import BUNDLED
@@ -44,21 +44,20 @@ def test_turned_digits_ring_within_200_rows_and_upright_ones_do_not(workers: int
     assert counted == 200 * workers
 
 
-def answered(predictor: Predictor, rows: int, asked: Asked | None = None, scale: float = 1.0) -> Record:
+def judged(predictor: Predictor, rows: int, asked: Asked | None = None, scale: float = 1.0) -> Scores:
     inputs, _ = drawn(predictor.manifest, rows, seed=5)
-    record = Record("a1", "POST", 0.0, asked=asked or Asked(100, 0))
-    record.answered(predictor, estimate(predictor, {"x": inputs["x"] * np.float32(scale)}, 100, 0))
-    return record
+    columns = estimate(predictor, {"x": inputs["x"] * np.float32(scale)}, 100, 0)
+    return scores(predictor, asked or Asked(100, 0), columns)
 
 
 def test_only_what_was_asked_as_the_calibration_rows_were_is_tested() -> None:
     metrics = Metrics()
     alarms = Alarms(metrics, workers=1)
     bare, known = Predictor(linear_regression()), Predictor(calibrated(linear_regression()))
-    alarms.observe([answered(bare, 5), answered(known, 5, Asked(50, 0)), answered(known, 5, Asked(100, 3))])
+    alarms.observe([judged(bare, 5), judged(known, 5, Asked(50, 0)), judged(known, 5, Asked(100, 3))])
     assert metric(metrics.text().decode(), "drift") == 1
     assert metric(metrics.text().decode(), "drift_rows_total") == 0
-    alarms.observe([answered(known, 5)])
+    alarms.observe([judged(known, 5)])
     assert metric(metrics.text().decode(), "drift_rows_total") == 5
 
 
@@ -67,7 +66,7 @@ def test_of_many_rows_some_are_tested() -> None:
     alarms = Alarms(metrics, workers=1)
     known = Predictor(calibrated(tabular()))
     for _ in range(3):
-        alarms.observe([answered(known, 150)])
+        alarms.observe([judged(known, 150)])
     assert 200 <= metric(metrics.text().decode(), "drift_rows_total") < 300
 
 
@@ -75,7 +74,7 @@ def test_a_model_that_is_gone_rings_no_more() -> None:
     metrics = Metrics()
     alarms = Alarms(metrics, workers=2)
     known = Predictor(calibrated(linear_regression()))
-    alarms.observe([answered(known, 100, scale=50.0)])
+    alarms.observe([judged(known, 100, scale=50.0)])
     assert metric(metrics.text().decode(), "drift") > 100
     del known
     alarms.observe([])

@@ -10,11 +10,15 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from models.cohort import Asked
+from models.predictor import Predictor
+from models.uncertainty import Columns
 from service.batcher import Turn
 from service.endpoints import Endpoints
 from service.metrics import observe
 from service.record import Record
+from service.scores import Scores
 from service.settings import Settings
+from tests.bundles import linear_regression
 
 
 @pytest.mark.parametrize(
@@ -42,16 +46,20 @@ def test_a_histogram_is_that_of_one_amount_after_the_other(amounts: Any) -> None
 
 
 @pytest.fixture(autouse=True)
-def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    lines: list[bytes] = []
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
     monkeypatch.setattr("service.logs.lines", lines.extend)
     return lines
 
 
 def record(**facts: Any) -> Record:
     return Record(
-        "a1", "POST", 0.0, **{"model": "digits", "version": 2, "code": 200, "total": 0.004, **facts}
+        "a1", "POST", 1.0, **{"model": "digits", "version": 2, "code": 200, "ended": 1.004, **facts}
     )
+
+
+def turn(columns: Columns) -> Turn:
+    return Turn(1, 100, 1.0, [Scores(Predictor(linear_regression()), Asked(100, 0), columns)])
 
 
 def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[str, ...], float]:
@@ -69,24 +77,35 @@ def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[
     }
 
 
-def test_answers_are_counted_with_what_they_say() -> None:
-    entropies = np.array([0.1, 0.3], np.float32)
+def test_answers_are_counted() -> None:
     series = folded(
         [
-            record(rows=2, passes=200, asked=Asked(100, 0), queue=0.002, compute=0.3,
-                   scores={"predictive_entropy": entropies, "percentile": np.array([10.0, 97.0])}),
-            record(rows=3, queue=0.0, compute=0.001, scores={}),
-            record(rows=1, passes=50, asked=Asked(50, 0), queue=0.0, compute=0.001,
-                   scores={"predictive_entropy": entropies[:1], "abstain": np.array([[True, False]])}),
-            record(rows=9, queue=0.5, code=504),
+            record(rows=2, passes=200, seed=0, submitted=1.001, taken_up=1.003, done=1.303),
+            record(rows=3, submitted=1.0, taken_up=1.0, done=1.001),
+            record(rows=1, passes=50, seed=0, submitted=1.0, taken_up=1.0, done=1.001),
+            record(rows=9, submitted=1.0, done=1.5, code=504),
         ]
-    )  # fmt: skip
+    )
     model = ("digits", "2")
     assert series["caveat_rows_total", *model] == 6
     assert series["caveat_passes_total", *model] == 250
     assert series["caveat_queue_seconds_count", *model] == 4
     assert series["caveat_queue_seconds_sum", *model] == pytest.approx(0.502)
     assert series["caveat_compute_seconds_count", *model] == 3
+    assert series["caveat_compute_seconds_sum", *model] == pytest.approx(0.302)
+
+
+def test_what_turns_say_of_rows_is_counted() -> None:
+    entropies = np.array([0.1, np.nan, 0.3], np.float32)
+    series = folded(
+        [],
+        [
+            turn({"predictive_entropy": entropies, "percentile": np.array([10.0, 99.5, 97.0])}),
+            Turn(3, 0, 1.0),
+            turn({"predictive_entropy": entropies[:1], "abstain": np.array([[True, False]])}),
+        ],
+    )
+    model = ("linear", "1")
     assert series["caveat_predictive_entropy_nats_count", *model] == 3
     assert series["caveat_predictive_entropy_nats_sum", *model] == pytest.approx(0.5)
     assert series["caveat_predictive_entropy_nats_bucket", "0.1", *model] == 0  # float32's is a little more
@@ -101,7 +120,7 @@ def test_answers_are_counted_with_what_they_say() -> None:
 
 def test_those_without_an_answer_are_counted_by_why() -> None:
     series = folded(
-        [record(code=429, total=None)] * 3
+        [record(code=429, ended=0.0)] * 3
         + [record(code=504)] * 2
         + [record(code=400, cancelled=True), record(code=400)]
     )
@@ -120,6 +139,6 @@ def test_turns_are_counted() -> None:
     assert series["caveat_batch_fill_bucket", "0.9"] == 2
 
 
-def test_requests_are_told_in_their_order(written: list[bytes]) -> None:
+def test_requests_are_told_in_their_order(written: list[str]) -> None:
     folded([record(rows=number) for number in range(1, 5)])
     assert [json.loads(line)["rows"] for line in written] == [1, 2, 3, 4]
