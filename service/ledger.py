@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.types import Scope
 
+from models.manifest import Manifest
+from models.predictor import Predictor
 from models.uncertainty import Columns
 from service import journal, logs
 from service.alarms import Alarms
@@ -113,28 +115,27 @@ class Ledger:
         observe(self._metrics.batch_rows, [turn.rows for turn in turns])
         observe(self._metrics.batch_passes, [turn.passes for turn in turns])
         observe(self._metrics.batch_fill, [turn.fill for turn in turns])
-        alike = defaultdict(list)
-        for scores in _all_scores(turns):
-            manifest = scores.predictor.manifest
-            alike[manifest.name, manifest.version, *scores.columns].append(scores.columns)
-        for (model, version, *names), columns in alike.items():
-            together = {name: np.concatenate([each[name] for each in columns]) for name in names}
-            self._count_scores(model, version, finite(together))
+        alike: dict[tuple[Predictor, bool], list[Columns]] = defaultdict(list)
+        for predictor, _, of_turn in _all_scores(turns):
+            alike[predictor, "abstain" in of_turn].append(of_turn)
+        for (predictor, _), columns in alike.items():
+            together = {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
+            self._count_scores(predictor.manifest, finite(together))
 
-    def _count_scores(self, model: str, version: int, columns: Columns) -> None:
+    def _count_scores(self, manifest: Manifest, columns: Columns) -> None:
         """Count how uncertain rows were; of several targets, each."""
-        metrics = self._metrics
+        metrics, model = self._metrics, (manifest.name, manifest.version)
         histograms = {
             "predictive_entropy": metrics.entropy,
             "mutual_information": metrics.information,
             "percentile": metrics.percentile,
         }
         for name in columns.keys() & histograms.keys():
-            observe(histograms[name].labels(model, version), columns[name])
+            observe(histograms[name].labels(*model), columns[name])
         if "abstain" in columns:
             abstained = columns["abstain"]
-            metrics.judged.labels(model, version).inc(abstained.size)
-            metrics.abstained.labels(model, version).inc(int(abstained.sum()))
+            metrics.judged.labels(*model).inc(abstained.size)
+            metrics.abstained.labels(*model).inc(int(abstained.sum()))
 
     def _measure(self) -> None:
         """Tell what is in the service now."""

@@ -20,6 +20,8 @@ from service.scores import Scores
 from service.settings import Settings
 from tests.bundles import linear_regression
 
+LINEAR = Predictor(linear_regression())
+
 
 @pytest.mark.parametrize(
     "amounts",
@@ -59,7 +61,7 @@ def record(**facts: Any) -> Record:
 
 
 def turn(columns: Columns) -> Turn:
-    return Turn(1, 100, 1.0, [Scores(Predictor(linear_regression()), Asked(100, 0), columns)])
+    return Turn(1, 100, 1.0, [Scores(LINEAR, Asked(100, 0), columns)])
 
 
 def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[str, ...], float]:
