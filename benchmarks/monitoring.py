@@ -24,8 +24,8 @@ BAR = 0.95
 UNMONITORED = (sys.executable, str(Path(__file__).with_name("unmonitored.py")))
 
 
-def main() -> None:
-    """Measure, print, and write JSON."""
+def main() -> int:
+    """Measure, print, and write JSON; tell whether the bar was missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=40, help="times to measure, in turn (default: 40)")
     arguments.add_argument("--seconds", type=float, default=1, help="seconds of each load (default: 1)")
@@ -44,6 +44,7 @@ def main() -> None:
                 )
             print(f"{workers} workers: {told(figures[str(workers)])}", flush=True)
     write("monitoring", figures)
+    return int(any(figure["ratio"] < BAR for figure in figures.values()))
 
 
 def compare(monitored: str, bare: str, body: bytes, rounds: int, seconds: float) -> dict[str, float]:
@@ -85,4 +86,4 @@ def told(figure: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

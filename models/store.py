@@ -18,6 +18,8 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 def bundle_folders(store: Path) -> Iterator[Path]:
     """Find the folders of all bundles of a store, in the order of their names and versions.
 
+    Folders whose name can't be told to anybody, such as one that is no text, are passed over.
+
     Raises
     ------
     BundleError
@@ -25,7 +27,7 @@ def bundle_folders(store: Path) -> Iterator[Path]:
     """
     if not store.is_dir():
         raise BundleError(f"{store}: not a folder; a store holds <name>/<version>/{MANIFEST}")
-    for model in sorted(path for path in store.iterdir() if path.is_dir()):
+    for model in sorted(path for path in store.iterdir() if path.is_dir() and path.name.isprintable()):
         for version in versions(model):
             yield model / str(version)
 

@@ -31,5 +31,6 @@ def attempt(folder: Path, settings: Settings) -> Attempt:
         predictors.warm_up(result, settings.default_seed)
     except Exception as error:  # a version that is not served shall not end those that are
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        result = Failure(reason, isinstance(error, IncompleteError))
+        told = reason.encode(errors="backslashreplace").decode()  # names of files may be no text
+        result = Failure(told, isinstance(error, IncompleteError))
     return Attempt(folder.parent.name, int(folder.name), result, perf_counter() - start)

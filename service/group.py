@@ -78,6 +78,7 @@ class Group:
 
     def step(self) -> list[tuple[Job, Piece]]:
         """Run once; give what has become known with it, each to its job."""
+        self.scores = ()
         job = self.members[0].job
         if job.asked is None:
             columns: Columns = {"output": job.predictor.predict(self._inputs())}
@@ -94,7 +95,6 @@ class Group:
         self.passes += (self._cohort.passes - before) * count
         self._done = not len(self._cohort.rows)
         if not len(rows):
-            self.scores = ()
             return []
         # At once for all rows, where they are asked the same: each by itself takes several times as long.
         asked = _common([member.job.asked for member in self.members if member.job.asked])

@@ -4,7 +4,7 @@ To tell of each by itself would cost a tenth of its answer.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
@@ -61,25 +61,33 @@ class Ledger:
         self._records.append(record)
 
     def fold(self) -> None:
-        """Tell of all that has happened since the last time."""
+        """Tell of all that has happened since the last time; a fault in that is told, and ends nothing."""
         records, self._records = self._records, []
         turns, self._batcher.turns = self._batcher.turns, []
-        if records:
-            offset = time() - perf_counter()
-            self._count(records)
-            logs.lines(journal.lines(records, offset))
-            if self._traces:
-                self._traces.add(records, offset)
-        if turns:
-            self._count_turns(turns)
-        self._alarms.observe(_all_scores(turns))
-        self._measure()
+        steps: list[Callable[[], None]] = [
+            lambda: self._count(records),
+            lambda: self._trace(records),
+            lambda: self._count_turns(turns),
+            lambda: self._alarms.observe(_all_scores(turns)),
+            self._measure,
+        ]
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                logs.failure("untold", "some requests are not told of in full", error)
 
     def close(self) -> None:
         """Tell of the last ones."""
         self.fold()
         if self._traces:
             self._traces.close()
+
+    def _trace(self, records: Sequence[Record]) -> None:
+        offset = time() - perf_counter()
+        logs.lines(journal.lines(records, offset))
+        if self._traces:
+            self._traces.add(records, offset)
 
     def _count(self, records: Sequence[Record]) -> None:
         alike = defaultdict(list)
@@ -112,6 +120,8 @@ class Ledger:
             observe(self._metrics.compute.labels(model, version), computed)
 
     def _count_turns(self, turns: Sequence[Turn]) -> None:
+        if not turns:
+            return
         observe(self._metrics.batch_rows, [turn.rows for turn in turns])
         observe(self._metrics.batch_passes, [turn.passes for turn in turns])
         observe(self._metrics.batch_fill, [turn.fill for turn in turns])

@@ -3,8 +3,10 @@
 A thread writes them, so that a reader who does not read stops nobody; what he leaves is bounded.
 """
 
+import json
 import logging
 import os
+import select
 import tempfile
 import threading
 import time
@@ -73,7 +75,10 @@ class Writer:
     def _write_out(self, text: bytes) -> None:
         left = memoryview(text)
         while left:
-            left = left[os.write(self._descriptor, left) :]
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # whoever has given the descriptor does not wish to wait; a thread may
+                select.select([], [self._descriptor], [])
 
     def _next(self) -> list[bytes]:
         """Take what waits; nothing, and the thread is over."""
@@ -153,7 +158,8 @@ def failure(name: str, message: str, error: BaseException, **facts: object) -> N
 
 def lines(written: Sequence[str]) -> None:
     """Write lines that have been made already."""
-    _writer.write(written)
+    if written:
+        _writer.write(written)
 
 
 def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> str:
@@ -164,7 +170,10 @@ def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> str
         below = str(facts.get("traceback", "")).rstrip()
         return text(now, level, message + f" ({told})" * bool(told)) + f"{below}\n" * bool(below)
     content = {"time": clock(now), "level": level, "event": name, "message": message, **facts}
-    return orjson.dumps(content, default=str).decode() + "\n"
+    try:
+        return orjson.dumps(content, default=str).decode() + "\n"
+    except TypeError:  # a name of a file that is no text
+        return json.dumps(content, default=str) + "\n"
 
 
 def text(seconds: float, level: Level, message: str) -> str:

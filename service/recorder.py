@@ -53,9 +53,15 @@ class Recorder:
         try:
             await app(scope, receive, watch)
         except Exception as error:  # who asked has been told that there was one
-            logs.failure("request_failed", f"{kept.method} {kept.route} ended in a fault", error, id=kept.id)
+            words = f"{kept.method} {_route(kept, scope)} ended in a fault"
+            logs.failure("request_failed", words, error, id=kept.id)
         finally:
             kept.ended = perf_counter()
-            if kept.route is ELSEWHERE:
-                kept.route = getattr(scope.get("route"), "path", ELSEWHERE)
+            kept.route = _route(kept, scope)
             self._ledger.enter(kept, scope)
+
+
+def _route(kept: Record, scope: Scope) -> str:
+    """Tell where a request went, which FastAPI finds out on the way."""
+    route: str = getattr(scope.get("route"), "path", ELSEWHERE) if kept.route is ELSEWHERE else kept.route
+    return route

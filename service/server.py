@@ -117,7 +117,7 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connec
         # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
         # would wait for seconds. Copies of the socket are accepted from one by one, too.
         listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
-        server = Server(config, endpoints, refusals)
+        server = Server(config, endpoints, refusals, supervised=pipe is not None)
         runner.run(_serve(server, listeners, endpoints, pipe))
     endpoints.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from time import monotonic
@@ -29,9 +30,14 @@ class Server(uvicorn.Server):
     endpoints
         Of the application: who is in, what is told of them, and the seconds after which those who have no
         answer yet are cut off.
+    supervised
+        Whether the parent is a supervisor, without which nobody would stop this process. It says SIGTERM,
+        which may come twice where a whole group of processes is told, and SIGINT to stop at once.
     """
 
-    def __init__(self, config: uvicorn.Config, endpoints: Endpoints, refusals: Refusals) -> None:
+    def __init__(
+        self, config: uvicorn.Config, endpoints: Endpoints, refusals: Refusals, supervised: bool
+    ) -> None:
         super().__init__(config)
         self._door = endpoints.door
         self._ledger = endpoints.ledger
@@ -39,17 +45,18 @@ class Server(uvicorn.Server):
         self._drain = endpoints.settings.drain
         self._told_at: float | None = None
         self._at_once = False
-        self._parent = os.getppid()
+        self._supervisor = os.getppid() if supervised else None
 
-    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Begin to stop; a second signal stops at once."""
-        self._at_once = self._door.closing
+        if self._door.closing and (self._supervisor is None or sig == signal.SIGINT):
+            self._at_once = True
         self._door.close()
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell, several times a second, whether to end; one whose parent is gone has nobody to stop it."""
+        """Tell, several times a second, whether to end."""
         await super().on_tick(counter)
-        if os.getppid() != self._parent:
+        if self._supervisor not in (None, os.getppid()):
             self._door.close()
         self._ledger.fold()
         if not self._door.closing:
@@ -81,8 +88,9 @@ class Server(uvicorn.Server):
         while (self.server_state.connections or not connecting.done()) and not self._over:
             await asyncio.sleep(_PAUSE)
         if self.server_state.connections:
-            count, seconds = len(self.server_state.connections), f"{self._drain:g} s (--drain)"
-            words = f"connections cut off that had no answer within {seconds}: {count}"
+            count = len(self.server_state.connections)
+            within = "when told to stop at once" if self._at_once else f"within {self._drain:g} s (--drain)"
+            words = f"connections cut off that had no answer {within}: {count}"
             logs.event("cut_off", words, "warning", connections=count)
         connecting.cancel()
         for connection in list(self.server_state.connections):

@@ -90,6 +90,9 @@ class Verbs:
         except Exception as error:
             refused = _refused(name, scope["method"], began, route, predictor, job)
             await self._others.refuse(refused, error, scope, receive, send)
+        except BaseException:  # cut off, as the service ends
+            self._ledger.enter(_refused(name, scope["method"], began, route, predictor, job), scope)
+            raise
         else:
             self._ledger.enter(_answered(name, began, route, job, columns), scope)
 

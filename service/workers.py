@@ -93,8 +93,9 @@ class Workers:
         return pipe
 
     def _stop(self) -> None:
+        sign = signal.SIGINT if self._stopping else signal.SIGTERM  # the second time, at once
         self._stop_by = time.monotonic() + self._settings.drain + _GRACE
-        self._tell(signal.SIGTERM)
+        self._tell(sign)
 
     def _tell(self, sign: signal.Signals) -> None:
         for process, *_ in self._running.values():
@@ -153,6 +154,7 @@ def _received(pipe: Connection) -> Started:
 
 
 def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
+    os.setpgid(0, 0)  # a Ctrl-C on the terminal is for the supervisor, which tells the workers
     for stop in _STOPS:
         signal.signal(stop, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

@@ -57,7 +57,7 @@ def test_monitoring_is_held_to_its_bar(
 ) -> None:
     monitoring = program("monitoring", "--rounds", "2", "--seconds", "0.1")
     monkeypatch.setattr(monitoring, "BAR", 2.0)
-    monitoring.main()
+    assert monitoring.main() == 1
     assert capsys.readouterr().out.count("bar 2.0: missed") == 2
     figures = json.loads((tmp_path / "monitoring.json").read_text())["figures"]
     assert all(figures[workers]["bare"] > 0 for workers in ("1", "2"))

@@ -28,6 +28,11 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
+def children(process: int) -> list[int]:
+    """List the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 @contextmanager
 def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: str) -> Iterator["Service"]:
     """Serve on a free port until the block ends; ``before`` runs the command."""

@@ -14,6 +14,7 @@ from models.predictor import Predictor
 from models.uncertainty import Columns
 from service import batcher as batchers
 from service.batcher import Batcher
+from service.group import Group, Member
 from service.job import Job
 from tests.bundles import calibrated, linear_regression, tabular
 
@@ -45,6 +46,21 @@ def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
             batcher.close()
 
     return asyncio.run(main())
+
+
+def test_rows_that_have_left_are_scored_once() -> None:
+    async def main() -> None:
+        job = Job(TABULAR, rows(TABULAR, 20), Asked(3000, 0, tolerance=0.01))
+        group = Group([Member(job, job.take(20))])
+        scored = 0
+        while not scored:
+            group.step()
+            scored = sum(len(scores.columns["predictive_entropy"]) for scores in group.scores)
+        assert 0 < scored < 20
+        job.fail(RuntimeError())
+        assert (group.step(), group.scores) == ([], ())
+
+    asyncio.run(main())
 
 
 def same(found: Columns, expected: Columns) -> None:

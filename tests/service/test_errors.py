@@ -131,6 +131,25 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
     asyncio.run(ask())
 
 
+def test_a_request_that_is_cut_off_is_told_of_too(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr("service.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines)))
+    app = create_app(Settings(store=bundles, max_samples=10**8))
+    body = {"inputs": [[1, 2, 3]], "samples": 10**8}
+
+    async def ask() -> None:
+        async with app.router.lifespan_context(app), in_process(app) as client:
+            asking = asyncio.create_task(client.post("/models/linear/predict/uncertainty", json=body))
+            await asyncio.sleep(0.2)
+            asking.cancel()
+            await asyncio.wait([asking])
+            await client.get("/metrics")
+        (line,) = [line for line in logged if line["event"] == "request"]
+        assert (line["code"], line["model"], line["rows"]) == (500, "linear", 1)
+
+    asyncio.run(ask())
+
+
 def in_process(app: FastAPI) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://caveat")

@@ -144,3 +144,9 @@ def test_turns_are_counted() -> None:
 def test_requests_are_told_in_their_order(written: list[str]) -> None:
     folded([record(rows=number) for number in range(1, 5)])
     assert [json.loads(line)["rows"] for line in written] == [1, 2, 3, 4]
+
+
+def test_a_fault_in_telling_is_told_and_takes_nothing_else_along(written: list[str]) -> None:
+    series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]
+    assert series["caveat_rows_total", "digits", "2"] == 1
+    assert [json.loads(line)["event"] for line in written] == ["request", "untold"]

@@ -140,6 +140,23 @@ def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
     os.close(writing)
 
 
+def test_a_descriptor_that_does_not_wait_gets_all_lines() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    writer = logs.Writer(writing)
+    for start in range(0, 2000, 100):
+        writer.write([f"{number:0200}\n" for number in range(start, start + 100)])
+    with os.fdopen(reading) as pipe:
+        assert [int(pipe.readline()) for _ in range(2000)] == list(range(2000))
+    writer.close()
+    os.close(writing)
+
+
+def test_a_name_that_is_no_text_can_be_told() -> None:
+    line = json.loads(logs.line("model_failed", "b\udcff", "warning", {}))
+    assert line["message"] == "b\udcff"
+
+
 def test_a_reader_who_has_gone_stops_nobody() -> None:
     reading, writing = os.pipe()
     os.close(reading)

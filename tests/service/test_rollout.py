@@ -1,5 +1,6 @@
 """Versions come and go while the service runs."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,14 @@ def told_at_the_end(service: Service) -> list[str]:
     service.process.terminate()
     service.process.communicate(timeout=30)
     return [event["message"] for event in service.events("store")]
+
+
+def test_a_folder_whose_name_is_no_text_is_passed_over(told: Service, folder: Path) -> None:
+    other = Path(os.fsdecode(os.fsencode(folder) + b"/b\xff/1"))
+    shutil.copytree(folder / "linear" / "1", other)
+    assert told.client.post("/admin/reload").status_code == 200
+    assert told.client.get("/metrics").status_code == 200
+    assert [model["name"] for model in told.client.get("/models").json()["models"]] == ["linear"]
 
 
 def test_what_is_copied_slowly_is_served_once_it_is_whole(

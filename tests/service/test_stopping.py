@@ -1,6 +1,9 @@
 """A stop under load: whoever had asked by then is answered."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -8,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.service.serving import Service, serving
+from tests.service.serving import ROOT, Service, children, serving
 from tests.service.wire import JSON, ROUTE, Wire, get, head, post, wire
 
 LONG = b'{"inputs": [%b], "samples": 20000}' % b",".join([b"[1, 2, 3]"] * 100)
@@ -112,12 +116,44 @@ def test_who_has_no_answer_within_the_time_to_drain_is_cut_off(bundles: Path, wo
     }
 
 
-def test_a_second_signal_stops_at_once(bundles: Path) -> None:
-    with serving(bundles, "--max-samples", "100000000") as service, wire(service) as working:
+def test_a_second_signal_stops_at_once(busy: Service) -> None:
+    with wire(busy) as working:
         working.send(post(LONG.replace(b"20000", b"9000000"), path=ROUTE))
         time.sleep(0.5)
         for _ in range(2):
-            service.process.send_signal(signal.SIGTERM)
+            busy.process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
         assert working.closed()
-        assert told(service)[0] == 0
+        code, _, messages = told(busy)
+    assert code == 0
+    assert messages == ["connections cut off that had no answer when told to stop at once: 1"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_of_its_processes_is_one_signal(bundles: Path, sign: signal.Signals) -> None:
+    flags = ("--workers", "2", "--max-samples", "100000000")
+    with serving(bundles, *flags, before=["setsid"]) as service, wire(service) as working:
+        working.send(post(LONG.replace(b"20000", b"200000"), path=ROUTE))
+        time.sleep(0.5)
+        everyone = [service.process.pid, *children(service.process.pid)]
+        if sign == signal.SIGINT:
+            os.killpg(service.process.pid, sign)  # as a terminal does
+        else:
+            for pid in everyone:  # as systemd does
+                os.kill(pid, sign)
+        assert working.answer().status == 200
+        code, _, messages = told(service)
+    assert (code, messages) == (0, [])
+
+
+def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        script = '"$@" & echo $!; sleep 4'
+        command = ["sh", "-c", script, "sh", sys.executable, "caveat.py", "serve", "--port", "0"]
+        subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.DEVNULL, check=True)
+    pid, line = said.read_text().splitlines()
+    time.sleep(0.5)
+    url = line.rpartition(" at ")[2].partition(",")[0]
+    assert httpx.get(f"{url}/health/ready").status_code == 200
+    os.kill(int(pid), signal.SIGTERM)

@@ -15,7 +15,7 @@ import pytest
 from models import store
 from models.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import ADMIN, Service, caveat, operated, serving
+from tests.service.serving import ADMIN, Service, caveat, children, operated, serving
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -25,10 +25,6 @@ POINT = [1, 2, 3]
 def several(bundles: Path) -> Iterator[Service]:
     with serving(bundles, "--workers", "3") as running:
         yield running
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
