@@ -68,6 +68,7 @@ class Admin:
         return Aliases(name=name, aliases=found)
 
     async def _everywhere(self, action: Action) -> Outcome:
+        self._endpoints.catalogue()  # there is nothing to change before it is there
         try:
             outcome = await self._endpoints.relay.everywhere(action)
         except CaveatError as error:

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
 import uvicorn
 
 from service import files, logs, tls
 from service.app import create_app
+from service.door import Door
 from service.endpoints import Endpoints
 from service.headers import EVERYWHERE
 from service.outcome import News
@@ -52,7 +53,7 @@ class Started:
 Ready = Callable[[Started], None]
 
 
-def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connection | None = None) -> None:
+def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None = None) -> None:
     """Serve on a socket until told to stop.
 
     Parameters
@@ -75,16 +76,10 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connect
         logs.end()
 
 
-def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connection | None) -> None:
+def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None) -> None:
     context = tls.context(settings)
     app = create_app(settings)
     endpoints: Endpoints = app.state.endpoints
-    outcome = endpoints.load()
-    _on_stop(endpoints.door.close)
-    # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
     sys.setswitchinterval(0.0001)
     # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
@@ -110,30 +105,53 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Connec
         ssl_context_factory=None if context is None else lambda *_: context,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        listener.listen(config.backlog)  # before anybody is told; a worker's does not listen till now
-        catalogue = endpoints.catalogue()
-        ready(Started(catalogue.described(), outcome.news, catalogue.default))
-        del catalogue  # else what is dropped from the store would stay in memory
-        # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
-        # would wait for seconds. Copies of the socket are accepted from one by one, too.
-        listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
         server = Server(config, endpoints, refusals, supervised=pipe is not None)
-        runner.run(_serve(server, listeners, endpoints, pipe))
+        runner.run(_serve(server, listener, endpoints, ready, pipe))
     endpoints.close()
 
 
 async def _serve(
-    server: Server, listeners: list[socket.socket], endpoints: Endpoints, pipe: Connection | None
+    server: Server, listener: socket.socket, endpoints: Endpoints, ready: Ready, pipe: Pipe | None
 ) -> None:
-    if pipe:
+    if pipe:  # clients are dealt to other workers until this one can answer
+        started = _load(endpoints)
         endpoints.relay.connect(pipe)
+        serving = asyncio.create_task(_listen(server, listener, endpoints.door))
+    else:  # they are told meanwhile that nothing is loaded yet
+        serving = asyncio.create_task(_listen(server, listener, endpoints.door))
+        loading = asyncio.create_task(asyncio.to_thread(_load, endpoints))
+        await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():  # told to stop
+            await serving
+            logs.end()
+            os._exit(0)
+        started = loading.result()
+    ready(started)
     watching = asyncio.create_task(
         watch(endpoints.rollout, endpoints.relay, endpoints.settings.poll), name="watch"
     )
     try:
-        await server.serve(sockets=listeners)
+        await serving
     finally:
         watching.cancel()
+
+
+async def _listen(server: Server, listener: socket.socket, door: Door) -> None:
+    _on_stop(door.close)
+    listener.listen(server.config.backlog)
+    # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
+    # would wait for seconds. Copies of the socket are accepted from one by one, too.
+    await server.serve(sockets=[listener, *(listener.dup() for _ in range(_ACCEPTED - 1))])
+
+
+def _load(endpoints: Endpoints) -> Started:
+    outcome = endpoints.load()
+    # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    catalogue = endpoints.catalogue()
+    return Started(catalogue.described(), outcome.news, catalogue.default)
 
 
 def _on_stop(act: Callable[[], object]) -> None:

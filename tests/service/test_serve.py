@@ -1,16 +1,21 @@
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
 from models import store
 from models.bundle import PREDICT, pack
 from tests.bundles import linear_regression
-from tests.service.serving import caveat, serving
+from tests.service.serving import ROOT, caveat, serving
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
@@ -21,6 +26,47 @@ def test_it_says_what_it_serves_and_stops_without_a_complaint(bundles: Path, sto
         service.process.send_signal(stop)
         out, _ = service.process.communicate(timeout=20)
         assert (service.process.returncode, out, service.complaints()) == (0, "", [])
+
+
+@pytest.fixture
+def loading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service that has begun to load many versions, and answers."""
+    for _ in range(200):
+        store.add(tmp_path, linear_regression())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "caveat.py", "serve", str(tmp_path), "--port", str(port)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        end = time.perf_counter() + 20
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health/live").raise_for_status()
+                break
+            except httpx.ConnectError:
+                assert time.perf_counter() < end
+                time.sleep(0.02)
+        yield process, f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def test_it_is_not_ready_while_it_loads(loading: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = loading
+    for path in ("/health/ready", "/models"):
+        assert httpx.get(url + path).status_code == 503
+    assert httpx.post(f"{url}/predict", json={"inputs": [[1, 2, 3]]}).status_code == 503
+    assert process.stdout is not None
+    assert "linear" in process.stdout.readline()
+    assert httpx.get(f"{url}/health/ready").status_code == 200
+    assert httpx.post(f"{url}/predict", json={"inputs": [[1, 2, 3]]}).json()["version"] == 200
+
+
+def test_it_stops_while_it_loads(loading: tuple[subprocess.Popen[str], str]) -> None:
+    process, _ = loading
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == ""
+    assert process.returncode == 0
 
 
 def test_an_answer_waits_for_no_acknowledgement(bundles: Path) -> None:
