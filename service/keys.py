@@ -38,11 +38,13 @@ class Keys:
         Raises
         ------
         ValueError
-            If there is no such file, or a line of it, or what stands between commas, is no key; never with
-            what stands there, which may be a secret with a slip.
+            If there is no such file, or a line of it, or what stands between commas, is no key, or it is
+            the name of a file; never with what stands there, which may be a secret with a slip.
         """
         if "/" in value or "." in value:
             return cls.of_file(Path(value))
+        if Path(value).is_file():
+            raise ValueError("a file has this name; put ./ before it, and its keys are read")
         return cls(_hashed(key.strip(), f"key {number}") for number, key in enumerate(value.split(","), 1))
 
     @classmethod

@@ -241,7 +241,9 @@ def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
 
 
 def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
-    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", "this one too")
+    elsewhere = name in UncertaintyRequest.model_fields and name not in kind.model_fields
+    got = "this one of /predict/uncertainty" if elsewhere else "this one too"
+    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", got)
 
 
 def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:

@@ -288,3 +288,11 @@ def test_help_shows_no_key(command: Callable[..., Ended], capsys: pytest.Capture
     helped = capsys.readouterr().out
     assert "--api-keys" in helped
     assert CLIENT not in helped
+
+
+def test_the_name_of_a_file_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "production-client-keys").write_text("c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8\n")
+    with pytest.raises(ValueError, match=r"a file has this name; put \./ before it"):
+        Keys.given("production-client-keys")
+    assert Keys.given("./production-client-keys").hold(b"c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8")
