@@ -116,9 +116,9 @@ async def _serve(
     if pipe:  # clients are dealt to other workers until this one can answer
         started = _load(endpoints)
         endpoints.relay.connect(pipe)
-        serving = asyncio.create_task(_listen(server, listener, endpoints.door))
+        serving = _listen(server, listener, endpoints.door)
     else:  # they are told meanwhile that nothing is loaded yet
-        serving = asyncio.create_task(_listen(server, listener, endpoints.door))
+        serving = _listen(server, listener, endpoints.door)
         loading = asyncio.create_task(asyncio.to_thread(_load, endpoints))
         await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():  # told to stop
@@ -136,12 +136,13 @@ async def _serve(
         watching.cancel()
 
 
-async def _listen(server: Server, listener: socket.socket, door: Door) -> None:
+def _listen(server: Server, listener: socket.socket, door: Door) -> asyncio.Task[None]:
     _on_stop(door.close)
     listener.listen(server.config.backlog)
     # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
     # would wait for seconds. Copies of the socket are accepted from one by one, too.
-    await server.serve(sockets=[listener, *(listener.dup() for _ in range(_ACCEPTED - 1))])
+    listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
+    return asyncio.create_task(server.serve(sockets=listeners))
 
 
 def _load(endpoints: Endpoints) -> Started:
