@@ -157,3 +157,7 @@ def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
     url = line.rpartition(" at ")[2].partition(",")[0]
     assert httpx.get(f"{url}/health/ready").status_code == 200
     os.kill(int(pid), signal.SIGTERM)
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
