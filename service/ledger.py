@@ -66,7 +66,7 @@ class Ledger:
         turns, self._batcher.turns = self._batcher.turns, []
         steps: list[Callable[[], None]] = [
             lambda: self._count(records),
-            lambda: self._trace(records),
+            lambda: self._tell(records),
             lambda: self._count_turns(turns),
             lambda: self._alarms.observe(_all_scores(turns)),
             self._measure,
@@ -83,7 +83,7 @@ class Ledger:
         if self._traces:
             self._traces.close()
 
-    def _trace(self, records: Sequence[Record]) -> None:
+    def _tell(self, records: Sequence[Record]) -> None:
         offset = time() - perf_counter()
         logs.lines(journal.lines(records, offset))
         if self._traces:

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from service import logs
-from tests.service.serving import ROOT, Service, serving
+from tests.service.serving import ROOT, Service, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -212,10 +212,3 @@ def told(service: Service, name: str) -> dict[str, Any]:
     until(lambda: any(line["id"] == name for line in service.events("request")))
     (line,) = [line for line in service.events("request") if line["id"] == name]
     return line
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.perf_counter() + seconds
-    while not holds():
-        assert time.perf_counter() < end
-        time.sleep(0.02)

@@ -1,7 +1,6 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from models import store
 from tests.bundles import calibrated, linear_regression, linear_targets, tabular
-from tests.service.serving import Service, serving
+from tests.service.serving import Service, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -25,13 +24,6 @@ def read(service: Service) -> dict[str, float]:
         for line in text.splitlines()
         if not line.startswith("#")
     }
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.perf_counter() + seconds
-    while not holds():
-        assert time.perf_counter() < end
-        time.sleep(0.05)
 
 
 def test_requests_rows_and_passes_are_counted(bundles: Path) -> None:

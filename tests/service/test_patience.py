@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.serving import Service, serving
-from tests.service.wire import JSON, ROUTE, files, get, head, post, talk, until, wire
+from tests.service.serving import Service, serving, until
+from tests.service.wire import JSON, ROUTE, files, get, head, post, talk, wire
 
 
 @pytest.fixture(scope="module")

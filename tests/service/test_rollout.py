@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from models import store
 from models.bundle import PASSES, PREDICT, Bundle, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import Service, operated
+from tests.service.serving import Service, operated, until
 
 POINT = [[1, 2, 3]]
 
@@ -45,13 +45,6 @@ def answering(service: Service, path: str = "/predict") -> int:
     answer = service.ask(path, inputs=POINT).json()
     assert answer["prediction"] == [6.0 + answer["version"]]
     return int(answer["version"])
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    end = time.perf_counter() + 20
-    while not true():
-        assert time.perf_counter() < end
-        time.sleep(0.02)
 
 
 def failing(service: Service) -> dict[tuple[str, int | None], str]:
@@ -91,11 +84,11 @@ def test_what_is_copied_slowly_is_served_once_it_is_whole(
         assert answering(watching) == 1
         content = path.read_bytes()
         (target / path.name).write_bytes(content[: len(content) // 2])
-        eventually(lambda: ("linear", 2) in failing(watching))
+        until(lambda: ("linear", 2) in failing(watching))
         assert answering(watching) == 1
         time.sleep(0.2)
         (target / path.name).write_bytes(content)
-    eventually(lambda: answering(watching) == 2)
+    until(lambda: answering(watching) == 2)
     assert failing(watching) == {}
     assert watching.get("/models/linear").json()["versions"] == [1, 2]
     incomplete, loaded = told_at_the_end(watching)
@@ -111,7 +104,7 @@ def test_a_damaged_version_is_told_once_and_served_when_it_is_mended(
     sound = path.read_bytes()
     path.write_bytes(sound[:-1] + b"!")
     (tmp_path / "2").rename(folder / "linear" / "2")
-    eventually(lambda: ("linear", 2) in failing(watching))
+    until(lambda: ("linear", 2) in failing(watching))
     time.sleep(0.3)
     assert answering(watching) == 1
     assert "passes.onnx: sha256 is" in failing(watching)["linear", 2]
@@ -119,7 +112,7 @@ def test_a_damaged_version_is_told_once_and_served_when_it_is_mended(
     assert 'caveat_model_failing{model="linear",version="2"} 1.0' in counted
     assert 'caveat_model_load_failures_total{model="linear",version="2"} 1.0' in counted
     (folder / "linear" / "2" / PASSES).write_bytes(sound)
-    eventually(lambda: answering(watching) == 2)
+    until(lambda: answering(watching) == 2)
     counted = watching.get("/metrics").text
     assert 'caveat_model_failing{model="linear",version="2"} 0.0' in counted
     assert 'caveat_model_loaded{model="linear",version="2"} 1.0' in counted

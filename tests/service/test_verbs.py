@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.service.serving import Service, serving
+from tests.service.serving import Service, serving, until
 
 POINT = [1, 2, 3]
 LONG = {"inputs": [POINT] * 100, "samples": 1000}
@@ -96,7 +96,7 @@ def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
         assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
         for client in slow + promised:
             client.close()
-        until(lambda: service.send(ROUTE, large).status_code == 200)
+        until(lambda: service.send(ROUTE, large).status_code == 200, seconds=10)
 
 
 def test_who_sends_slowly_takes_nobodys_place(bundles: Path) -> None:
@@ -121,9 +121,9 @@ def test_a_client_that_leaves_frees_its_place(bundles: Path) -> None:
     with serving(bundles, "--max-pending", "1", "--max-samples", "10000000") as service:
         body = json.dumps({"inputs": [POINT] * 100, "samples": 10_000_000}).encode()
         client = connection(service, len(body), body)
-        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 429)
+        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 429, seconds=10)
         client.close()
-        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200)
+        until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200, seconds=10)
 
 
 def test_who_leaves_does_not_hurt_who_stays(bundles: Path) -> None:
@@ -166,10 +166,3 @@ def connection(service: Service, length: int, sent: bytes) -> socket.socket:
     head = f"POST {ROUTE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}"
     client.sendall(head.encode() + b"\r\n\r\n" + sent)
     return client
-
-
-def until(holds: Any, seconds: float = 10) -> None:
-    end = time.perf_counter() + seconds
-    while not holds():
-        assert time.perf_counter() < end
-        time.sleep(0.02)

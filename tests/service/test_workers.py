@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from models import store
 from models.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import ADMIN, Service, caveat, children, operated, serving
+from tests.service.serving import ADMIN, Service, caveat, children, operated, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -25,13 +25,6 @@ POINT = [1, 2, 3]
 def several(bundles: Path) -> Iterator[Service]:
     with serving(bundles, "--workers", "3") as running:
         yield running
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.perf_counter() + seconds
-    while not holds():
-        assert time.perf_counter() < end
-        time.sleep(0.05)
 
 
 def anew(service: Service, samples: int = 100) -> httpx.Response:

@@ -2,8 +2,7 @@
 
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +105,3 @@ def talk(service: Service, data: bytes) -> Answer | None:
 def files(process: int) -> int:
     """Count the files that a process has open."""
     return len(list(Path(f"/proc/{process}/fd").iterdir()))
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something to hold."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
