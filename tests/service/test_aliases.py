@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from models import aliases, store
-from tests.service.serving import Service, caveat, operated
-from tests.service.test_rollout import POINT, answering, biased, eventually, failing, reload
+from tests.service.serving import Service, caveat, operated, until
+from tests.service.test_rollout import POINT, answering, biased, failing, reload
 
 CHAMPION = "/models/linear/versions/champion"
 
@@ -109,19 +109,17 @@ def test_a_file_in_the_store_moves_them(folder: Path) -> None:
     with operated(folder, "--poll", "0.05") as service:
         assert answering(service, f"{CHAMPION}/predict") == 1
         path.write_text('{"champion": 2}')
-        eventually(lambda: answering(service, f"{CHAMPION}/predict") == 2)
+        until(lambda: answering(service, f"{CHAMPION}/predict") == 2)
         assert service.get("/models/linear").json()["aliases"] == {"champion": 2}
         for broken in ("{", '{"champion": "2"}', '{"7": 1}', "[]"):
             path.write_text(broken)
-            eventually(lambda: str(path) in failing(service).get(("linear", None), ""))
+            until(lambda: str(path) in failing(service).get(("linear", None), ""))
             assert answering(service, f"{CHAMPION}/predict") == 2
         path.write_text('{"champion": 3}')
-        eventually(
-            lambda: failing(service) == {("linear", None): "champion stands for 3, which is not loaded"}
-        )
+        until(lambda: failing(service) == {("linear", None): "champion stands for 3, which is not loaded"})
         assert answering(service, f"{CHAMPION}/predict") == 2
         store.add(folder, biased(3))
-        eventually(lambda: answering(service, f"{CHAMPION}/predict") == 3)
+        until(lambda: answering(service, f"{CHAMPION}/predict") == 3)
         assert failing(service) == {}
 
 
