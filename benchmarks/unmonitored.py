@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from starlette.types import Send
-
 import caveat
-from service import group, request_id, verbs
+from service import group, reply, request_id, verbs
 from service.ledger import Ledger
 
 
@@ -14,11 +12,9 @@ def forget(ledger: Ledger) -> None:
     ledger._batcher.turns.clear()
 
 
-async def send(send: Send, content: bytes, media_type: str, _: str) -> None:
-    """Send an answer that has no id."""
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(content))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def head(media_type: str, length: int, _: str) -> bytes:
+    """Write the head of an answer that has no id."""
+    return f"content-type: {media_type}\r\ncontent-length: {length}\r\n\r\n".encode()
 
 
 def nothing(*_: Any) -> str:
@@ -28,7 +24,8 @@ def nothing(*_: Any) -> str:
 
 UNMONITORED: dict[Any, dict[str, Any]] = {
     request_id: {"of": nothing},
-    verbs: {"_answered": nothing, "_send": send},
+    verbs: {"_answered": nothing},
+    reply: {"_head": head},
     group: {"scores": nothing},
     Ledger: {"enter": nothing, "fold": forget},
 }

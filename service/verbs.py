@@ -23,6 +23,7 @@ from service.paths import PREDICT, UNCERTAINTY, find
 from service.protocol import JOB
 from service.record import Record
 from service.recorder import Recorder
+from service.reply import Replies
 from service.request import PredictRequest
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class Verbs:
             UNCERTAINTY: endpoints.uncertainty_request,
         }
         self._deadlines = Deadlines()
+        self._replies = Replies()
         self._off_loop = CapacityLimiter(1)  # what is parsed takes several times the memory of its bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +88,7 @@ class Verbs:
                 visit.end_work()
                 wanted = _accepted(headers)
                 content = await self._content(job, columns, wanted)
-                await _send(send, content, wanted, name)
+                await self._replies.send(send, content, wanted, name)
         except Exception as error:
             refused = _refused(name, scope["method"], began, route, predictor, job)
             await self._others.refuse(refused, error, scope, receive, send)
@@ -172,17 +174,3 @@ def _accepted(headers: body.Headers) -> str:
     """Choose the type of the answer: JSON, unless an array is what the client accepts."""
     accepted = headers.get(b"accept", b"").lower()
     return next((kind for kind in (NPY, NPZ) if kind.encode() in accepted), body.JSON)
-
-
-async def _send(send: Send, content: bytes, media_type: str, name: str) -> None:
-    headers = [
-        (b"content-type", media_type.encode()),
-        (b"content-length", b"%d" % len(content)),
-        (request_id.NAME, name.encode()),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    # A large one is not over, and its request not out, before the client has taken most of it.
-    large = len(content) > _LARGE
-    await send({"type": "http.response.body", "body": content, "more_body": large})
-    if large:
-        await send({"type": "http.response.body"})

@@ -1,6 +1,7 @@
 """Requests that no good client sends: each is refused, and the next client is answered."""
 
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -137,6 +138,39 @@ def test_the_last_of_two_equal_fields_counts(service: Service) -> None:
     twice = b'{"samples": 5, "inputs": [[9, 9, 9]], "inputs": [[1, 2, 3]], "samples": 7}'
     once = b'{"inputs": [[1, 2, 3]], "samples": 7}'
     assert talk(service, post(twice)).body == talk(service, post(once)).body  # type: ignore[union-attr]
+
+
+def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> None:
+    with wire(service) as stays, wire(service) as ends:
+        stays.send(post())
+        ends.send(post(BODY, "Connection: close"))  # which uvicorn answers
+        whole, parts = stays.answer(), ends.answer()
+        assert whole is not None
+        assert parts is not None
+        assert ends.answer() is None
+        stays.send(post())
+        again = stays.answer()
+    assert again is not None
+    assert whole.status == parts.status == 200
+    assert whole.body == parts.body == again.body
+    names = [list(answer.headers) for answer in (whole, parts, again)]
+    assert [*names[0], "connection"] == names[1]
+    assert names[0] == names[2]
+    for name in ("content-type", "content-length", "x-content-type-options"):
+        assert whole.headers[name] == parts.headers[name]
+    assert whole.headers["x-request-id"] != parts.headers["x-request-id"]
+
+
+def test_an_answer_says_when_it_was_made(service: Service) -> None:
+    with wire(service) as connection:
+        for wait in (0, 1.5):  # longer than one beginning of an answer serves
+            time.sleep(wait)
+            before = time.time()
+            connection.send(post())
+            answer = connection.answer()
+            assert answer is not None
+            made = parsedate_to_datetime(answer.headers["date"]).timestamp()
+            assert before - 2.5 < made <= time.time()
 
 
 def test_requests_in_one_packet_are_answered_in_their_order(service: Service) -> None:
