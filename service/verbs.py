@@ -92,6 +92,8 @@ class Verbs:
         except Exception as error:
             refused = _refused(name, scope["method"], began, route, predictor, job)
             await self._others.refuse(refused, error, scope, receive, send)
+            # Its frames hold the body, and one of them it, in turn: a cycle, which may wait long to be found.
+            error.__traceback__ = None
         except BaseException:  # cut off, as the service ends
             self._ledger.enter(_refused(name, scope["method"], began, route, predictor, job), scope)
             raise

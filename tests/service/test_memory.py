@@ -7,12 +7,15 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from models import store
 from models.cohort import Asked
 from models.predictor import Predictor
+from service.app import create_app
 from service.batcher import Batcher
+from service.errors import RequestError
 from service.job import Job
 from service.metrics import Metrics
 from service.rollout import Rollout
@@ -62,3 +65,19 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         assert not batcher._pace
 
     asyncio.run(main())
+
+
+def test_a_refused_body_is_freed_with_its_answer(tmp_path: Path, uncollected: None) -> None:
+    store.add(tmp_path, calibrated(tabular()))
+    app = create_app(Settings(store=tmp_path))
+    app.state.endpoints.load()
+
+    async def main() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            headers = {"Content-Type": "application/json"}
+            return await client.post("/predict", headers=headers, content=b"[" * 2**20)  # parsed in a thread
+
+    answer = asyncio.run(main())
+    app.state.endpoints.close()
+    assert answer.json()["detail"].startswith("not JSON")
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, RequestError)]
