@@ -1,9 +1,10 @@
 """What monitoring costs: answers per second with records, metrics, log lines and a scraper, and without.
 
 Two services with the same calibrated network run side by side and are loaded in short turns, so that a
-machine whose speed drifts is as fast for both; the figure is the median, over the rounds, of their ratio
-within a round. Prometheus's part is played by a scrape in every turn, of which there are more than it makes.
-Needs the training extra.
+machine whose speed drifts is as fast for both. A process is up to 5 % faster or slower than another of the
+same program for as long as it lives (where its memory lies decides that), so both are started again and
+again; the figure is the median, over the starts, of their ratio. Prometheus's part is played by a scrape in
+every turn, of which there are more than it makes. Needs the training extra.
 """
 
 import statistics
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,42 +29,45 @@ UNMONITORED = (sys.executable, str(Path(__file__).with_name("unmonitored.py")))
 def main() -> int:
     """Measure, print, and write JSON; tell whether the bar was missed."""
     arguments = parser(__doc__)
-    arguments.add_argument("--rounds", type=int, default=40, help="times to measure, in turn (default: 40)")
+    arguments.add_argument("--starts", type=int, default=30, help="times to start both (default: 30)")
     arguments.add_argument("--seconds", type=float, default=1, help="seconds of each load (default: 1)")
     options = arguments.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         body = rows_of([calibrated(Path(scratch))], samples=100)
         for workers in (1, 2):
-            flags = ("--workers", str(workers))
-            with (
-                serving(Path(scratch), *flags) as monitored,
-                serving(Path(scratch), *flags, program=UNMONITORED) as bare,
-            ):
-                figures[str(workers)] = compare(
-                    monitored.url, bare.url, body, options.rounds, options.seconds
-                )
+            pairs = [compare(Path(scratch), workers, body, options.seconds) for _ in range(options.starts)]
+            figures[str(workers)] = together(pairs)
             print(f"{workers} workers: {told(figures[str(workers)])}", flush=True)
     write("monitoring", figures)
     return int(any(figure["ratio"] < BAR for figure in figures.values()))
 
 
-def compare(monitored: str, bare: str, body: bytes, rounds: int, seconds: float) -> dict[str, float]:
-    """Load both in turn; who begins changes from round to round."""
-    rates: dict[str, list[float]] = {monitored: [], bare: []}
-    for number in range(rounds):
-        for url in (monitored, bare) if number % 2 else (bare, monitored):
+def compare(scratch: Path, workers: int, body: bytes, seconds: float) -> tuple[float, float]:
+    """Start both and load them in turn; give the answers per second with monitoring and without."""
+    flags = ("--workers", str(workers))
+    with (
+        serving(scratch, *flags) as monitored,
+        serving(scratch, *flags, program=UNMONITORED) as bare,
+    ):
+        rates: dict[str, list[float]] = {monitored.url: [], bare.url: []}
+        for url in (monitored.url, bare.url, bare.url, monitored.url):
             closed(url + ROUTE, body, 32, 0.2)
             scraper = threading.Timer(seconds / 2, scrape, (url,))
-            if url == monitored:
+            if url == monitored.url:
                 scraper.start()
             rates[url].append(closed(url + ROUTE, body, 32, seconds).rate)
             scraper.cancel()
-    ratios = [rate / base for rate, base in zip(rates[monitored], rates[bare], strict=True)]
+        return statistics.mean(rates[monitored.url]), statistics.mean(rates[bare.url])
+
+
+def together(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Sum up what was measured in all starts."""
+    ratios = [monitored / bare for monitored, bare in pairs]
     quarters = statistics.quantiles(ratios, n=4)
     return {
-        "monitored": statistics.median(rates[monitored]),
-        "bare": statistics.median(rates[bare]),
+        "monitored": statistics.median(monitored for monitored, _ in pairs),
+        "bare": statistics.median(bare for _, bare in pairs),
         "ratio": statistics.median(ratios),
         "lower_quartile": quarters[0],
         "upper_quartile": quarters[2],
