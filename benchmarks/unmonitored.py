@@ -3,8 +3,11 @@
 from typing import Any
 
 import caveat
-from service import group, reply, request_id, verbs
-from service.ledger import Ledger
+from service import verbs
+from service.batching import group
+from service.monitoring import request_id
+from service.monitoring.ledger import Ledger
+from service.wire import reply
 
 
 def forget(ledger: Ledger) -> None:

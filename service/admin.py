@@ -11,13 +11,13 @@ from models import aliases
 from models.aliases import AliasError
 from models.errors import CaveatError
 from models.signature import InputError
+from service.documentation.operations import PARAMETERS, problems, ref
+from service.documentation.schemas import Aliases, Pointer, Reloaded, failing, versions
 from service.endpoints import Endpoints, Name
 from service.errors import RequestError
-from service.operations import PARAMETERS, problems, ref
-from service.outcome import Outcome
-from service.rollout import Action
-from service.schemas import Aliases, Pointer, Reloaded, failing, versions
-from service.watch import report
+from service.versions.outcome import Outcome
+from service.versions.rollout import Action
+from service.versions.watch import report
 
 Alias = Annotated[str, Path(description=PARAMETERS["alias"][1])]
 

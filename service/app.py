@@ -8,12 +8,13 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from service import admin, docs
+from service import admin
+from service.documentation import docs
+from service.documentation.operations import problems
 from service.endpoints import Endpoints
 from service.errors import add_handlers
 from service.guard import Guard
-from service.operations import problems
-from service.recorder import Recorder
+from service.monitoring.recorder import Recorder
 from service.settings import Settings
 from service.verbs import Verbs
 

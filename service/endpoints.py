@@ -11,22 +11,24 @@ from starlette.types import Scope
 from models.manifest import NAME, Manifest
 from models.predictor import Predictor
 from models.signature import InputError
-from service import guard, openapi, record, tracing
-from service.alarms import Alarms
-from service.batcher import Batcher
-from service.catalogue import Catalogue, UnknownModelError
+from service import guard
+from service.batching.batcher import Batcher
+from service.content.headers import of_page
+from service.content.request import uncertainty_request
+from service.documentation import openapi
+from service.documentation.operations import PARAMETERS
+from service.documentation.schemas import Health, Listed, Model, Models, failing
 from service.door import Door
 from service.errors import RequestError
-from service.headers import of_page
-from service.ledger import Ledger
-from service.metrics import Metrics
-from service.operations import PARAMETERS
-from service.outcome import Outcome
-from service.relay import Relay
-from service.request import uncertainty_request
-from service.rollout import Rollout
-from service.schemas import Health, Listed, Model, Models, failing
+from service.monitoring import record, tracing
+from service.monitoring.alarms import Alarms
+from service.monitoring.ledger import Ledger
+from service.monitoring.metrics import Metrics
 from service.settings import Settings
+from service.versions.catalogue import Catalogue, UnknownModelError
+from service.versions.outcome import Outcome
+from service.versions.relay import Relay
+from service.versions.rollout import Rollout
 
 NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
 

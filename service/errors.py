@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from models.signature import InputError
-from service import record
-from service.record import Record
+from service.monitoring import record
+from service.monitoring.record import Record
 
 MEDIA_TYPE = "application/problem+json"
 

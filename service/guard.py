@@ -5,10 +5,10 @@ from typing import Any, Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.docs import ASSETS
+from service.documentation.docs import ASSETS
+from service.documentation.operations import problems
 from service.errors import RequestError, respond
 from service.keys import Keys
-from service.operations import problems
 from service.settings import Settings
 
 _ADMIN: Final = "/admin"

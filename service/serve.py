@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from models.errors import CaveatError
 from service import server
 from service.settings import Settings
-from service.watch import report
+from service.versions.watch import report
 
 
 class Serve(Settings):

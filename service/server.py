@@ -14,18 +14,19 @@ from typing import Any, Final
 
 import uvicorn
 
-from service import files, logs, tls
 from service.app import create_app
+from service.content.headers import EVERYWHERE
 from service.door import Door
 from service.endpoints import Endpoints
-from service.headers import EVERYWHERE
-from service.outcome import News
-from service.patience import Patience
-from service.protocol import Protocol
-from service.refusals import Refusals
+from service.monitoring import logs
 from service.settings import Settings
 from service.stopping import Server
-from service.watch import watch
+from service.versions.outcome import News
+from service.versions.watch import watch
+from service.wire import files, tls
+from service.wire.patience import Patience
+from service.wire.protocol import Protocol
+from service.wire.refusals import Refusals
 
 _ACCEPTED: Final = 16
 """Connections that are accepted in one round of the event loop."""

@@ -13,18 +13,19 @@ from starlette.types import Receive, Scope, Send
 
 from models.predictor import Predictor
 from models.uncertainty import Columns
-from service import answers, body, request_id
-from service.arrays import NPY, NPZ
-from service.deadlines import Deadlines
+from service.batching.deadlines import Deadlines
+from service.batching.job import Job
+from service.content import answers, body
+from service.content.arrays import NPY, NPZ
+from service.content.paths import PREDICT, UNCERTAINTY, find
+from service.content.request import PredictRequest
 from service.endpoints import Endpoints
 from service.guard import Guard
-from service.job import Job
-from service.paths import PREDICT, UNCERTAINTY, find
-from service.protocol import JOB
-from service.record import Record
-from service.recorder import Recorder
-from service.reply import Replies
-from service.request import PredictRequest
+from service.monitoring import request_id
+from service.monitoring.record import Record
+from service.monitoring.recorder import Recorder
+from service.wire.protocol import JOB
+from service.wire.reply import Replies
 
 T = TypeVar("T")
 

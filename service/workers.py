@@ -12,10 +12,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 
 from models.errors import CaveatError
-from service import logs, metrics, server
-from service.relay import Rounds
+from service import server
+from service.monitoring import logs, metrics
 from service.server import Ready, Started
 from service.settings import Settings
+from service.versions.relay import Rounds
 
 _FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
 

@@ -55,7 +55,7 @@ def test_a_missed_bar_is_an_exit_code(
 def test_monitoring_is_held_to_its_bar(
     program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monitoring = program("monitoring", "--rounds", "2", "--seconds", "0.1")
+    monitoring = program("monitoring", "--starts", "2", "--seconds", "0.1")
     monkeypatch.setattr(monitoring, "BAR", 2.0)
     assert monitoring.main() == 1
     assert capsys.readouterr().out.count("bar 2.0: missed") == 2

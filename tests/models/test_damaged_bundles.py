@@ -14,7 +14,7 @@ from caveat import main
 from models import store, trial
 from models.bundle import CARD, BundleError
 from models.predictor import Predictor
-from service.examples import example_rows
+from service.content.examples import example_rows
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
 from tests.models.damage.files import FILES

@@ -9,9 +9,9 @@ import pytest
 
 from models.cohort import Asked, estimate
 from models.predictor import Predictor
-from service.alarms import Alarms
-from service.metrics import Metrics
-from service.scores import Scores, scores
+from service.batching.scores import Scores, scores
+from service.monitoring.alarms import Alarms
+from service.monitoring.metrics import Metrics
 from tests.bundles import calibrated, drawn, linear_regression, tabular
 from tests.service.serving import serving
 from training.data.bundled import BUNDLED

@@ -12,10 +12,10 @@ from models.cohort import Asked, estimate
 from models.judgement import NOTHING, Judgement
 from models.predictor import Predictor
 from models.uncertainty import Columns
-from service import batcher as batchers
-from service.batcher import Batcher
-from service.group import Group, Member
-from service.job import Job
+from service.batching import batcher as batchers
+from service.batching.batcher import Batcher
+from service.batching.group import Group, Member
+from service.batching.job import Job
 from tests.bundles import calibrated, linear_regression, tabular
 
 LINEAR = Predictor(linear_regression(), threads=1, kept_seed=0)

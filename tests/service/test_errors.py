@@ -111,7 +111,9 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
         raise RuntimeError("secret")
 
     logged: list[dict[str, Any]] = []
-    monkeypatch.setattr("service.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines)))
+    monkeypatch.setattr(
+        "service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
+    )
     app = create_app(Settings(store=bundles))
     body = {"inputs": [[1, 2, 3]]}
 
@@ -133,7 +135,9 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
 
 def test_a_request_that_is_cut_off_is_told_of_too(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[dict[str, Any]] = []
-    monkeypatch.setattr("service.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines)))
+    monkeypatch.setattr(
+        "service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
+    )
     app = create_app(Settings(store=bundles, max_samples=10**8))
     body = {"inputs": [[1, 2, 3]], "samples": 10**8}
 

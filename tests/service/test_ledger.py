@@ -12,11 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from models.cohort import Asked
 from models.predictor import Predictor
 from models.uncertainty import Columns
-from service.batcher import Turn
+from service.batching.batcher import Turn
+from service.batching.scores import Scores
 from service.endpoints import Endpoints
-from service.metrics import observe
-from service.record import Record
-from service.scores import Scores
+from service.monitoring.metrics import observe
+from service.monitoring.record import Record
 from service.settings import Settings
 from tests.bundles import linear_regression
 
@@ -50,7 +50,7 @@ def test_a_histogram_is_that_of_one_amount_after_the_other(amounts: Any) -> None
 @pytest.fixture(autouse=True)
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr("service.logs.lines", lines.extend)
+    monkeypatch.setattr("service.monitoring.logs.lines", lines.extend)
     return lines
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.signature import Input
-from service.openapi import rows_schema
+from service.documentation.openapi import rows_schema
 from tests.service.serving import Service, serving
 
 PREDICTING = [

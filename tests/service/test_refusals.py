@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from service.endpoints import Endpoints
-from service.refusals import Refusals
 from service.settings import Settings
+from service.wire.refusals import Refusals
 from tests.service.serving import Service, serving
 
 ROUTE = "/models/linear/predict/uncertainty"

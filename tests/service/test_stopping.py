@@ -148,10 +148,16 @@ def test_a_signal_to_all_of_its_processes_is_one_signal(bundles: Path, sign: sig
 
 def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
     said = tmp_path / "said"
-    with said.open("w") as file:
-        script = '"$@" & echo $!; sleep 4'
-        command = ["sh", "-c", script, "sh", sys.executable, "caveat.py", "serve", "--port", "0"]
-        subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.DEVNULL, check=True)
+    script = '"$@" & echo $!; read -r _'
+    command = ["sh", "-c", script, "sh", sys.executable, "caveat.py", "serve", "--port", "0"]
+    with (
+        said.open("w") as file,
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.DEVNULL
+        ) as starter,
+    ):
+        until(lambda: " at " in said.read_text())
+        starter.communicate(b"\n")  # which ends it
     pid, line = said.read_text().splitlines()
     time.sleep(0.5)
     url = line.rpartition(" at ")[2].partition(",")[0]

@@ -13,7 +13,7 @@ from models import store
 from models.bundle import Bundle
 from models.cohort import estimate
 from models.predictor import Predictor
-from service.schemas import Targets, UncertainTargets
+from service.documentation.schemas import Targets, UncertainTargets
 from tests.bundles import BIAS, WEIGHTS, calibrated, drawn, linear_targets
 from tests.service.serving import Service, serving
 

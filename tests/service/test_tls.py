@@ -11,8 +11,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from models.errors import CaveatError
-from service import tls
 from service.settings import Settings
+from service.wire import tls
 from tests.service.serving import caveat, serving
 
 ROUTE = "/models/linear/predict/uncertainty"

@@ -8,8 +8,8 @@ import pytest
 
 from models.manifest import Cost
 from models.signature import Feature, Input
+from service.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
 from service.errors import RequestError
-from service.volume import SMALL, refuse_more_than, refuse_too_large_rows
 from tests.bundles import tabular
 from tests.service.serving import Service, serving
 

@@ -1,0 +1,1 @@
+"""Which rows run together, and when."""

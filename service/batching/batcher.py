@@ -1,0 +1,215 @@
+"""Which rows run together, and when: requests that wait while the engine is busy share its next turn."""
+
+import asyncio
+import math
+import weakref
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from models.predictor import WORKING_SET
+from service.batching.group import Group, Member
+from service.batching.job import Job, Piece
+from service.batching.scores import Scores
+
+_SHORT = 0.001
+"""Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
+
+_NEWS = 0.2
+"""Weight of a turn's pace among those before it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step of a group has brought, and how long it took."""
+
+    group: Group
+    pieces: Sequence[tuple[Job, Piece]]
+    error: Exception | None
+    load: int
+    seconds: float
+    rows: int
+    passes: int
+    scores: Sequence[Scores]
+
+
+class Turn(NamedTuple):
+    """What a turn of the engine did.
+
+    Parameters
+    ----------
+    rows, passes
+        That were in it; passes over each row counted by themselves.
+    fill
+        Part of its room that was used, 0 to 1.
+    scores
+        Of the rows that have left with it.
+    """
+
+    rows: int
+    passes: int
+    fill: float
+    scores: Sequence[Scores] = ()
+
+
+class Batcher:
+    """Runs jobs in turns, long ones on a thread of its own.
+
+    A turn is filled up to `WORKING_SET`, or to `_SHORT` where rows take little time, so that it is short
+    and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of its own
+    for the rest, and the two lines take turns, so that a small job waits for one turn of a large one at
+    most. An idle engine starts at once: a turn takes what is there.
+
+    A run spreads over the cores by itself, so two at once would only slow each other down.
+    """
+
+    def __init__(self) -> None:
+        self._fresh: deque[Job | Group] = deque()  # no groups, which have begun
+        self._begun: deque[Job | Group] = deque()
+        self._begun_are_next = False
+        self._engine = ThreadPoolExecutor(1, "engine")
+        self._busy = False
+        self._taken: list[Job | Group] = []  # what the turn that runs was filled from
+        self._filled = 0.0  # part of the present turn that is used
+        self.turns: list[Turn] = []
+        """Turns that have been made; who counts them takes them away."""
+        self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs in line of which no row has been taken up."""
+        return len(self._fresh)
+
+    def submit(self, job: Job) -> None:
+        """Put a job in line; one that is gone by its turn is passed over."""
+        job.submitted = perf_counter()
+        self._fresh.append(job)
+        if not self._busy:
+            self._busy = True
+            # A step later, so that requests which came with this one are there as well.
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._engine.shutdown()
+
+    def _start(self) -> None:
+        try:
+            self._take_turn()
+        except Exception as error:
+            self._recover(error)
+
+    def _take_turn(self) -> None:
+        turn = self._fill()
+        self._busy = bool(turn)
+        if not turn:
+            return
+        loop = asyncio.get_running_loop()
+        if sum(group.load * self._pace.get(group.kind, math.inf) for group in turn) <= 1.01 * _SHORT:
+            self._finish(_run(turn))
+            loop.call_soon(self._start)
+        else:
+            running = loop.run_in_executor(self._engine, _run, turn)
+            running.add_done_callback(self._continue)
+
+    def _continue(self, running: asyncio.Future[list[Outcome]]) -> None:
+        try:
+            self._finish(running.result())
+        except Exception as error:
+            self._recover(error)
+        else:
+            self._start()
+
+    def _recover(self, error: Exception) -> None:
+        """Fail all that a turn was about, so that a fault in taking it does not end the turns."""
+        for entry in self._taken:
+            entry.fail(error)
+        asyncio.get_running_loop().call_soon(self._start)
+
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        rows = sum(outcome.rows for outcome in outcomes)
+        passes = sum(outcome.passes for outcome in outcomes)
+        scores = [each for outcome in outcomes for each in outcome.scores]
+        self.turns.append(Turn(rows, passes, self._filled, scores))
+        for outcome in outcomes:
+            if outcome.error is not None:
+                outcome.group.fail(outcome.error)
+            for job, piece in outcome.pieces:
+                job.receive(piece)
+            if not outcome.group.gone:
+                self._begun.append(outcome.group)
+            self._learn(outcome.group, outcome.seconds / max(outcome.load, 1))
+
+    def _learn(self, group: Group, pace: float) -> None:
+        kind = group.kind
+        if kind not in self._pace:  # which has the predictor's id, and another one may get that
+            weakref.finalize(group.members[0].job.predictor, self._pace.pop, kind, None)
+        self._pace[kind] = (1 - _NEWS) * self._pace.get(kind, pace) + _NEWS * pace
+
+    def _share(self, load: int, kind: Hashable) -> float:
+        """Tell what part of a turn a load takes: of the memory or, where a turn can be short, of the time."""
+        seconds = load * self._pace.get(kind, math.inf)
+        return max(load / WORKING_SET, seconds / _SHORT if seconds <= _SHORT else 0.0)
+
+    def _fill(self) -> list[Group]:
+        """Take what fits into a turn whole, or else a part of the first in line."""
+        self._taken.clear()
+        left = 1.0
+        turn: list[Group] = []
+        joining: dict[Hashable, list[Member]] = {}
+        lines = (self._begun, self._fresh) if self._begun_are_next else (self._fresh, self._begun)
+        self._begun_are_next = True
+        for line in lines:
+            while line and left > 0:
+                first = line.popleft()
+                if first.gone:
+                    continue
+                self._taken.append(first)
+                share = self._share(first.load, first.kind)
+                fits = int(left / share)
+                if fits < first.waiting and (turn or joining):
+                    line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting
+                    break
+                if isinstance(first, Group):
+                    left -= share
+                    turn.append(first)
+                else:
+                    member = Member(first, first.take(max(fits, 1)))
+                    left -= member.count * share
+                    joining.setdefault(first.key, []).append(member)
+                if line is self._begun or first.waiting:
+                    self._begun_are_next = False
+                if first.waiting and not isinstance(first, Group):
+                    self._begun.append(first)
+                    left = 0.0
+        self._filled = min(1.0, 1.0 - left)
+        return turn + [Group(members) for members in joining.values()]
+
+
+def _run(turn: Sequence[Group]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    with np.errstate(all="ignore"):  # what overflows is told with the answer
+        for group in turn:
+            outcomes += _step(group)
+    return outcomes
+
+
+def _step(group: Group) -> list[Outcome]:
+    fresh, load, start = group.fresh, group.load, perf_counter()
+    rows, made = group.rows, group.passes
+    pieces: Sequence[tuple[Job, Piece]] = ()
+    failed = None
+    try:
+        pieces = group.step()
+    except Exception as error:
+        if fresh and len(group.members) > 1:  # who of them it was is found by trying
+            return [outcome for alone in group.apart() for outcome in _step(alone)]
+        failed = error
+    seconds = perf_counter() - start
+    scores = () if failed else group.scores
+    return [Outcome(group, pieces, failed, load, seconds, rows, group.passes - made, scores)]

@@ -1,0 +1,58 @@
+"""Until when the answers of jobs are waited for."""
+
+import asyncio
+from time import perf_counter
+
+from models.uncertainty import Columns
+from service.batching.job import Job
+from service.errors import RequestError
+
+
+class Deadlines:
+    """Waits for answers, and ends the jobs whose time is over.
+
+    One timer serves all jobs: one for each would cost more than many a job's passes.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[Job, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0
+
+    async def wait(self, job: Job, due: float) -> Columns:
+        """Wait for the answer of a job until a time on the clock of `perf_counter`.
+
+        Raises
+        ------
+        RequestError
+            504 if there is none by then; else whatever the job has failed with.
+        """
+        self._due[job] = due
+        if self._timer is None or due < self._next:
+            self._look_at(due)
+        try:
+            return await job.answer
+        finally:
+            del self._due[job]
+
+    def _look_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = due
+        self._timer = asyncio.get_running_loop().call_later(due - perf_counter(), self._end_those_due)
+
+    def _end_those_due(self) -> None:
+        self._timer = None
+        now = perf_counter()
+        for job, due in self._due.items():
+            if due <= now:
+                job.fail(_late())
+        later = [due for due in self._due.values() if due > now]
+        if later:
+            self._look_at(min(later))
+
+
+def _late() -> RequestError:
+    return RequestError(
+        504, "no answer in time: ask for fewer rows or samples, or start the service with a longer --timeout"
+    )

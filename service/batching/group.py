@@ -1,0 +1,159 @@
+"""Rows of one or several jobs that run together."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cohort import Asked, Cohort
+from models.predictor import WORKING_SET
+from models.signature import Inputs
+from models.uncertainty import Columns
+from service.batching.job import Job, Piece
+from service.batching.scores import Scores, scores
+
+
+@dataclass(frozen=True)
+class Member:
+    """A stretch of a job's rows."""
+
+    job: Job
+    rows: slice
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.rows.stop - self.rows.start)
+
+
+class Group:
+    """Rows that run together, step by step, until each has its answer.
+
+    Parameters
+    ----------
+    members
+        Stretches of jobs with equal keys.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        self._starts = list(accumulate((member.count for member in members), initial=0))
+        self._cohort: Cohort | None = None
+        self._done = False
+        self.passes = 0
+        """Passes that have been made, each row counted by itself."""
+        self.scores: Sequence[Scores] = ()
+        """Of the rows that have left with the last step."""
+
+    waiting = 1
+    """What is left to take up of it, as a turn does of a job's rows: all, in one."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for more of it."""
+        return self._done or all(member.job.gone for member in self.members)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no step has been made yet."""
+        return self._cohort is None and not self._done
+
+    @property
+    def kind(self) -> Hashable:
+        """See `Job.kind`."""
+        return self.members[0].job.kind
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that are still on their way."""
+        return self._starts[-1] if self._cohort is None else len(self._cohort.rows)
+
+    @property
+    def load(self) -> int:
+        """Values that the next step holds."""
+        held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
+        return min(held, WORKING_SET)
+
+    def step(self) -> list[tuple[Job, Piece]]:
+        """Run once; give what has become known with it, each to its job."""
+        self.scores = ()
+        job = self.members[0].job
+        if job.asked is None:
+            columns: Columns = {"output": job.predictor.predict(self._inputs())}
+            self._done = True
+            return list(self._dealt(np.arange(self._starts[-1]), columns))
+        if self._cohort is None:
+            self._cohort = self._gathered()
+        self._leave_those_who_have_gone(self._cohort)
+        if not len(self._cohort.rows):
+            self._done = True
+            return []
+        before, count = self._cohort.passes, len(self._cohort.rows)
+        rows, columns = self._cohort.step()
+        self.passes += (self._cohort.passes - before) * count
+        self._done = not len(self._cohort.rows)
+        if not len(rows):
+            return []
+        # At once for all rows, where they are asked the same: each by itself takes several times as long.
+        asked = _common([member.job.asked for member in self.members if member.job.asked])
+        if asked is not None:
+            columns = {**columns, **asked.judgement.of(job.predictor, columns)}
+            self.scores = [scores(job.predictor, asked, columns)]
+            return list(self._dealt(rows, columns))
+        pieces = [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
+        self.scores = [scores(job.predictor, job.asked, piece) for job, (_, piece) in pieces if job.asked]
+        return pieces
+
+    def apart(self) -> list["Group"]:
+        """Make a group of each member, so that the rows of one can't fail another's."""
+        return [Group([member]) for member in self.members]
+
+    def fail(self, error: Exception) -> None:
+        """End all of its jobs."""
+        self._done = True
+        for member in self.members:
+            member.job.fail(error)
+
+    def _inputs(self) -> Inputs:
+        parts = [
+            {name: array[member.rows] for name, array in member.job.inputs.items()} for member in self.members
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _gathered(self) -> Cohort:
+        asked = [member.job.asked for member in self.members if member.job.asked]
+        counts = [member.count for member in self.members]
+        return Cohort(
+            self.members[0].job.predictor,
+            self._inputs(),
+            asked[0].seed,
+            asked[0].sampler,
+            np.repeat([each.samples for each in asked], counts),
+            np.repeat([each.tolerance for each in asked], counts),
+        )
+
+    def _leave_those_who_have_gone(self, cohort: Cohort) -> None:
+        gone = [member.job.gone for member in self.members]
+        if any(gone):
+            cohort.leave(np.repeat(gone, [member.count for member in self.members])[cohort.rows])
+
+    def _dealt(self, rows: NDArray[np.intp], columns: Columns) -> Iterator[tuple[Job, Piece]]:
+        """Deal rows, ascending, out to their jobs."""
+        cuts = np.searchsorted(rows, self._starts).tolist()
+        for member, first, (start, stop) in zip(self.members, self._starts, pairwise(cuts), strict=False):
+            if start < stop:
+                places = rows[start:stop] + (member.rows.start - first)
+                yield member.job, (places, {name: column[start:stop] for name, column in columns.items()})
+
+
+def _common(asked: Sequence[Asked]) -> Asked | None:
+    first = asked[0]
+    return first if all(each is first or each == first for each in asked) else None
+
+
+def _judged(job: Job, columns: Columns) -> Columns:
+    return {**columns, **job.asked.judgement.of(job.predictor, columns)} if job.asked else columns

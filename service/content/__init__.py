@@ -1,0 +1,1 @@
+"""What requests and answers hold: from bytes to arrays, and back."""

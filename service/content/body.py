@@ -1,0 +1,71 @@
+"""The bytes of a request's body: of the right type, and never more than the limit."""
+
+from collections.abc import Mapping
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from service.content.arrays import NPY
+from service.door import Visit
+from service.errors import RequestError
+
+JSON = "application/json"
+
+Headers = Mapping[bytes, bytes]
+
+
+async def read(headers: Headers, receive: Receive, limit: int, visit: Visit) -> tuple[bytes | bytearray, str]:
+    """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
+
+    Parameters
+    ----------
+    visit
+        Told of bytes before they are held; may refuse them.
+
+    Raises
+    ------
+    RequestError
+        415 if it is neither plain JSON nor an array, 413 if it is longer than ``limit``, 400 if it is empty.
+    ClientDisconnect
+        If the connection ends before the body does.
+    """
+    media_type = _media_type(headers)
+    announced = int(headers.get(b"content-length", b"0"))
+    if announced > limit:
+        raise _too_large(limit)
+    visit.announce_bytes(announced)
+    content: bytes | bytearray = b""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        length += len(chunk)
+        if length > limit:
+            raise _too_large(limit)
+        visit.bring_bytes(len(chunk))
+        if not content:
+            content = chunk
+        elif chunk:
+            if isinstance(content, bytes):
+                content = bytearray(content)
+            content += chunk  # grows in place: to join 18 MB at the end took 10 ms in which nobody else ran
+    if not length:
+        raise RequestError(400, 'the body is empty; expected JSON such as {"inputs": [...]}')
+    return content, media_type
+
+
+def _media_type(headers: Headers) -> str:
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    media_type = given if given == JSON else given.partition(";")[0].strip().lower()
+    if media_type not in (JSON, NPY):
+        raise RequestError(415, f"Content-Type is {given[:100] or 'missing'}; expected {JSON} or {NPY}")
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+    if encoding.lower() != "identity":
+        raise RequestError(415, f"Content-Encoding is {encoding[:100]}; expected none")
+    return media_type
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(413, f"the body is longer than {limit} bytes; send the rows in several requests")

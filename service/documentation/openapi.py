@@ -1,0 +1,174 @@
+"""The OpenAPI document, with examples that the loaded models can answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
+
+from models import __version__
+from models.manifest import Manifest
+from models.signature import Feature, Input
+from service.content.examples import example_rows
+from service.content.request import PredictRequest
+from service.documentation.operations import REF, verbs
+from service.documentation.schemas import (
+    Classes,
+    Pointer,
+    Targets,
+    UncertainClasses,
+    UncertainTargets,
+    UncertainValues,
+    Values,
+)
+from service.errors import InputProblem, Problem
+from service.monitoring import request_id
+from service.versions.catalogue import Catalogue
+
+DESCRIPTION = """
+Predictions from PyTorch dropout networks that say how far they can be trusted.
+
+- **`POST .../predict`** runs the network once, without dropout, and answers what it predicts.
+- **`POST .../predict/uncertainty`** runs it `samples` times, each time thinned by another random choice of
+  units, and answers the mean, and how far the passes disagree. A classification tells
+  `predictive_entropy` (the total) apart into `expected_entropy` (what the data leave open) and
+  `mutual_information` (what the model does not know); a regression does the same with its `variance`, and one
+  with several targets does so for each, in the order of `targets` of `GET /models/{name}`.
+
+Equal requests get equal answers: `seed` decides every random choice.
+
+Large rows travel faster as one array, as `numpy.save` writes it: send `Content-Type: application/x-npy`, with
+`samples` and the like in the query of the URL. `Accept: application/x-npy` asks for the main array of the
+answer alone, `application/x-npz` for all of them.
+"""
+
+TAGS = [
+    {"name": "Predict", "description": "Ask the default model."},
+    {"name": "Models", "description": "See which models are loaded, and ask one by its name."},
+    {"name": "Operate", "description": "For the machines that keep the service running."},
+]
+
+DEFAULT = ("/predict", "/predict/uncertainty")
+"""The routes that ask the default model: left out where there is none."""
+
+
+def shown(catalogue: Catalogue) -> Manifest:
+    """Choose the model whose examples are shown: the default one, or else the first."""
+    return catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
+
+
+def document(
+    routes: Sequence[BaseRoute],
+    catalogue: Catalogue,
+    uncertainty_request: type[BaseModel],
+    max_rows: int,
+) -> dict[str, Any]:
+    """Write the document: what the routes declare, and what the loaded models let us say besides."""
+    content = get_openapi(
+        title="Caveat", version=__version__, description=DESCRIPTION, routes=routes, tags=TAGS
+    )
+    kinds: list[type[BaseModel]] = [
+        PredictRequest,
+        uncertainty_request,
+        Pointer,
+        Classes,
+        Values,
+        Targets,
+        UncertainClasses,
+        UncertainValues,
+        UncertainTargets,
+        Problem,
+        InputProblem,
+    ]
+    content["paths"] |= verbs(uncertainty_request)
+    _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
+    content["components"]["schemas"] |= definitions["$defs"]
+    example = shown(catalogue)
+    if catalogue.default is None:  # nor would an example succeed
+        content["paths"] = {
+            path: methods for path, methods in content["paths"].items() if path not in DEFAULT
+        }
+    for path, methods in content["paths"].items():
+        for operation in methods.values():
+            _fill(operation, example, uncertainty_request.model_fields["samples"].default, max_rows)
+            if path in DEFAULT:
+                _tighten(operation, definitions["$defs"], example, max_rows)
+    return content
+
+
+def tell_of_ids(document: dict[str, Any]) -> None:
+    """Say that each request may bring a name, and that each answer has it."""
+    name = {
+        "name": request_id.HEADER,
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "What to call the request in the log; one is made for others than those of"
+        f" {request_id.PATTERN}.",
+    }
+    sent = {
+        "schema": {"type": "string", "pattern": f"^{request_id.PATTERN}$"},
+        "description": "What the request is called in the log.",
+    }
+    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        operation.setdefault("parameters", []).append(name)
+        for answer in operation["responses"].values():
+            answer["headers"] = {**answer.get("headers", {}), request_id.HEADER: sent}
+
+
+def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
+    """Say in JSON Schema which rows a model takes."""
+    if len(inputs) > 1:
+        return _object({spec.name: rows_schema([spec], max_rows) for spec in inputs})
+    spec = inputs[0]
+    if spec.features is not None:
+        row = _object({feature.name: _feature(feature) for feature in spec.features})
+    else:
+        row = {"type": "integer" if spec.dtype == "int64" else "number"}
+        for size in reversed(spec.shape[1:]):
+            limits = {"minItems": size, "maxItems": size} if isinstance(size, int) else {"minItems": 1}
+            row = {"type": "array", "items": row, **limits}
+    return {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+
+
+def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: int) -> None:
+    """Give examples that the model can answer, within the limits of the service."""
+    rows = example_rows(shown)
+    rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
+    values = {"name": shown.name, "version": shown.version, "alias": "champion"}
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            parameter["example"] = values[parameter["name"]]
+    if "requestBody" in operation:
+        body = operation["requestBody"]["content"]["application/json"]
+        kind = body["schema"]["$ref"].rpartition("/")[2]
+        body["example"] = {"version": shown.version} if kind == "Pointer" else {"inputs": rows}
+        if kind == "UncertaintyRequest":
+            body["example"] |= {"samples": samples, "seed": 0}
+
+
+def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:
+    """Say of a route that always asks the same model what just that model takes and answers."""
+    body = operation["requestBody"]["content"]["application/json"]
+    definition = definitions[body["schema"]["$ref"].rpartition("/")[2]]
+    rows = rows_schema(shown.inputs, max_rows)
+    rows["description"] = definition["properties"]["inputs"]["description"]
+    body["schema"] = {**definition, "properties": {**definition["properties"], "inputs": rows}}
+    answer = operation["responses"]["200"]["content"]["application/json"]
+    classes, values, targets = answer["schema"]["anyOf"]
+    several = targets if shown.targets else values
+    answer["schema"] = classes if shown.task == "classification" else several
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    return {"type": "number"} if feature.categories is None else {"enum": list(feature.categories)}

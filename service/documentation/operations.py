@@ -1,0 +1,136 @@
+"""How the two verbs are described in the OpenAPI document: they answer by themselves, without FastAPI."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from models.signature import InputError
+from service.content.arrays import NPY, NPZ
+from service.content.body import JSON
+from service.content.paths import PATHS, PREDICT, UNCERTAINTY
+from service.content.request import PredictRequest
+from service.documentation.schemas import (
+    Classes,
+    Targets,
+    UncertainClasses,
+    UncertainTargets,
+    UncertainValues,
+    Values,
+)
+from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+
+REF = "#/components/schemas/{model}"
+
+_PROBLEMS = {
+    400: "The body is empty, or not JSON.",
+    401: "No key is shown, or an unknown one.",
+    403: "The key is none of those that open /admin, or no such keys are set.",
+    404: "No such model or version is loaded.",
+    409: "The store as it stands does not allow it.",
+    413: "The body holds more bytes, or more rows, than one request may.",
+    415: "The body is neither application/json nor application/x-npy.",
+    422: "The request does not fit the signature of the model.",
+    429: "As much as fits is waiting already; Retry-After says when to ask again.",
+    500: "A fault of the service.",
+    503: "The models are not loaded yet, or the service is shutting down.",
+    504: "The answer was not ready within the timeout of the service.",
+}
+
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"type": "string"}, "Name of a model that GET /models lists."),
+    "version": (
+        {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "A version that GET /models lists for it, or an alias.",
+    ),
+    "alias": ({"type": "string"}, "A name that stands for a version, such as champion."),
+}
+"""Schema and description of what stands in a path."""
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals of a route."""
+    return {code: _problem(code) for code in codes}
+
+
+def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
+    """Describe both verbs for each way to say which model is asked, by path."""
+    kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
+        (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values, Targets)),
+        (
+            UNCERTAINTY,
+            "uncertainty",
+            "Predict with uncertainty, from many stochastic passes",
+            uncertainty_request,
+            (UncertainClasses, UncertainValues, UncertainTargets),
+        ),
+    ]
+    return {
+        f"{path}/{verb}": {
+            "post": {
+                "tags": ["Models" if path else "Predict"],
+                "summary": summary,
+                "operationId": f"{word}_{which}",
+                "parameters": [
+                    *(_parameter(name) for name in PARAMETERS if f"{{{name}}}" in path),
+                    *_options_of_arrays(body),
+                ],
+                "requestBody": {"required": True, "content": {JSON: {"schema": ref(body)}, NPY: _BINARY}},
+                "responses": {
+                    "200": _answer(answers),
+                    **{
+                        str(code): described
+                        for code, described in problems(400, 404, 413, 415, 422, 429, 500, 503, 504).items()
+                    },
+                },
+            }
+        }
+        for path, which in zip(PATHS, ("default", "model", "version"), strict=True)
+        for verb, word, summary, body, answers in kinds
+    }
+
+
+def ref(kind: type[BaseModel]) -> dict[str, str]:
+    """Refer to the schema of a model."""
+    return {"$ref": REF.format(model=kind.__name__)}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schema, description = PARAMETERS[name]
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+
+
+def _answer(kinds: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    schema = {"anyOf": [ref(kind) for kind in kinds]}
+    content = {JSON: {"schema": schema}, NPY: _BINARY, NPZ: _BINARY}
+    return {"description": "One entry per row.", "content": content}
+
+
+def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
+    """Describe what JSON has beside its rows, which an array has not."""
+    options = body.model_json_schema(ref_template=REF)["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "schema": {
+                key: value for key, value in schema.items() if key not in ("title", "description", "default")
+            },
+            "description": "As in the body, for one that is an array.",
+        }
+        for name, schema in options.items()
+        if name != "inputs"
+    ]
+
+
+def _problem(code: int) -> dict[str, Any]:
+    schema, example = ref(Problem), problem(code, _PROBLEMS[code], "3f9c2a")
+    if code == 422:
+        where, expected, got = "inputs[3].age", "a number", "null"
+        schema = ref(InputProblem)
+        example |= {"detail": str(InputError(where, expected, got))}
+        example |= {"where": where, "expected": expected, "got": got}
+    content = {MEDIA_TYPE: {"schema": schema, "example": example}}
+    return {"description": _PROBLEMS[code], "content": content}

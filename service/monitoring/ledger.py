@@ -1,0 +1,159 @@
+"""Takes the records of requests, and tells metrics, log and traces of many at once.
+
+To tell of each by itself would cost a tenth of its answer.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter, time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from starlette.types import Scope
+
+from models.manifest import Manifest
+from models.predictor import Predictor
+from models.uncertainty import Columns
+from service.batching.batcher import Batcher, Turn
+from service.batching.scores import Scores, finite
+from service.door import Door
+from service.monitoring import journal, logs
+from service.monitoring.alarms import Alarms
+from service.monitoring.metrics import Metrics, observe
+from service.monitoring.record import Record
+
+if TYPE_CHECKING:  # it needs an extra
+    from service.monitoring.traces import Traces
+
+
+class Ledger:
+    """What requests leave behind, until it is folded into what is told of them.
+
+    Parameters
+    ----------
+    door, batcher
+        Hold the requests that are not over yet.
+    alarms
+        Look for drift in what was answered.
+    traces
+        Where spans go, if any are made.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        door: Door,
+        batcher: Batcher,
+        alarms: Alarms,
+        traces: "Traces | None" = None,
+    ) -> None:
+        self._metrics = metrics
+        self._door = door
+        self._batcher = batcher
+        self._alarms = alarms
+        self._traces = traces
+        self._records: list[Record] = []
+
+    def enter(self, record: Record, scope: Scope | None = None) -> None:
+        """Take the record of a request that is over, and the request."""
+        if self._traces:
+            record.scope = scope  # which holds ten times as much, so that nobody else keeps it
+        self._records.append(record)
+
+    def fold(self) -> None:
+        """Tell of all that has happened since the last time; a fault in that is told, and ends nothing."""
+        records, self._records = self._records, []
+        turns, self._batcher.turns = self._batcher.turns, []
+        steps: list[Callable[[], None]] = [
+            lambda: self._count(records),
+            lambda: self._tell(records),
+            lambda: self._count_turns(turns),
+            lambda: self._alarms.observe(_all_scores(turns)),
+            self._measure,
+        ]
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                logs.failure("untold", "some requests are not told of in full", error)
+
+    def close(self) -> None:
+        """Tell of the last ones."""
+        self.fold()
+        if self._traces:
+            self._traces.close()
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        offset = time() - perf_counter()
+        logs.lines(journal.lines(records, offset))
+        if self._traces:
+            self._traces.add(records, offset)
+
+    def _count(self, records: Sequence[Record]) -> None:
+        alike = defaultdict(list)
+        for record in records:
+            alike[record.route, record.model, record.version, record.code].append(record)
+        for (route, model, version, code), those in alike.items():
+            self._metrics.requests.labels(route, model, version, code).inc(len(those))
+            if seconds := [record.ended - record.began for record in those if record.ended]:
+                observe(self._metrics.seconds.labels(route), seconds)
+            if code != 200:
+                self._count_failures(code, those)
+            elif rows := sum(record.rows for record in those):
+                self._metrics.rows.labels(model, version).inc(rows)
+                self._metrics.passes.labels(model, version).inc(sum(record.passes for record in those))
+            self._count_jobs(model, version, those)
+
+    def _count_failures(self, code: int, records: Sequence[Record]) -> None:
+        if code == 429:
+            self._metrics.rejected.inc(len(records))
+        elif code == 504:
+            self._metrics.expired.inc(len(records))
+        else:
+            self._metrics.cancelled.inc(sum(record.cancelled for record in records))
+
+    def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
+        """Count how long rows waited and ran, whatever became of them."""
+        if queued := [seconds for record in records if (seconds := record.queue) is not None]:
+            observe(self._metrics.queue.labels(model, version), queued)
+        if computed := [record.done - record.taken_up for record in records if record.taken_up]:
+            observe(self._metrics.compute.labels(model, version), computed)
+
+    def _count_turns(self, turns: Sequence[Turn]) -> None:
+        if not turns:
+            return
+        observe(self._metrics.batch_rows, [turn.rows for turn in turns])
+        observe(self._metrics.batch_passes, [turn.passes for turn in turns])
+        observe(self._metrics.batch_fill, [turn.fill for turn in turns])
+        alike: dict[tuple[Predictor, bool], list[Columns]] = defaultdict(list)
+        for predictor, _, of_turn in _all_scores(turns):
+            alike[predictor, "abstain" in of_turn].append(of_turn)
+        for (predictor, _), columns in alike.items():
+            together = {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
+            self._count_scores(predictor.manifest, finite(together))
+
+    def _count_scores(self, manifest: Manifest, columns: Columns) -> None:
+        """Count how uncertain rows were; of several targets, each."""
+        metrics, model = self._metrics, (manifest.name, manifest.version)
+        histograms = {
+            "predictive_entropy": metrics.entropy,
+            "mutual_information": metrics.information,
+            "percentile": metrics.percentile,
+        }
+        for name in columns.keys() & histograms.keys():
+            observe(histograms[name].labels(*model), columns[name])
+        if "abstain" in columns:
+            abstained = columns["abstain"]
+            metrics.judged.labels(*model).inc(abstained.size)
+            metrics.abstained.labels(*model).inc(int(abstained.sum()))
+
+    def _measure(self) -> None:
+        """Tell what is in the service now."""
+        self._metrics.queued.set(self._batcher.waiting)
+        self._metrics.admitted.set(self._door.requests)
+        self._metrics.admitted_bytes.set(self._door.bytes)
+        self._metrics.admitted_passes.set(self._door.passes)
+
+
+def _all_scores(turns: Sequence[Turn]) -> Iterator[Scores]:
+    return (scores for turn in turns for scores in turn.scores)

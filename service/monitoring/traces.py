@@ -1,0 +1,104 @@
+"""Traces of requests, made from their records once they are over."""
+
+from collections.abc import Iterable
+from threading import Thread
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from models import __version__
+from service.monitoring.record import ELSEWHERE, Record
+
+_PARENT: Final = (b"traceparent", b"tracestate")
+
+_PATIENCE: Final = 3.0
+"""Seconds for which an end waits for the last spans to be sent; the exporter would wait ten."""
+
+
+class Traces:
+    """Makes a span of each request, with its time in the queue and its computation below it."""
+
+    def __init__(self) -> None:
+        resource = Resource.create()  # what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):
+            resource = resource.merge(Resource({"service.name": "caveat"}))
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("caveat", __version__)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def add(self, records: Iterable[Record], offset: float) -> None:
+        """Make the spans of requests.
+
+        Parameters
+        ----------
+        offset
+            Seconds to add to the records' times, for those since 1970.
+        """
+        for record in records:
+            self._add(record, offset)
+
+    def close(self) -> None:
+        """Send what is left."""
+        ending = Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(_PATIENCE)
+
+    def _add(self, record: Record, offset: float) -> None:
+        began = record.began + offset
+        span = self._tracer.start_span(
+            f"{record.method} {record.route}" if record.route is not ELSEWHERE else record.method,
+            self._parent(record),
+            SpanKind.SERVER,
+            _attributes(record),
+            start_time=_nanoseconds(began),
+        )
+        if span.is_recording():
+            if record.code >= 500:
+                span.set_status(StatusCode.ERROR, record.detail)
+            below = set_span_in_context(span, Context())
+            start = record.submitted + offset
+            for name, seconds in (("queue", record.queue), ("compute", record.compute)):
+                if seconds is not None:
+                    part = self._tracer.start_span(name, below, start_time=_nanoseconds(start))
+                    start += seconds
+                    part.end(_nanoseconds(start))
+        span.end(_nanoseconds(began + (record.total or 0.0)))
+
+    def _parent(self, record: Record) -> Context:
+        headers = record.scope["headers"] if record.scope else ()
+        carrier = {name.decode(): value.decode("latin-1") for name, value in headers if name in _PARENT}
+        return self._propagator.extract(carrier, Context())
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)
+
+
+def _attributes(record: Record) -> dict[str, AttributeValue]:
+    """Name what is known as the semantic conventions of HTTP do, and the rest as our own."""
+    attributes: dict[str, AttributeValue] = {
+        "http.request.method": record.method,
+        "http.response.status_code": record.code,
+        "caveat.request_id": record.id,
+    }
+    if record.scope:
+        attributes |= {"url.scheme": record.scope["scheme"], "url.path": record.scope["path"]}
+    if record.route is not ELSEWHERE:
+        attributes["http.route"] = record.route
+    if record.code >= 500:
+        attributes["error.type"] = str(record.code)
+    if record.model is not ELSEWHERE:
+        attributes |= {"caveat.model": record.model, "caveat.version": record.version}
+    if record.rows:
+        attributes["caveat.rows"] = record.rows
+    if record.seed is not None:
+        attributes |= {"caveat.passes": record.passes, "caveat.seed": record.seed}
+    return attributes

@@ -1,0 +1,1 @@
+"""What is served: versions of models, and how it follows the store."""

@@ -1,0 +1,113 @@
+"""Predictors of bundles, with the threads and the precision that they are worth."""
+
+import math
+import os
+from contextlib import suppress
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.cohort import estimate
+from models.predictor import Predictor
+from models.signature import InputError, Inputs, encode
+from models.trial import try_out
+from models.uncertainty import Columns
+from service.content.examples import example_rows
+from service.monitoring import logs
+from service.settings import Settings
+
+_SAMPLES: Final = 100
+
+_SHORT: Final = 0.0005
+"""Seconds of a request's passes below which to wake more threads takes longer than they save."""
+
+_TOLERATED: Final = 0.1
+"""Error that a precision may add to a mean, as a part of its Monte Carlo standard error at 100 passes."""
+
+
+def predictor(bundle: Bundle, settings: Settings) -> Predictor:
+    """Make the predictor of a bundle, with what is set, or else with what it is worth.
+
+    A network that a lower precision changes by too much runs in float32, and its answers say so.
+    """
+    threads = settings.threads or max(1, _cores() // settings.workers)
+    exact, made = _made(bundle, threads, settings)
+    if not settings.threads and threads > 1 and _seconds(made) <= _SHORT:
+        exact, made = _made(bundle, 1, settings)
+    if settings.precision == "float32":
+        return made
+    error = _rounding(made, exact)
+    if error <= _TOLERATED:
+        return made
+    manifest = bundle.manifest
+    logs.event(
+        "precision_refused",
+        f"{manifest.name} {manifest.version} runs in float32: {settings.precision} would change"
+        f" the mean of its example by {error:.2f} of its standard error; {_TOLERATED} is tolerated",
+        "warning",
+        model=manifest.name,
+        version=manifest.version,
+    )
+    return exact
+
+
+def warm_up(made: Predictor, seed: int) -> None:
+    """Run a model's example through both graphs, so that no client is the first to ask them."""
+    with np.errstate(all="ignore"), suppress(InputError):  # of an example that was made up
+        inputs = _example(made)
+        made.predict(inputs)
+        estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
+
+
+def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, Predictor]:
+    """Make a predictor in float32, and one in the precision that is set."""
+    exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
+    try_out(exact, example_rows(exact.manifest))
+    if settings.precision == "float32":
+        return exact, exact
+    return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)
+
+
+def _seconds(made: Predictor) -> float:
+    """Time an ordinary request of one row, at the second time; no time at all where its example fails."""
+    start = perf_counter()
+    try:
+        row = {name: array[:1] for name, array in _example(made).items()}
+        for _ in range(2):
+            start = perf_counter()
+            _answer(made, row)
+    except InputError:
+        return 0.0
+    return perf_counter() - start
+
+
+def _rounding(rounded: Predictor, exact: Predictor) -> float:
+    """Compare what a precision changes in the means of the example with their standard errors.
+
+    Root mean squares over rows and outputs, of several targets that of the worst, since their units differ;
+    infinite where the example fails, or has no spread.
+    """
+    try:
+        answers = [_answer(made, _example(made)) for made in (rounded, exact)]
+    except InputError:
+        return math.inf
+    first, second = (answer["mean"].astype(np.float64) for answer in answers)
+    axis = 0 if exact.manifest.targets else None
+    spread = np.square(answers[1]["standard_error"], dtype=np.float64).mean(axis=axis)
+    error = np.square(first - second).mean(axis=axis)
+    return float(np.sqrt((error / spread).max())) if spread.all() else math.inf
+
+
+def _example(made: Predictor) -> Inputs:
+    return encode(made.manifest.inputs, example_rows(made.manifest))
+
+
+def _answer(made: Predictor, inputs: Inputs) -> Columns:
+    return estimate(made, inputs, _SAMPLES, seed=0, sampler="independent")
+
+
+def _cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

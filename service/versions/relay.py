@@ -1,0 +1,159 @@
+"""Has a thing done in every worker, whichever of them was asked for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
+from typing import Final
+
+from models.errors import CaveatError
+from service.versions.outcome import Outcome, together
+from service.versions.rollout import Action
+
+_PATIENCE: Final = 600.0
+"""Seconds; to load large models takes its time, but a worker that is stuck shall not hold the others up."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """From a worker: that all of them shall do something; to a worker: to do it."""
+
+    number: int
+    action: Action
+
+
+@dataclass(frozen=True)
+class Done:
+    """From a worker: what has come of an order; to the one that has asked: what has in every worker."""
+
+    number: int
+    outcome: Outcome
+
+
+class Relay:
+    """A worker's end: asks for what all shall do, and does what it is told.
+
+    Parameters
+    ----------
+    perform
+        Does it in this process.
+    """
+
+    def __init__(self, perform: Callable[[Action], Awaitable[Outcome]]) -> None:
+        self._perform = perform
+        self._pipe: Connection | None = None
+        self._numbers = count()
+        self._asked: dict[int, asyncio.Future[Outcome]] = {}
+        self._doing: set[asyncio.Task[None]] = set()
+
+    def connect(self, pipe: Connection) -> None:
+        """Become one of several workers, from within the event loop."""
+        self._pipe = pipe
+        asyncio.get_running_loop().add_reader(pipe.fileno(), self._receive, pipe)
+
+    async def everywhere(self, action: Action) -> Outcome:
+        """Have it done in all workers; tell when all have done it.
+
+        Raises
+        ------
+        CaveatError
+            If one of them has not done it in a long time.
+        """
+        if self._pipe is None:
+            return await self._perform(action)
+        number = next(self._numbers)
+        answer = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._pipe.send(Order(number, action))
+        try:
+            return await asyncio.wait_for(answer, _PATIENCE)
+        except TimeoutError:
+            raise CaveatError(f"a worker has not done this within {_PATIENCE:.0f} seconds") from None
+
+    def _receive(self, pipe: Connection) -> None:
+        try:
+            message: Order | Done = pipe.recv()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(pipe.fileno())
+            for answer in self._asked.values():
+                answer.cancel()
+            return
+        if isinstance(message, Done):
+            answer = self._asked.pop(message.number)
+            if not answer.cancelled():
+                answer.set_result(message.outcome)
+        else:
+            doing = asyncio.get_running_loop().create_task(self._do(pipe, message))
+            self._doing.add(doing)  # else nobody holds it
+            doing.add_done_callback(self._doing.discard)
+
+    async def _do(self, pipe: Connection, told: Order) -> None:
+        pipe.send(Done(told.number, await self._perform(told.action)))
+
+
+@dataclass
+class _Round:
+    asker: Connection
+    asked: int
+    awaited: set[Connection]
+    outcomes: list[Outcome]
+
+
+class Rounds:
+    """The other ends, of the process that looks after the workers: tells all what one asks for."""
+
+    def __init__(self) -> None:
+        self._workers: set[Connection] = set()
+        self._rounds: dict[int, _Round] = {}
+        self._numbers = count()
+
+    @property
+    def workers(self) -> set[Connection]:
+        """The pipes to those that are there."""
+        return set(self._workers)
+
+    def join(self, worker: Connection) -> None:
+        """Let one more worker take part."""
+        self._workers.add(worker)
+
+    def leave(self, worker: Connection) -> None:
+        """Let a worker that has ended take part no more; nobody waits for it."""
+        self._workers.discard(worker)
+        worker.close()
+        for number in list(self._rounds):
+            self._gather(number, worker, None)
+
+    def receive(self, worker: Connection) -> object:
+        """Take a message of a worker; give it back, if it is none of a round."""
+        try:
+            message = worker.recv()
+        except (EOFError, OSError):
+            self.leave(worker)
+            return None
+        match message:
+            case Order(asked, action):
+                number = next(self._numbers)
+                self._rounds[number] = _Round(worker, asked, self.workers, [])
+                for each in self.workers:
+                    self._send(each, Order(number, action))
+            case Done(number, outcome):
+                self._gather(number, worker, outcome)
+            case _:
+                return message
+        return None
+
+    def _gather(self, number: int, worker: Connection, outcome: Outcome | None) -> None:
+        round_ = self._rounds[number]
+        round_.awaited.discard(worker)
+        round_.outcomes += [outcome] if outcome else []
+        if not round_.awaited:
+            del self._rounds[number]
+            self._send(round_.asker, Done(round_.asked, together(round_.outcomes)))
+
+    def _send(self, worker: Connection, message: Order | Done) -> None:
+        if worker in self._workers:
+            try:
+                worker.send(message)
+            except OSError:  # it has just ended
+                self.leave(worker)

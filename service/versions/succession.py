@@ -1,0 +1,90 @@
+"""The catalogue that follows another one, as its store has changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from models import aliases
+from models.aliases import AliasError
+from models.predictor import Predictor
+from service.versions.attempt import Attempt
+from service.versions.catalogue import Catalogue, Failure, Place
+from service.versions.sight import Sight
+
+Pointers = Mapping[str, Mapping[str, int] | AliasError]
+"""The aliases of each model of a store, or why they can't be read."""
+
+
+def read_pointers(folder: Path, sight: Sight) -> Pointers:
+    """Read the aliases of every model."""
+    return {name: _read(folder / name) for name in sight.aliases}
+
+
+def succeed(
+    old: Catalogue | None, sight: Sight, pointers: Pointers, attempts: Sequence[Attempt], default: str | None
+) -> Catalogue:
+    """Take in what was loaded, and leave out what the store has no more, unless clients ask it by a name.
+
+    Parameters
+    ----------
+    default
+        The model that requests ask that name none. To lose it would fail them: its last version is served
+        on, as is one that an alias stands for, and the last one of all.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no model of the default's name.
+    """
+    models: dict[str, dict[int, Predictor]] = {}
+    for name, versions in (old.models if old else {}).items():
+        models[name] = dict(versions)
+    failing: dict[Place, Failure] = {
+        place: why for place, why in (old.failing if old else {}).items() if place in sight.versions
+    }
+    for each in attempts:
+        place = (each.name, each.version)
+        failing.pop(place, None)
+        if isinstance(each.result, Failure):
+            failing[place] = each.result
+        else:
+            models.setdefault(each.name, {})[each.version] = each.result
+    pointing: dict[str, dict[str, int]] = {}
+    for name, loaded in models.items():
+        known = old.aliases_of(name) if old else {}
+        pointing[name], why = _pointed(pointers.get(name, {}), loaded, known)
+        if why:
+            failing[name, 0] = Failure(why)
+    for name, version in _gone(models, sight):
+        if version in pointing[name].values():
+            failing[name, version] = Failure("it is no longer in the store, but an alias stands for it")
+        elif len(models[name]) == 1 and (name == default or sum(map(bool, models.values())) == 1):
+            failing[name, version] = Failure("it is no longer in the store, but the last one to answer with")
+        else:
+            del models[name][version]
+    kept = {name: models[name] for name in sorted(models) if models[name]}
+    return Catalogue(kept, {name: pointing[name] for name in kept}, failing, default)
+
+
+def _read(model: Path) -> Mapping[str, int] | AliasError:
+    try:
+        return aliases.read(model)
+    except AliasError as error:
+        return error
+
+
+def _pointed(
+    read: Mapping[str, int] | AliasError, loaded: Mapping[int, Predictor], known: Mapping[str, int]
+) -> tuple[dict[str, int], str | None]:
+    """Give the aliases as they are from now on, and what is wrong with them as they were read."""
+    if isinstance(read, AliasError):
+        return dict(known), str(read)
+    wrong = [f"{alias} stands for {version}" for alias, version in read.items() if version not in loaded]
+    pointed = {alias: version if version in loaded else known.get(alias) for alias, version in read.items()}
+    found = {alias: version for alias, version in pointed.items() if version is not None}
+    return found, f"{' and '.join(wrong)}, which is not loaded" if wrong else None
+
+
+def _gone(models: Mapping[str, Mapping[int, Predictor]], sight: Sight) -> Iterator[tuple[str, int]]:
+    """Find versions that the store has no more, ascending; the list may change meanwhile."""
+    places = [(name, version) for name in models for version in sorted(models[name])]
+    yield from (place for place in places if place not in sight.versions)

@@ -1,0 +1,1 @@
+"""HTTP as bytes on connections, before and behind the application."""
