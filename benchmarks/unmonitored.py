@@ -17,7 +17,7 @@ def forget(ledger: Ledger) -> None:
 
 def head(media_type: str, length: int, _: str) -> bytes:
     """Write the head of an answer that has no id."""
-    return f"content-type: {media_type}\r\ncontent-length: {length}\r\n\r\n".encode()
+    return b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), length)
 
 
 def nothing(*_: Any) -> str:

@@ -20,6 +20,7 @@ from service.content.arrays import NPY, NPZ
 from service.content.paths import PREDICT, UNCERTAINTY, find
 from service.content.request import PredictRequest
 from service.endpoints import Endpoints
+from service.errors import is_fault
 from service.guard import Guard
 from service.monitoring import request_id
 from service.monitoring.record import Record
@@ -93,8 +94,9 @@ class Verbs:
         except Exception as error:
             refused = _refused(name, scope["method"], began, route, predictor, job)
             await self._others.refuse(refused, error, scope, receive, send)
-            # Its frames hold the body, and one of them it, in turn: a cycle, which may wait long to be found.
-            error.__traceback__ = None
+            if not is_fault(error):
+                # Its frames hold the body, and one of them holds the error: a cycle, which may last long.
+                error.__traceback__ = None
         except BaseException:  # cut off, as the service ends
             self._ledger.enter(_refused(name, scope["method"], began, route, predictor, job), scope)
             raise

@@ -19,7 +19,7 @@ class Replies:
     """Sends answers, and remembers how they begin, which changes once a second, with the date."""
 
     def __init__(self) -> None:
-        self._of: Sequence[tuple[bytes, bytes]] | None = None
+        self._headers: Sequence[tuple[bytes, bytes]] | None = None
         self._beginning = b""
 
     async def send(self, send: Send, content: bytes, media_type: str, name: str) -> None:
@@ -32,9 +32,9 @@ class Replies:
 
     def _send_whole(self, cycle: RequestResponseCycle, content: bytes, media_type: str, name: str) -> None:
         headers = cycle.default_headers
-        if headers is not self._of:
+        if headers is not self._headers:
             lines = [b"%b: %b\r\n" % header for header in headers]
-            self._of, self._beginning = headers, b"".join([b"HTTP/1.1 200 OK\r\n", *lines])
+            self._headers, self._beginning = headers, b"".join([b"HTTP/1.1 200 OK\r\n", *lines])
         head = _head(media_type, len(content), name)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
