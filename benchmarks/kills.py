@@ -103,7 +103,7 @@ class Prober:
 
 
 def held(worker: int, port: int) -> set[int]:
-    """Tell the ports of the clients whose connections to a port a process holds."""
+    """Tell the ports of the clients whose connections to a port a process holds; 0 if it listens there."""
     sockets = set()
     for entry in Path(f"/proc/{worker}/fd").iterdir():
         try:
@@ -121,13 +121,18 @@ def held(worker: int, port: int) -> set[int]:
 
 
 def replaced(running: Running, victim: int, count: int) -> float:
-    """Wait until there are as many workers as before; give the seconds that it took."""
+    """Wait until as many workers as before take connections; give the seconds that it took."""
     start = time.monotonic()
-    while len(workers := running.workers()) < count or victim in workers:
-        if time.monotonic() - start > 60:
-            return float("inf")
+    while time.monotonic() - start < 60:
+        workers = running.workers()
+        if (
+            len(workers) == count
+            and victim not in workers
+            and all(0 in held(worker, running.address[1]) for worker in workers)
+        ):
+            return time.monotonic() - start
         time.sleep(0.02)
-    return time.monotonic() - start
+    return float("inf")
 
 
 def scraped(running: Running) -> float:
