@@ -220,7 +220,7 @@ def main() -> int:
     for workers in options.workers:
         with started("--workers", str(workers)) as running:
             faults += attack(running, options.kills, options.pause, options.clients)
-        faults += running.faults("worker_replaced")
+        faults += running.faults("worker_replaced", killed=options.kills)
     for fault in faults:
         print(f"FAULT: {fault}")
     return 1 if faults else 0

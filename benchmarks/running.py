@@ -15,6 +15,9 @@ from typing import Self
 
 ROOT = Path(__file__).parents[1]
 
+_BEGINNING = '{"time":'
+"""Of a line of the log."""
+
 
 class Stalls:
     """Tells when this machine could run nothing for more than a second: nobody's fault, but its own."""
@@ -72,13 +75,17 @@ class Running:
         """Count the files that all its processes have open."""
         return sum(_files(pid) for pid in (self.process.pid, *self.workers()))
 
-    def faults(self, *expected: str) -> list[str]:
-        """Tell what is wrong with how it ended: its code, or events in its log that nobody expects."""
+    def faults(self, *expected: str, killed: int = 0) -> list[str]:
+        """Tell what is wrong with how it ended: its code, or events in its log that nobody expects.
+
+        Each worker that was killed may have left a line that it was in the midst of.
+        """
         faults = []
         if self.process.returncode != 0:
             faults.append(f"it ended with code {self.process.returncode}")
         odd = [line for line in self.errors.splitlines() if not _expected(line, expected)]
-        if odd:
+        whole = [line for line in odd if not _expected(line[max(0, line.rfind(_BEGINNING)) :], expected)]
+        if len(odd) > len(whole) + killed or whole:
             faults.append("it wrote: " + "\n".join(odd[:40]))
         return faults
 
