@@ -84,8 +84,8 @@ class Running:
         if self.process.returncode != 0:
             faults.append(f"it ended with code {self.process.returncode}")
         odd = [line for line in self.errors.splitlines() if not _expected(line, expected)]
-        whole = [line for line in odd if not _expected(line[max(0, line.rfind(_BEGINNING)) :], expected)]
-        if len(odd) > len(whole) + killed or whole:
+        torn = [line for line in odd if _expected(line[max(0, line.rfind(_BEGINNING)) :], expected)]
+        if len(torn) < len(odd) or len(torn) > killed:
             faults.append("it wrote: " + "\n".join(odd[:40]))
         return faults
 

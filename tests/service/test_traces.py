@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.service.serving import Service, caveat, serving
+from tests.service.serving import Service, caveat, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -36,10 +36,7 @@ class Collector:
 
     def wait(self, count: int) -> dict[str, Span]:
         """Wait for spans; give them by name."""
-        end = time.perf_counter() + 20
-        while len(self.spans) < count:
-            assert time.perf_counter() < end
-            time.sleep(0.02)
+        until(lambda: len(self.spans) >= count)
         return {span.name: span for span in self.spans}
 
 

@@ -45,10 +45,7 @@ def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
     expected = anew(several).content
     before = children(several.process.pid)
     os.kill(before[0], signal.SIGKILL)
-    end = time.perf_counter() + 20
-    while len(after := children(several.process.pid)) < 3 or before[0] in after:
-        assert time.perf_counter() < end
-        time.sleep(0.05)
+    until(lambda: is_replaced(several, before[0]))
     assert {anew(several).content for _ in range(20)} == {expected}
     several.process.send_signal(signal.SIGTERM)
     _, errors = several.process.communicate(timeout=20)
@@ -104,10 +101,7 @@ def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Pa
         os.kill(before[0], signal.SIGKILL)
         with suppress(httpx.HTTPError):
             assert asked.result().status_code == 200
-    end = time.perf_counter() + 20
-    while len(after := children(service.process.pid)) < 3 or before[0] in after:
-        assert time.perf_counter() < end
-        time.sleep(0.05)
+    until(lambda: is_replaced(service, before[0]))
     assert service.client.post("/admin/reload").status_code == 200
     # The new one has found the store as it is now, and has the default model of the others.
     assert versions_that_answer(service) == {2}
@@ -125,10 +119,7 @@ def test_workers_whose_parent_is_killed_end_too(several: Service) -> None:
     workers = children(several.process.pid)
     several.process.kill()
     several.process.communicate(timeout=20)
-    end = time.perf_counter() + 20
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.perf_counter() < end
-        time.sleep(0.05)
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
 
 def test_what_cannot_be_served_ends_with_a_line(tmp_path: Path, bundles: Path) -> None:
@@ -141,3 +132,9 @@ def test_what_cannot_be_served_ends_with_a_line(tmp_path: Path, bundles: Path) -
         port = str(taken.getsockname()[1])
         ended = caveat("serve", bundles, "--workers", "2", "--port", port)
         assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
+
+
+def is_replaced(service: Service, worker: int) -> bool:
+    """Tell whether another one of three workers has taken the place of one."""
+    after = children(service.process.pid)
+    return len(after) >= 3 and worker not in after
