@@ -15,13 +15,11 @@ import numpy as np
 from models.predictor import WORKING_SET
 from service.batching.group import Group, Member
 from service.batching.job import Job, Piece
+from service.batching.pace import Pace
 from service.batching.scores import Scores
 
 _SHORT = 0.001
 """Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
-
-_NEWS = 0.2
-"""Weight of a turn's pace among those before it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Batcher:
         self._filled = 0.0  # part of the present turn that is used
         self.turns: list[Turn] = []
         """Turns that have been made; who counts them takes them away."""
-        self._pace: dict[Hashable, float] = {}  # seconds for each value of a load, as they were lately
+        self._paces: dict[Hashable, Pace] = {}  # by what decides them
 
     @property
     def waiting(self) -> int:
@@ -110,9 +108,10 @@ class Batcher:
         if not turn:
             return
         loop = asyncio.get_running_loop()
-        if sum(group.load * self._pace.get(group.kind, math.inf) for group in turn) <= 1.01 * _SHORT:
+        if sum(map(self._seconds, turn)) <= 1.01 * _SHORT:
             self._finish(_run(turn))
-            loop.call_soon(self._start)
+            # Two steps later, so that requests which came meanwhile are read first: what has begun can wait.
+            loop.call_soon(loop.call_soon, self._start)
         else:
             running = loop.run_in_executor(self._engine, _run, turn)
             running.add_done_callback(self._continue)
@@ -143,18 +142,31 @@ class Batcher:
                 job.receive(piece)
             if not outcome.group.gone:
                 self._begun.append(outcome.group)
-            self._learn(outcome.group, outcome.seconds / max(outcome.load, 1))
+            self._learn(outcome.group.kind, outcome)
 
-    def _learn(self, group: Group, pace: float) -> None:
-        kind = group.kind
-        if kind not in self._pace:  # which has the predictor's id, and another one may get that
-            weakref.finalize(group.members[0].job.predictor, self._pace.pop, kind, None)
-        self._pace[kind] = (1 - _NEWS) * self._pace.get(kind, pace) + _NEWS * pace
+    def _learn(self, kind: Hashable, outcome: Outcome) -> None:
+        load = max(outcome.load, 1)
+        if kind in self._paces:
+            self._paces[kind].learn(load, outcome.seconds)
+        else:
+            self._paces[kind] = Pace(load, outcome.seconds)
+            # The kind has the predictor's id, and another one may get that.
+            weakref.finalize(outcome.group.members[0].job.predictor, self._paces.pop, kind, None)
+
+    def _seconds(self, group: Group) -> float:
+        pace = self._paces.get(group.kind)
+        return pace.seconds(group.load) if pace else math.inf
 
     def _share(self, load: int, kind: Hashable) -> float:
         """Tell what part of a turn a load takes: of the memory or, where a turn can be short, of the time."""
-        seconds = load * self._pace.get(kind, math.inf)
-        return max(load / WORKING_SET, seconds / _SHORT if seconds <= _SHORT else 0.0)
+        pace = self._paces.get(kind)
+        seconds = pace.each * load if pace else math.inf
+        return max(load / WORKING_SET, seconds / _SHORT if seconds < _SHORT else 0.0)
+
+    def _fixed(self, kind: Hashable) -> float:
+        """Tell what part of a turn a run takes whatever its load, where a turn can be short."""
+        pace = self._paces.get(kind)
+        return pace.fixed / _SHORT if pace and pace.fixed < _SHORT / 2 else 0.0
 
     def _fill(self) -> list[Group]:
         """Take what fits into a turn whole, or else a part of the first in line."""
@@ -170,17 +182,19 @@ class Batcher:
                 if first.gone:
                     continue
                 self._taken.append(first)
+                is_alone = isinstance(first, Group) or first.key not in joining
+                room = left - (self._fixed(first.kind) if is_alone else 0.0)
                 share = self._share(first.load, first.kind)
-                fits = int(left / share)
+                fits = max(0, int(room / share))
                 if fits < first.waiting and (turn or joining):
                     line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting
                     break
                 if isinstance(first, Group):
-                    left -= share
+                    left = room - share
                     turn.append(first)
                 else:
                     member = Member(first, first.take(max(fits, 1)))
-                    left -= member.count * share
+                    left = room - member.count * share
                     joining.setdefault(first.key, []).append(member)
                 if line is self._begun or first.waiting:
                     self._begun_are_next = False

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -244,5 +245,71 @@ def test_a_fault_in_taking_a_turn_fails_its_jobs_and_no_later_one(
         later = Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0))
         batcher.submit(later)
         same(await later.answer, alone(later))
+
+    served(work)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[batchers.Outcome]:
+    """Runs, each of which takes a fifth of a millisecond and four nanoseconds for each value."""
+    runs: list[batchers.Outcome] = []
+    step = batchers._step
+
+    def timed(group: Group) -> list[batchers.Outcome]:
+        outcomes = [replace(each, seconds=2e-4 + 4e-9 * each.load) for each in step(group)]
+        runs.extend(outcomes)
+        return outcomes
+
+    monkeypatch.setattr(batchers, "_step", timed)
+    return runs
+
+
+async def small_one(batcher: Batcher) -> Job:
+    job = Job(LINEAR, rows(LINEAR, 1), Asked(100, seed=0))
+    batcher.submit(job)
+    await job.answer
+    return job
+
+
+def test_parts_of_a_large_job_are_short_also_beside_small_ones(runs: list[batchers.Outcome]) -> None:
+    """Most of the time of a small one's run goes to its being a run, and tells little of a value's time."""
+
+    async def work(batcher: Batcher) -> None:
+        for _ in range(20):
+            await small_one(batcher)
+        large = Job(LINEAR, rows(LINEAR, 2500), Asked(1000, seed=0))
+        batcher.submit(large)
+        while not large.gone:
+            await small_one(batcher)
+
+    served(work)
+    seconds = [run.seconds for run in runs if run.load > 10_000]
+    assert len(seconds) > 10
+    assert 5e-4 < max(seconds[1:]) <= 1.01 * batchers._SHORT  # of the first, the time is not known yet
+
+
+def test_who_comes_during_a_turn_is_in_the_next_one(
+    runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = batchers._step
+    arrived: list[tuple[int, asyncio.Task[Job]]] = []
+
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)  # so that it is known how long runs take
+        loop = asyncio.get_running_loop()
+
+        def step_as_one_arrives(group: Group) -> list[batchers.Outcome]:
+            if len(runs) == 4:  # the event loop finds its bytes after this turn, and then reads them
+                loop.call_soon(lambda: arrived.append((len(runs), loop.create_task(small_one(batcher)))))
+            return step(group)
+
+        monkeypatch.setattr(batchers, "_step", step_as_one_arrives)
+        large = Job(LINEAR, rows(LINEAR, 2500), Asked(1000, seed=0))
+        batcher.submit(large)
+        await large.answer
+        ((count, task),) = arrived
+        small = await task
+        assert len(runs) > count + 3
+        assert small in [job for job, _ in runs[count].pieces]
 
     served(work)

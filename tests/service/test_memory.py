@@ -56,14 +56,15 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         for job in (first, second):
             batcher.submit(job)
             await job.answer
-        await asyncio.sleep(0)  # the batcher ends its turn
+        while batcher._busy:  # it ends its turn
+            await asyncio.sleep(0)
         batcher.close()  # and its thread, which held the last one
         batcher.turns.clear()  # as the ledger does, several times a second
         assert held() is not None
         del first, second, job
         assert held() is None
         assert calibration() is None
-        assert not batcher._pace
+        assert not batcher._paces
 
     asyncio.run(main())
 
