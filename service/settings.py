@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         32 * 2**20, description="bytes that the body of a request may hold"
     )
     max_pending: Annotated[int, Field(ge=1)] = Field(
-        512, description="requests that may wait or run at once; the next ones get a 429"
+        128, description="requests that may wait or run at once; the next ones get a 429"
     )
     max_pending_passes: Annotated[int, Field(ge=1)] = Field(
         50_000_000,

@@ -80,7 +80,7 @@ def full(bundles: Path) -> Iterator[tuple[Service, Future[Any]]]:
     limits = ("--max-pending", "1", "--max-samples", "10000000", "--max-pending-passes", "1000000000")
     with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
         rows = [[1, 2, 3]] * 100
-        taken = clients.submit(service.ask, ROUTE, inputs=rows, samples=300_000)
+        taken = clients.submit(service.ask, ROUTE, inputs=rows, samples=600_000)
         time.sleep(0.5)  # so that it is the long one that is let in
         assert service.ask(ROUTE, inputs=[[1, 2, 3]]).status_code == 429
         yield service, taken
