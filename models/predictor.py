@@ -23,6 +23,9 @@ from models.signature import InputError, Inputs, sizes
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
 
+_ELSEWHERE: Final = 16
+"""Times as many that it may hold where it does not run on the CPU: on a GPU, large runs are the fast ones."""
+
 
 class Predictor:
     """The two graphs of a bundle, ready to run from any thread.
@@ -60,11 +63,17 @@ class Predictor:
         self.precision: Precision = precision
         self.calibration: Calibration | None = _calibration(bundle)
         self.card: bytes | None = bundle.files.get(CARD)
+        self._times = 1 if providers[0] == CPU else _ELSEWHERE
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._draws = Draws(self.manifest.sites, kept_seed)
         _check_inputs(self._predict, PREDICT, self.manifest, sites=())
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
+
+    @property
+    def working_set(self) -> int:
+        """Float32 values that a run may hold."""
+        return self._times * WORKING_SET
 
     def predict(self, inputs: Inputs) -> NDArray[np.floating]:
         """Answer without dropout.
@@ -91,7 +100,7 @@ class Predictor:
 
     def rows_at_once(self, inputs: Inputs, samples: int) -> int:
         """Say how many rows fit a run of ``samples`` passes, at least one."""
-        return max(1, WORKING_SET // self.row_load(inputs, samples))
+        return max(1, self.working_set // self.row_load(inputs, samples))
 
     def row_load(self, inputs: Inputs, samples: int) -> int:
         """Count the float32 values that ``samples`` passes over one row hold."""
@@ -106,7 +115,7 @@ class Predictor:
         """
         row, row_pass, mask = self._cost(inputs)
         rows = _rows(inputs)
-        return max(1, max(WORKING_SET, rows * row) // (rows * row_pass + mask))
+        return max(1, max(self.working_set, rows * row) // (rows * row_pass + mask))
 
     def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
         return values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())

@@ -1,6 +1,8 @@
 """Runs a graph with ONNX Runtime."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from threading import Lock
 from typing import Any, Final
 
@@ -13,6 +15,12 @@ from models.errors import CaveatError
 from models.signature import Inputs
 
 CPU: Final = "CPUExecutionProvider"
+
+_CUDA: Final = "CUDAExecutionProvider"
+
+_OPTIONS: Final = {_CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
+"""What providers are told: to round no products to 10 bits, and not to try out, for every number of rows
+that comes together, which way of convolving is fastest."""
 
 _ALLOCATOR: Final = ort.OrtMemoryInfo(
     "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
@@ -76,9 +84,13 @@ class OnnxRuntime:
                 list(weights), list(weights.values()), lengths
             )
         _refuse_unknown(providers)
+        if _CUDA in providers:  # its libraries may have come as packages, where no loader looks for them
+            with redirect_stdout(sys.stderr):
+                ort.preload_dlls()
         with _MAKING:  # a session takes the allocator that was registered last: one of its own
             ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
-            self._session = ort.InferenceSession(graph, options, providers=list(providers))
+            chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
+            self._session = ort.InferenceSession(graph, options, providers=chosen)
         if self._session.get_providers()[0] != providers[0]:  # which ONNX Runtime only logs
             raise CaveatError(f"{providers[0]} does not start on this machine; ONNX Runtime's log says more")
 

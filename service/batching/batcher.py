@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.predictor import WORKING_SET
 from service.batching.group import Group, Member
 from service.batching.job import Job, Piece
 from service.batching.pace import Pace
@@ -58,10 +57,10 @@ class Turn(NamedTuple):
 class Batcher:
     """Runs jobs in turns, long ones on a thread of its own.
 
-    A turn is filled up to `WORKING_SET`, or to `_SHORT` where rows take little time, so that it is short
-    and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of its own
-    for the rest, and the two lines take turns, so that a small job waits for one turn of a large one at
-    most. An idle engine starts at once: a turn takes what is there.
+    A turn is filled up to what a run may hold, or to `_SHORT` where rows take little time, so that it is
+    short and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of
+    its own for the rest, and the two lines take turns, so that a small job waits for one turn of a large
+    one at most. An idle engine starts at once: a turn takes what is there.
 
     A run spreads over the cores by itself, so two at once would only slow each other down.
     """
@@ -157,14 +156,14 @@ class Batcher:
         pace = self._paces.get(group.kind)
         return pace.seconds(group.load) if pace else math.inf
 
-    def _share(self, load: int, kind: Hashable) -> float:
-        """Tell what part of a turn a load takes: of the memory or, where a turn can be short, of the time."""
-        pace = self._paces.get(kind)
-        seconds = pace.each * load if pace else math.inf
-        return max(load / WORKING_SET, seconds / _SHORT if seconds < _SHORT else 0.0)
+    def _share(self, entry: Job | Group) -> float:
+        """Tell what part of a turn a row takes: of the memory or, where turns can be short, of the time."""
+        pace = self._paces.get(entry.kind)
+        seconds = pace.each * entry.load if pace else math.inf
+        return max(entry.load / entry.most, seconds / _SHORT if seconds < _SHORT else 0.0)
 
     def _fixed(self, kind: Hashable) -> float:
-        """Tell what part of a turn a run takes whatever its load, where a turn can be short."""
+        """Tell what part of a turn a run takes whatever its load, where turns can be short."""
         pace = self._paces.get(kind)
         return pace.fixed / _SHORT if pace and pace.fixed < _SHORT / 2 else 0.0
 
@@ -184,7 +183,7 @@ class Batcher:
                 self._taken.append(first)
                 is_alone = isinstance(first, Group) or first.key not in joining
                 room = left - (self._fixed(first.kind) if is_alone else 0.0)
-                share = self._share(first.load, first.kind)
+                share = self._share(first)
                 fits = max(0, int(room / share))
                 if fits < first.waiting and (turn or joining):
                     line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cohort import Asked, Cohort
-from models.predictor import WORKING_SET
 from models.signature import Inputs
 from models.uncertainty import Columns
 from service.batching.job import Job, Piece
@@ -66,6 +65,11 @@ class Group:
         return self.members[0].job.kind
 
     @property
+    def most(self) -> int:
+        """See `Job.most`."""
+        return self.members[0].job.most
+
+    @property
     def rows(self) -> int:
         """Number of rows that are still on their way."""
         return self._starts[-1] if self._cohort is None else len(self._cohort.rows)
@@ -74,7 +78,7 @@ class Group:
     def load(self) -> int:
         """Values that the next step holds."""
         held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
-        return min(held, WORKING_SET)
+        return min(held, self.most)
 
     def step(self) -> list[tuple[Job, Piece]]:
         """Run once; give what has become known with it, each to its job."""

@@ -39,6 +39,8 @@ class Job:
         """What decides how long a run takes for what it holds: the graph."""
         self.load = predictor.row_load(inputs, asked.samples if asked else 1)
         """Values that the work on one row holds."""
+        self.most = predictor.working_set
+        """Values that a run may hold."""
         self.submitted = self.began = self.ended = 0.0
         """When it was put in line, first taken up, and answered or failed, by `perf_counter`; 0 before."""
         self._started = 0  # rows that have been taken up; they are taken in their order

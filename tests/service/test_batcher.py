@@ -119,7 +119,6 @@ def test_every_row_has_the_bits_that_it_has_alone(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictors, "WORKING_SET", working_set)
-        patch.setattr(batchers, "WORKING_SET", working_set)
         patch.setattr(batchers, "_SHORT", 1.0 if on_loop else 0.0)
         served(work)
 
@@ -148,7 +147,6 @@ def test_those_who_wait_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchers, "WORKING_SET", 1000)
     monkeypatch.setattr(predictors, "WORKING_SET", 1000)
 
     async def work(batcher: Batcher) -> None:
@@ -188,7 +186,6 @@ def test_what_is_wrong_with_one_job_does_not_hurt_the_others(monkeypatch: pytest
 
 
 def test_work_that_nobody_waits_for_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchers, "WORKING_SET", 1000)
     monkeypatch.setattr(predictors, "WORKING_SET", 1000)
     runs = 0
     run = Predictor.run_passes
