@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import cache
 from threading import Lock
 from typing import Any, Final
 
@@ -84,9 +85,8 @@ class OnnxRuntime:
                 list(weights), list(weights.values()), lengths
             )
         _refuse_unknown(providers)
-        if _CUDA in providers:  # its libraries may have come as packages, where no loader looks for them
-            with redirect_stdout(sys.stderr):
-                ort.preload_dlls()
+        if _CUDA in providers:
+            _find_libraries()
         with _MAKING:  # a session takes the allocator that was registered last: one of its own
             ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
             chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
@@ -126,6 +126,13 @@ class OnnxRuntime:
     def stop(self) -> None:
         """End its runs, also those that are asked for later."""
         self._options.terminate = True
+
+
+@cache
+def _find_libraries() -> None:
+    """Load CUDA's libraries, which may have come as packages, where no loader looks for them."""
+    with redirect_stdout(sys.stderr):
+        ort.preload_dlls()
 
 
 def _refuse_unknown(providers: Sequence[str]) -> None:

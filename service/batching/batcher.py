@@ -141,10 +141,10 @@ class Batcher:
                 job.receive(piece)
             if not outcome.group.gone:
                 self._begun.append(outcome.group)
-            self._learn(outcome.group.kind, outcome)
+            self._learn(outcome)
 
-    def _learn(self, kind: Hashable, outcome: Outcome) -> None:
-        load = max(outcome.load, 1)
+    def _learn(self, outcome: Outcome) -> None:
+        kind, load = outcome.group.kind, max(outcome.load, 1)
         if kind in self._paces:
             self._paces[kind].learn(load, outcome.seconds)
         else:
@@ -162,9 +162,9 @@ class Batcher:
         seconds = pace.each * entry.load if pace else math.inf
         return max(entry.load / entry.most, seconds / _SHORT if seconds < _SHORT else 0.0)
 
-    def _fixed(self, kind: Hashable) -> float:
+    def _fixed(self, entry: Job | Group) -> float:
         """Tell what part of a turn a run takes whatever its load, where turns can be short."""
-        pace = self._paces.get(kind)
+        pace = self._paces.get(entry.kind)
         return pace.fixed / _SHORT if pace and pace.fixed < _SHORT / 2 else 0.0
 
     def _fill(self) -> list[Group]:
@@ -182,9 +182,9 @@ class Batcher:
                     continue
                 self._taken.append(first)
                 is_alone = isinstance(first, Group) or first.key not in joining
-                room = left - (self._fixed(first.kind) if is_alone else 0.0)
+                room = left - (self._fixed(first) if is_alone else 0.0)
                 share = self._share(first)
-                fits = max(0, int(room / share))
+                fits = int(room / share)
                 if fits < first.waiting and (turn or joining):
                     line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting
                     break
