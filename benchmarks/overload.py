@@ -2,16 +2,19 @@
 
 Prints latency percentiles at shares of the capacity, with requests at random times whether or not earlier
 ones are answered; goodput beyond it; the latency of small requests while a large one runs; and memory
-after many requests. Needs the training extra.
+after many requests. Each load has the capacity measured right before and right after it, in a few rounds,
+each with a server of its own. Needs the training extra.
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from load import closed, opened, rows_of
+from load import Result, closed, opened, rows_of
 from report import parser, write
 from serving import NETS, make
 
@@ -49,20 +52,21 @@ class Service:
 def main() -> None:
     """Measure, print, and write JSON."""
     arguments = parser(__doc__)
-    arguments.add_argument("--seconds", type=float, default=10, help="seconds of each load (default: 10)")
+    arguments.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
+    arguments.add_argument("--rounds", type=int, default=5, help="of all loads (default: 5)")
     arguments.add_argument("--requests", type=int, default=1_000_000, help="for memory (default: 1000000)")
     options = arguments.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         (row,) = make(NET, Path(scratch))
         body = rows_of([row], samples=100)
-        with serving(Path(scratch)) as service:
-            capacity = closed(service.url + ROUTE, body, 32, options.seconds).rate
-            figures["capacity"] = capacity
-            print(f"capacity, 32 connections: {capacity:.0f} answers per second", flush=True)
-            figures["rates"] = [
-                at_rate(service, body, factor, capacity, options.seconds) for factor in FACTORS
-            ]
+        loads: list[Load] = []
+        for _ in range(options.rounds):
+            with serving(Path(scratch)) as service:
+                loads += at_rates(service, body, options.seconds)
+        figures["capacity"] = statistics.median(load.capacity for load in loads)
+        print(f"capacity, 32 connections: {figures['capacity']:.0f} answers per second", flush=True)
+        figures["rates"] = [told([load for load in loads if load.factor == factor]) for factor in FACTORS]
         with serving(Path(scratch)) as service:
             figures["fairness"] = beside_a_large_one(service, row, body, options.seconds)
         with serving(Path(scratch)) as service:
@@ -86,20 +90,53 @@ def serving(scratch: Path, *flags: str, program: Sequence[str] = (CAVEAT,)) -> I
             process.terminate()
 
 
-def at_rate(service: Service, body: bytes, factor: float, capacity: float, seconds: float) -> dict[str, Any]:
-    """Load the service at a share of its capacity."""
-    result = opened(service.url + ROUTE, body, factor * capacity, seconds)
-    percentiles = {f"p{q:g}": 1e3 * result.percentile(q) for q in (50, 90, 99, 99.9)}
-    codes = {str(code): count for code, count in sorted(result.codes.items())}
-    goodput = result.rate / capacity
-    bar = f" (bar {GOODPUT}: {'met' if goodput >= GOODPUT else 'missed'})" if factor > 1 else ""
+@dataclass
+class Load:
+    """A load, as a share of the capacity, and what the service did under it."""
+
+    factor: float
+    capacity: float
+    result: Result
+    megabytes: float
+
+    @property
+    def goodput(self) -> float:
+        """Answers with status 200, of capacity."""
+        return self.result.rate / self.capacity
+
+
+def at_rates(service: Service, body: bytes, seconds: float) -> Iterator[Load]:
+    """Load the service at shares of its capacity, in turn with measuring that."""
+
+    def capacity() -> float:
+        return closed(service.url + ROUTE, body, 32, seconds).rate
+
+    before = capacity()
+    for factor in FACTORS:
+        result = opened(service.url + ROUTE, body, factor * before, seconds)
+        after = capacity()
+        yield Load(factor, (before + after) / 2, result, service.megabytes())
+        before = after
+
+
+def told(loads: Sequence[Load]) -> dict[str, Any]:
+    """Print and give what a load did in all rounds."""
+    factor = loads[0].factor
+    latencies = np.concatenate([load.result.latencies for load in loads])
+    percentiles = {f"p{q:g}": 1e3 * float(np.percentile(latencies, q)) for q in (50, 90, 99, 99.9)}
+    counts = sum((load.result.codes for load in loads), Counter[int]())
+    codes = {str(code): count for code, count in sorted(counts.items())}
+    goodputs = sorted(load.goodput for load in loads)
+    goodput = statistics.median(goodputs)
+    bar = f", bar {GOODPUT}: {'met' if goodput >= GOODPUT else 'missed'}" if factor > 1 else ""
     print(
-        f"{factor:.0%} of capacity: goodput {goodput:.2f} of capacity{bar}; ms "
+        f"{factor:.0%} of capacity: goodput {goodput:.2f} of capacity ({goodputs[0]:.2f} to "
+        f"{goodputs[-1]:.2f}{bar}); ms "
         + ", ".join(f"{name} {value:.1f}" for name, value in percentiles.items())
-        + f"; codes {codes}; {service.megabytes():.0f} MB",
+        + f"; codes {codes}; {max(load.megabytes for load in loads):.0f} MB",
         flush=True,
     )
-    return {"factor": factor, "goodput": goodput, **percentiles, "codes": codes}
+    return {"factor": factor, "goodput": goodput, "goodputs": goodputs, **percentiles, "codes": codes}
 
 
 def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds: float) -> dict[str, float]:

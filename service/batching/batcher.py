@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -109,8 +110,9 @@ class Batcher:
         loop = asyncio.get_running_loop()
         if sum(map(self._seconds, turn)) <= 1.01 * _SHORT:
             self._finish(_run(turn))
-            # Two steps later, so that requests which came meanwhile are read first: what has begun can wait.
-            loop.call_soon(loop.call_soon, self._start)
+            # Where nobody is left in line, what has begun can wait one step more: requests which came
+            # meanwhile are read first.
+            loop.call_soon(self._start if self._fresh else partial(loop.call_soon, self._start))
         else:
             running = loop.run_in_executor(self._engine, _run, turn)
             running.add_done_callback(self._continue)

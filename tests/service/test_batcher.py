@@ -310,3 +310,26 @@ def test_who_comes_during_a_turn_is_in_the_next_one(
         assert small in [job for job, _ in runs[count].pieces]
 
     served(work)
+
+
+def test_where_more_wait_than_a_turn_takes_the_next_one_comes_at_once(
+    runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = batchers._step
+    seen: list[int] = []
+
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)
+        loop = asyncio.get_running_loop()
+
+        def step_as_time_goes_on(group: Group) -> list[batchers.Outcome]:
+            if len(runs) == 1:
+                loop.call_soon(lambda: loop.call_soon(lambda: seen.append(len(runs))))
+            return step(group)
+
+        monkeypatch.setattr(batchers, "_step", step_as_time_goes_on)
+        await asyncio.gather(*(small_one(batcher) for _ in range(300)))
+
+    served(work)
+    assert len(runs) > 3
+    assert seen == [3]  # two steps of the loop later, the turn after has been taken as well
