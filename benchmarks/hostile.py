@@ -28,6 +28,8 @@ GROWTH = 100e6
 """Bytes that the service may hold more than after its first minute: what allocators keep."""
 TIMEOUT = 3.0
 """Seconds that the service gives its clients, so that many of them run out of it."""
+PENDING = 512
+"""Requests that the service takes in: those among a crowd that mean it may fill the 128 of the default."""
 
 
 class Hostile:
@@ -389,7 +391,8 @@ def main() -> int:
     arguments.add_argument("--crowd", type=int, default=8000, help="connections of a crowd (default: 8000)")
     options = arguments.parse_args()
     print(f"seed {options.seed}", flush=True)
-    with Stalls() as stalls, started("--client-timeout", f"{TIMEOUT:g}") as running:
+    flags = ("--client-timeout", f"{TIMEOUT:g}", "--max-pending", f"{PENDING}")
+    with Stalls() as stalls, started(*flags) as running:
         faults = fuzz(running, stalls, 60 * options.minutes, options.seed, options.threads, options.crowd)
     faults += running.faults()
     for fault in faults:
