@@ -391,7 +391,7 @@ def main() -> int:
     arguments.add_argument("--crowd", type=int, default=8000, help="connections of a crowd (default: 8000)")
     options = arguments.parse_args()
     print(f"seed {options.seed}", flush=True)
-    flags = ("--client-timeout", f"{TIMEOUT:g}", "--max-pending", f"{PENDING}")
+    flags = ("--client-timeout", f"{TIMEOUT:g}", "--max-pending", str(PENDING))
     with Stalls() as stalls, started(*flags) as running:
         faults = fuzz(running, stalls, 60 * options.minutes, options.seed, options.threads, options.crowd)
     faults += running.faults()
