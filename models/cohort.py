@@ -72,7 +72,9 @@ class Cohort:
         self._seed = seed
         self._sampler = sampler
         self._samples = samples
+        self._least = int(samples.min())
         self._tolerance = tolerance
+        self._may_stop = bool(tolerance.any())
         self._summary = summary(predictor.manifest)
         self.passes = 0
         """Passes that have been made."""
@@ -93,12 +95,13 @@ class Cohort:
         done = self._samples == stop
         if self._looks_at(stop):
             done |= (self._tolerance > 0) & (self._summary.standard_error() <= self._tolerance)
-        if not done.any():
+        count = np.count_nonzero(done)
+        if not count:
             return self.rows[:0], {}
         columns = {**self._summary.columns(), "passes": np.full(len(done), stop)}
         if self._predictor.calibration is not None:
             columns |= self._predictor.calibration.columns(columns)
-        if done.all():
+        if count == len(done):
             rows, self.rows = self.rows, self.rows[:0]
             return rows, columns
         rows = self.rows[done]
@@ -110,19 +113,20 @@ class Cohort:
         self._keep(~gone)
 
     def _next_stop(self) -> int:
-        stop = min(self.passes + self._predictor.passes_at_once(self._inputs), int(self._samples.min()))
-        if self._tolerance.any():
+        stop = min(self.passes + self._predictor.passes_at_once(self._inputs), self._least)
+        if self._may_stop:
             look = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
             stop = min(stop, look)
         return stop
 
     def _looks_at(self, passes: int) -> bool:
-        return passes >= FIRST_LOOK and passes % BLOCK == 0 and bool(self._tolerance.any())
+        return self._may_stop and passes >= FIRST_LOOK and passes % BLOCK == 0
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         self.rows = self.rows[kept]
         self._inputs = {name: array[kept] for name, array in self._inputs.items()}
         self._samples = self._samples[kept]
+        self._least = int(self._samples.min()) if kept.any() else 0
         self._tolerance = self._tolerance[kept]
         if self.passes:
             self._summary.keep(kept)

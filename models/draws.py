@@ -15,7 +15,8 @@ from models.signature import InputError
 KEPT_BYTES: Final = 2**25
 """Bytes of draws that a model keeps (32 MiB)."""
 
-_PASSES: Final = 100  # that are kept as one piece: the default of a request
+KEPT_PASSES: Final = 100
+"""Passes whose draws are kept as one piece: as many as a request asks for by default."""
 
 Drawn = dict[str, NDArray[np.float32]]
 """Draws by the name of their site; the first axis of each is the pass."""
@@ -44,11 +45,11 @@ class Draws:
             self._refuse_too_small(sizes)
         if seed != self._kept_seed:
             return self._draw(seed, sampler, start, stop, sizes)
-        first = start // _PASSES
-        pieces = [self._piece(number, sampler, sizes) for number in range(first, -(-stop // _PASSES))]
+        first = start // KEPT_PASSES
+        pieces = [self._piece(number, sampler, sizes) for number in range(first, -(-stop // KEPT_PASSES))]
         if not all(pieces):
             return self._draw(seed, sampler, start, stop, sizes)
-        start, stop = start - first * _PASSES, stop - first * _PASSES
+        start, stop = start - first * KEPT_PASSES, stop - first * KEPT_PASSES
         return {site.name: _joined(piece[site.name] for piece in pieces)[start:stop] for site in self._sites}
 
     def _piece(self, number: int, sampler: Sampler, sizes: Mapping[str, int]) -> Drawn:
@@ -63,14 +64,14 @@ class Draws:
                 oldest = self._kept.pop(next(iter(self._kept)))
                 self._bytes -= sum(array.nbytes for array in oldest.values())
             self._bytes += size
-            start = number * _PASSES
-            piece = self._draw(self._kept_seed or 0, sampler, start, start + _PASSES, sizes)
+            start = number * KEPT_PASSES
+            piece = self._draw(self._kept_seed or 0, sampler, start, start + KEPT_PASSES, sizes)
         self._kept[key] = piece  # last, as the one that was used last
         return piece
 
     def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
         units = (math.prod(evaluate(size, sizes) for size in site.shape[1:]) for site in self._sites)
-        return _PASSES * np.dtype(np.float32).itemsize * sum(units)
+        return KEPT_PASSES * np.dtype(np.float32).itemsize * sum(units)
 
     def _refuse_too_small(self, sizes: Mapping[str, int]) -> None:
         if min(evaluate(size, sizes) for site in self._sites for size in (*site.shape[1:], 1)) < 1:

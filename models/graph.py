@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from models.errors import one_line
-from models.protobuf import MALFORMED, Value, fields
+from models.protobuf import Value, fields, part, text
 
 # Numbers of fields in onnx.proto, by the message that they stand in.
 _GRAPH, _OPSET, _TRAINING, _FUNCTION = 7, 8, 20, 25  # of a model
@@ -65,11 +65,11 @@ class _Reader:
         for number, value in self._fields(message):
             if number == _GRAPH:
                 has_graph = True
-                self._graph(_part(value), depth=0)
+                self._graph(part(value), depth=0)
             elif number == _OPSET:
-                for inner, domain in self._fields(_part(value)):
+                for inner, domain in self._fields(part(value)):
                     if inner == _OPSET_DOMAIN:
-                        _check_domain(_text(domain))
+                        _check_domain(text(domain))
             elif number in (_TRAINING, _FUNCTION):
                 raise ValueError("has a training part" if number == _TRAINING else "has functions of its own")
         if not has_graph:
@@ -80,27 +80,27 @@ class _Reader:
             raise ValueError(f"nests graphs deeper than {_DEEPEST}")
         for number, value in self._fields(message):
             if number == _NODE:
-                self._node(_part(value), depth)
+                self._node(part(value), depth)
             elif number == _INITIALIZER:
-                self._tensor(_part(value), where="" if depth == 0 else "in a branch")
+                self._tensor(part(value), where="" if depth == 0 else "in a branch")
             elif number == _SPARSE_INITIALIZER:
                 raise ValueError("has sparse weights")
 
     def _node(self, message: memoryview, depth: int) -> None:
         for number, value in self._fields(message):
             if number == _OPERATOR:
-                _check_operator(_text(value))
+                _check_operator(text(value))
             elif number == _DOMAIN:
-                _check_domain(_text(value))
+                _check_domain(text(value))
             elif number == _ATTRIBUTE:
-                self._attribute(_part(value), depth)
+                self._attribute(part(value), depth)
 
     def _attribute(self, message: memoryview, depth: int) -> None:
         for number, value in self._fields(message):
             if number in _TENSORS:
-                self._tensor(_part(value), where="in a constant")
+                self._tensor(part(value), where="in a constant")
             elif number in _GRAPHS:
-                self._graph(_part(value), depth + 1)
+                self._graph(part(value), depth + 1)
             elif number in _SPARSE_TENSORS:
                 raise ValueError("has sparse constants")
 
@@ -110,8 +110,8 @@ class _Reader:
         for number, value in self._fields(message):
             if number == _EXTERNAL:
                 apart = True
-                key, text = self._entry(_part(value))
-                if place.setdefault(key, text) != text:
+                key, said = self._entry(part(value))
+                if place.setdefault(key, said) != said:
                     raise ValueError(f"gives two values to {key} of a tensor")
             elif number == _DATA_LOCATION:
                 apart |= value != 0
@@ -123,7 +123,7 @@ class _Reader:
             self._check_place(place)
 
     def _entry(self, message: memoryview) -> tuple[str, str]:
-        found = {number: _text(value) for number, value in self._fields(message)}
+        found = {number: text(value) for number, value in self._fields(message)}
         return found.get(_KEY, ""), found.get(_VALUE, "")
 
     def _check_place(self, place: Mapping[str, str]) -> None:
@@ -131,7 +131,7 @@ class _Reader:
         if file not in self._files:
             raise ValueError(f"takes weights from {one_line(file)!r}, which is no file of the bundle")
         offset, length = place.get("offset", "0"), place.get("length", "")
-        sound = all(text.isascii() and text.isdigit() for text in (offset, length))
+        sound = all(number.isascii() and number.isdigit() for number in (offset, length))
         if not sound or int(offset) + int(length) > self._files[file]:
             raise ValueError(
                 f"takes {one_line(length) or 'no number of'} bytes from {one_line(offset)} on of {file}, "
@@ -158,13 +158,3 @@ def _check_operator(name: str) -> None:
 def _check_domain(domain: str) -> None:
     if domain not in _DOMAINS:
         raise ValueError(f"uses operators of {one_line(domain)!r}; a bundle's graphs use those of ONNX alone")
-
-
-def _part(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError(MALFORMED)
-    return value
-
-
-def _text(value: Value) -> str:
-    return bytes(_part(value)).decode(errors="replace")

@@ -1,5 +1,6 @@
 """Runs a bundle."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from models import calibration
 from models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from models.calibration import Calibration
-from models.draws import Draws
+from models.draws import KEPT_BYTES, KEPT_PASSES, Draws
 from models.engines.engine import Engine, Precision, Type
 from models.engines.onnx_runtime import CPU, OnnxRuntime
 from models.engines.openvino import OpenVino
@@ -19,6 +20,7 @@ from models.manifest import Manifest, Site
 from models.masks import Sampler
 from models.memory import allowed, values_held
 from models.signature import InputError, Inputs, sizes
+from models.thinned import LARGEST, thinned
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
@@ -63,12 +65,47 @@ class Predictor:
         self.precision: Precision = precision
         self.calibration: Calibration | None = _calibration(bundle)
         self.card: bytes | None = bundle.files.get(CARD)
+        self._threads = threads
+        self._kept_seed = kept_seed
         self._times = 1 if providers[0] == CPU else _ELSEWHERE
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
+        self._thinned: dict[tuple[int, Sampler, int, int], Engine] = {}
         self._draws = Draws(self.manifest.sites, kept_seed)
         _check_inputs(self._predict, PREDICT, self.manifest, sites=())
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
+
+    def thin(self, bundle: Bundle, rows: Inputs) -> None:
+        """Multiply the draws that most requests share into the weights, where that changes no bit.
+
+        See `models.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be held twice.
+
+        Parameters
+        ----------
+        bundle
+            The one that this predictor was made of.
+        rows
+            To compare the bits on.
+        """
+        site, *others = self.manifest.sites
+        on_cpu = self._times == 1 and self.precision == "float32"
+        if others or self.manifest.free_sizes or self._kept_seed is None or not on_cpu:
+            return
+        weights = _weights(bundle)
+        size = sum(map(len, [bundle.files[PASSES], *weights.values()]))
+        if KEPT_PASSES * math.prod(map(int, site.shape[1:])) > LARGEST or size > KEPT_BYTES:
+            return
+        which: tuple[int, Sampler, int, int] = (self._kept_seed, "stratified", 0, KEPT_PASSES)
+        draws = self._draws.make(*which, {})
+        graph = thinned(bundle.files[PASSES], site, draws[site.name])
+        if graph is None:
+            return
+        engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
+        for count in (1, _rows(rows)):
+            few = self._filled({name: array[:count] for name, array in rows.items()})
+            if not np.array_equal(self.run_passes({**few, **draws}), engine.run(few), equal_nan=True):
+                return
+        self._thinned[which] = engine
 
     @property
     def working_set(self) -> int:
@@ -152,8 +189,14 @@ class Predictor:
         NDArray
             Shape (stop - start, B, ...).
         """
-        draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
-        return self.run_passes({**self._filled(inputs), **draws})[:, : _rows(inputs)]
+        filled = self._filled(inputs)
+        engine = self._thinned.get((seed, sampler, start, stop))
+        if engine is not None:
+            outputs = self._run(engine, filled)
+        else:
+            draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
+            outputs = self.run_passes({**filled, **draws})
+        return outputs[:, : _rows(inputs)]
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
         """Run passes with draws of the caller's own; give (N, B, ...)."""
@@ -161,8 +204,8 @@ class Predictor:
 
     def stop(self) -> None:
         """End all runs; this predictor is of no use any more."""
-        self._predict.stop()
-        self._passes.stop()
+        for engine in (self._predict, self._passes, *self._thinned.values()):
+            engine.stop()
 
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
@@ -188,8 +231,7 @@ def _rows(inputs: Inputs) -> int:
 def _engine(
     bundle: Bundle, file: str, threads: int, precision: Precision, providers: Sequence[str]
 ) -> Engine:
-    others = (PREDICT, PASSES, CARD, calibration.FILE)
-    apart = {name: content for name, content in bundle.files.items() if name not in others}
+    apart = _weights(bundle)
     graph = bundle.files[file]
     try:
         check(graph, {name: len(content) for name, content in apart.items()})
@@ -205,6 +247,12 @@ def _engine(
         reason = str(error).partition("\n")[0]
         name = "OpenVINO" if precision == "bfloat16" else "ONNX Runtime"
         raise BundleError(f"{_place(bundle.manifest, file)}: {name} can't load it: {reason}") from None
+
+
+def _weights(bundle: Bundle) -> dict[str, bytes]:
+    """Give the files that weights lie in, apart from the graphs."""
+    others = (PREDICT, PASSES, CARD, calibration.FILE)
+    return {name: content for name, content in bundle.files.items() if name not in others}
 
 
 def _calibration(bundle: Bundle) -> Calibration | None:

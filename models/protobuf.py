@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers: enough to step through a message, whatever it says."""
+"""The wire format of protocol buffers: enough to step through any message, and to write one."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,7 +7,7 @@ Value = int | memoryview
 """A number, or the bytes of text, of another message, or of numbers of a fixed width."""
 
 CUT_OFF: Final = "is cut off, or no ONNX file"
-MALFORMED: Final = "is no sound protocol buffer"
+_MALFORMED: Final = "is no sound protocol buffer"
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _WIDTHS: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
@@ -45,11 +45,43 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif kind in _WIDTHS:
             width = _WIDTHS[kind]
         else:
-            raise ValueError(MALFORMED)
+            raise ValueError(_MALFORMED)
         if width > len(message) - at:
             raise ValueError(CUT_OFF)
         yield key >> 3, message[at : at + width]
         at += width
+
+
+def part(value: Value) -> memoryview:
+    """Take a value for bytes; ValueError if it is a number."""
+    if isinstance(value, int):
+        raise ValueError(_MALFORMED)
+    return value
+
+
+def text(value: Value) -> str:
+    """Take a value for text."""
+    return bytes(part(value)).decode(errors="replace")
+
+
+def field(number: int, value: int | bytes | memoryview) -> bytes:
+    """Write a field.
+
+    >>> field(1, 150).hex(" "), field(2, b"ab").hex(" ")
+    ('08 96 01', '12 02 61 62')
+    """
+    if isinstance(value, int):
+        return _written(number << 3 | _VARINT) + _written(value)
+    return b"".join([_written(number << 3 | _BYTES), _written(len(value)), value])
+
+
+def _written(number: int) -> bytes:
+    written = bytearray()
+    while number >= 0x80:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
 
 
 def _number(message: memoryview, at: int) -> tuple[int, int]:
@@ -60,4 +92,4 @@ def _number(message: memoryview, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return number, at + place + 1
-    raise ValueError(CUT_OFF if at + _LONGEST > len(message) else MALFORMED)
+    raise ValueError(CUT_OFF if at + _LONGEST > len(message) else _MALFORMED)

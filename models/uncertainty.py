@@ -18,6 +18,9 @@ Columns = Mapping[str, NDArray[Any]]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
+_TINY: Final = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
+"""What is added to a probability, and changes none but 0, whose logarithm is not finite."""
+
 _BLOCK: Final = 2**14 - 2**8
 """Values that are summed up at once: as float64 they stay in the cache, and below the 128 KiB from which
 on the C library fetches memory from the system anew for every array, which took five times as long."""
@@ -158,7 +161,7 @@ class ClassificationSummary:
         """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
         mean, variance = self._probabilities.mean, self._probabilities.variance
         count = self._probabilities.count
-        missing = (variance / np.maximum(mean, np.finfo(np.float64).tiny)).sum(axis=-1) / (2 * count)
+        missing = (variance / np.maximum(mean, _TINY[mean.dtype])).sum(axis=-1) / (2 * count)
         predictive = entropy(mean) + missing
         expected = self._information.value.sum(axis=-1) / count
         return {
@@ -250,8 +253,9 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _information(probabilities: NDArray[_Float]) -> NDArray[_Float]:
-    """Give -p log p of each probability; what is added changes none but 0, whose log is not finite."""
-    information: NDArray[_Float] = np.log(probabilities + np.finfo(probabilities.dtype).tiny)
+    """Give -p log p of each probability."""
+    information: NDArray[_Float] = probabilities + _TINY[probabilities.dtype]
+    np.log(information, out=information)
     information *= probabilities
     return np.negative(information, out=information)
 

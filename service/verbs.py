@@ -4,6 +4,7 @@ Plain ASGI, before FastAPI: what a framework does for a request takes longer tha
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ from service.wire.protocol import JOB
 from service.wire.reply import Replies
 
 T = TypeVar("T")
+
+_BYTES = attrgetter("nbytes")
 
 _LARGE = 2**17
 """Bytes from which on JSON is read and written off the event loop."""
@@ -127,7 +130,7 @@ class Verbs:
             del state[JOB]
 
     async def _content(self, job: Job, columns: Columns, wanted: str) -> bytes:
-        size = sum(column.nbytes for column in columns.values())
+        size = sum(map(_BYTES, columns.values()))
         return await self._run(size, lambda: answers.write(job.predictor, job.asked, columns, wanted))
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:

@@ -40,6 +40,7 @@ class Group:
         self.members = members
         self._starts = list(accumulate((member.count for member in members), initial=0))
         self._cohort: Cohort | None = None
+        self._common: Asked | None = None  # what all jobs are asked, if it is the same
         self._done = False
         self.passes = 0
         """Passes that have been made, each row counted by itself."""
@@ -101,10 +102,9 @@ class Group:
         if not len(rows):
             return []
         # At once for all rows, where they are asked the same: each by itself takes several times as long.
-        asked = _common([member.job.asked for member in self.members if member.job.asked])
-        if asked is not None:
-            columns = {**columns, **asked.judgement.of(job.predictor, columns)}
-            self.scores = [scores(job.predictor, asked, columns)]
+        if self._common is not None:
+            columns = {**columns, **self._common.judgement.of(job.predictor, columns)}
+            self.scores = [scores(job.predictor, self._common, columns)]
             return list(self._dealt(rows, columns))
         pieces = [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
         self.scores = [scores(job.predictor, job.asked, piece) for job, (_, piece) in pieces if job.asked]
@@ -130,15 +130,15 @@ class Group:
 
     def _gathered(self) -> Cohort:
         asked = [member.job.asked for member in self.members if member.job.asked]
-        counts = [member.count for member in self.members]
-        return Cohort(
-            self.members[0].job.predictor,
-            self._inputs(),
-            asked[0].seed,
-            asked[0].sampler,
-            np.repeat([each.samples for each in asked], counts),
-            np.repeat([each.tolerance for each in asked], counts),
-        )
+        self._common = common = _common(asked)
+        if common is not None:
+            samples, tolerance = (np.full(self.rows, each) for each in (common.samples, common.tolerance))
+        else:
+            counts = [member.count for member in self.members]
+            samples = np.repeat([each.samples for each in asked], counts)
+            tolerance = np.repeat([each.tolerance for each in asked], counts)
+        predictor = self.members[0].job.predictor
+        return Cohort(predictor, self._inputs(), asked[0].seed, asked[0].sampler, samples, tolerance)
 
     def _leave_those_who_have_gone(self, cohort: Cohort) -> None:
         gone = [member.job.gone for member in self.members]

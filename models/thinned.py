@@ -1,0 +1,124 @@
+"""The graph of passes with the masks of some passes multiplied into its weights, ahead of all requests.
+
+Where a network draws before its last product alone, ``(h * m) @ W`` is ``h @ (m[:, None] * W)``: a pass is a
+product with thinned weights (Srivastava et al., "Dropout: a simple way to prevent neural networks from
+overfitting", 2014). Those of all passes side by side make one wide product. Else the rows are multiplied by
+every mask, and all that comes of it by weights as narrow as the network has classes.
+
+No bit of an answer changes. What dropout scales is scaled in the rows, as before, so that the weights are
+multiplied by 0 and 1 alone; and ONNX Runtime sums up the same terms in the same order however wide a product
+is, as long as its weights are constants.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Site
+from models.onnx_file import Node, OnnxFile, node
+
+LARGEST: Final = 2**21
+"""Thinned weights (8 MiB) beyond which reading them takes a lone row longer than its passes do otherwise."""
+
+_PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0}
+
+
+def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | None:
+    """Multiply the draws of N passes into the weights of a graph of passes.
+
+    Parameters
+    ----------
+    graph
+        An ONNX file that takes rows and the draws of its only site.
+    draws
+        Shape (N, ...), as the site has it.
+
+    Returns
+    -------
+    bytes or None
+        An ONNX file that takes the rows alone and gives (N, B, C); nothing where the graph is another one,
+        or the thinned weights would be more than `LARGEST`.
+    """
+    file = OnnxFile(graph)
+    head = _head(file, site.name)
+    if site.law != "keep" or head is None:
+        return None
+    passes, (units, classes) = len(draws), head.weights.shape
+    if draws.shape != (passes, 1, units) or passes * units * classes > LARGEST:
+        return None
+    side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
+    constants: dict[str, NDArray[Any]] = {
+        "thinned/by_row": np.array([-1, units], np.int64),
+        "thinned/scale": np.array(draws.max(), np.float32),
+        "thinned/weights": side_by_side.reshape(units, -1).astype(np.float32),
+        "thinned/bias": np.tile(head.bias, passes),
+        "thinned/by_pass": np.array([-1, passes, classes], np.int64),
+    }
+    needed = file.needed(head.rows)
+    answers = head.softmax[-1].gives[0] if head.softmax else head.product
+    nodes = [
+        *(each for each in file.nodes if not needed.isdisjoint(each.gives)),
+        node("Reshape", [head.rows, "thinned/by_row"], "thinned/rows"),
+        node("Mul", ["thinned/rows", "thinned/scale"], "thinned/scaled"),
+        node("Gemm", ["thinned/scaled", "thinned/weights", "thinned/bias"], "thinned/product"),
+        node("Reshape", ["thinned/product", "thinned/by_pass"], head.product),
+        *head.softmax,
+        node("Transpose", [answers], head.output, perm=[1, 0, 2]),
+    ]
+    return file.written(nodes, constants, without=site.name)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The end of a graph of passes: its rows by its masks, a product of them, and perhaps a softmax."""
+
+    rows: str
+    weights: NDArray[np.float32]  # (units, classes)
+    bias: NDArray[np.float32]  # (classes,)
+    product: str
+    softmax: Sequence[Node]
+    output: str
+
+
+def _head(file: OnnxFile, site: str) -> _Head | None:
+    """Find rows, Reshape, Mul by the site, Reshape, Gemm, perhaps Softmax, and Reshape at the end."""
+    path = _path(file, site)
+    operators = [each.operator for each in path if each.operator != "Softmax"]
+    if operators != ["Mul", "Reshape", "Gemm", "Reshape"] or len(path[2].takes) != 3:
+        return None
+    masked, together, product, *softmax, last = path
+    apart = file.maker(next((name for name in masked.takes if name != site), ""))
+    *_, weights, bias = map(file.constant, product.takes)
+    if apart is None or weights is None or bias is None or weights.ndim != 2:
+        return None
+    weights = weights.T if product.attributes.get("transB") else weights
+    units, classes = weights.shape
+    if (
+        _sizes(file, apart) == [1, -1, units]
+        and _sizes(file, together) == [-1, units]
+        and bias.shape == (classes,)
+        and {**_PLAIN, **product.attributes, "transB": 0} == {**_PLAIN, "transB": 0}
+        and all(each.attributes == {"axis": -1} for each in softmax)
+        and site not in file.needed(apart.takes[0])
+        and last.gives == file.outputs
+    ):
+        return _Head(apart.takes[0], weights, bias, product.gives[0], softmax, last.gives[0])
+    return None
+
+
+def _path(file: OnnxFile, name: str) -> list[Node]:
+    """Follow a value to where several nodes take what has become of it, or none; its size may be taken."""
+    path: list[Node] = []
+    while len(takers := [each for each in file.takers(name) if each.operator != "Shape"]) == 1:
+        path += takers
+        name = takers[0].gives[0]
+    return path
+
+
+def _sizes(file: OnnxFile, reshape: Node) -> list[int]:
+    """Give what a node reshapes to; nothing if it does not, or not to constants."""
+    sizes = file.constant(reshape.takes[1]) if reshape.operator == "Reshape" else None
+    return [] if sizes is None else sizes.ravel().tolist()

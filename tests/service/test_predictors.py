@@ -1,0 +1,28 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.cohort import estimate
+from models.predictor import Predictor
+from models.store import BUNDLED, find, load
+from service.settings import Settings
+from service.versions.predictors import predictor
+
+DIGITS = load(find(BUNDLED / "digits"))
+
+
+@pytest.mark.parametrize(("default_seed", "asked", "ahead"), [(0, 0, True), (7, 7, True), (7, 0, False)])
+def test_ordinary_requests_get_passes_with_thinned_weights(
+    monkeypatch: pytest.MonkeyPatch, default_seed: int, asked: int, ahead: bool
+) -> None:
+    made = predictor(DIGITS, Settings(default_seed=default_seed))
+    rows = {"image": np.random.default_rng(0).uniform(0, 16, (3, 8, 8)).astype(np.float32)}
+    expected = estimate(Predictor(DIGITS), rows, 100, asked)
+    with_draws: list[Any] = []
+    run = Predictor.run_passes
+    monkeypatch.setattr(Predictor, "run_passes", lambda *of: with_draws.append(of) or run(*of))
+    found = estimate(made, rows, 100, asked)
+    assert len(with_draws) == (0 if ahead else 1)
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column, strict=True)
