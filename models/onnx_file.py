@@ -14,11 +14,10 @@ from models.protobuf import Value, field, fields, part, text
 _GRAPH: Final = 7  # of a model
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _BETWEEN = 1, 5, 11, 12, 13  # of a graph
 _TAKES, _GIVES, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of a node
-_ATTRIBUTE_NAME, _REAL, _INTEGER, _INTEGERS, _KIND = 1, 2, 3, 8, 20  # of an attribute
+_ATTRIBUTE_NAME, _REAL, _INTEGER = 1, 2, 3  # of an attribute
 _SIZE, _TYPE, _TENSOR_NAME, _BYTES = 1, 2, 8, 9  # of a tensor
 _VALUE_NAME: Final = 1  # of an input or output
 
-_KIND_INTEGERS: Final = 7
 _TYPES: Final[Mapping[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 7: np.dtype("<i8")}
 
 
@@ -128,18 +127,14 @@ class OnnxFile:
         return b"".join([*around, field(_GRAPH, b"".join(graph))])
 
 
-def node(operator: str, takes: Sequence[str], gives: str, **axes: Sequence[int]) -> Node:
-    """Make a node, with attributes that are lists of axes."""
+def node(operator: str, takes: Sequence[str], gives: str) -> Node:
+    """Make a node without attributes."""
     content = [
         *(field(_TAKES, name.encode()) for name in takes),
         field(_GIVES, gives.encode()),
         field(_OPERATOR, operator.encode()),
     ]
-    for name, values in axes.items():
-        attribute = [field(_ATTRIBUTE_NAME, name.encode()), field(_KIND, _KIND_INTEGERS)]
-        attribute += [field(_INTEGERS, value) for value in values]
-        content.append(field(_ATTRIBUTE, b"".join(attribute)))
-    return Node(operator, takes, [gives], dict.fromkeys(axes), b"".join(content))
+    return Node(operator, takes, [gives], {}, b"".join(content))
 
 
 def _read_node(content: memoryview) -> Node:

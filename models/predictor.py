@@ -103,7 +103,8 @@ class Predictor:
         engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
         for count in (1, _rows(rows)):
             few = self._filled({name: array[:count] for name, array in rows.items()})
-            if not np.array_equal(self.run_passes({**few, **draws}), engine.run(few), equal_nan=True):
+            passes = self.run_passes({**few, **draws})
+            if not np.array_equal(passes, engine.run(few).swapaxes(0, 1), equal_nan=True):
                 return
         self._thinned[which] = engine
 
@@ -192,7 +193,7 @@ class Predictor:
         filled = self._filled(inputs)
         engine = self._thinned.get((seed, sampler, start, stop))
         if engine is not None:
-            outputs = self._run(engine, filled)
+            outputs = np.ascontiguousarray(self._run(engine, filled).swapaxes(0, 1))
         else:
             draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
             outputs = self.run_passes({**filled, **draws})

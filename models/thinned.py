@@ -39,7 +39,7 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
     Returns
     -------
     bytes or None
-        An ONNX file that takes the rows alone and gives (N, B, C); nothing where the graph is another one,
+        An ONNX file that takes the rows alone and gives (B, N, C); nothing where the graph is another one,
         or the thinned weights would be more than `LARGEST`.
     """
     file = OnnxFile(graph)
@@ -66,7 +66,7 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
         node("Gemm", ["thinned/scaled", "thinned/weights", "thinned/bias"], "thinned/product"),
         node("Reshape", ["thinned/product", "thinned/by_pass"], head.product),
         *head.softmax,
-        node("Transpose", [answers], head.output, perm=[1, 0, 2]),
+        node("Identity", [answers], head.output),
     ]
     return file.written(nodes, constants, without=site.name)
 

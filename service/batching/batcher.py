@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -61,7 +60,8 @@ class Batcher:
     A turn is filled up to what a run may hold, or to `_SHORT` where rows take little time, so that it is
     short and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of
     its own for the rest, and the two lines take turns, so that a small job waits for one turn of a large
-    one at most. An idle engine starts at once: a turn takes what is there.
+    one at most. An idle engine starts at once: a turn takes what is there. Between short turns, requests
+    that have come meanwhile are read first, as long as there are any and they do not fill a turn.
 
     A run spreads over the cores by itself, so two at once would only slow each other down.
     """
@@ -74,6 +74,7 @@ class Batcher:
         self._busy = False
         self._taken: list[Job | Group] = []  # what the turn that runs was filled from
         self._filled = 0.0  # part of the present turn that is used
+        self._enough = 1.0  # jobs that fill a turn, going by the last one
         self.turns: list[Turn] = []
         """Turns that have been made; who counts them takes them away."""
         self._paces: dict[Hashable, Pace] = {}  # by what decides them
@@ -89,12 +90,19 @@ class Batcher:
         self._fresh.append(job)
         if not self._busy:
             self._busy = True
-            # A step later, so that requests which came with this one are there as well.
-            asyncio.get_running_loop().call_soon(self._start)
+            asyncio.get_running_loop().call_soon(self._gather, 1)
 
     def close(self) -> None:
         """End the thread."""
         self._engine.shutdown()
+
+    def _gather(self, known: int) -> None:
+        """Take a turn once a step of the loop has brought no more jobs, or there are enough to fill it."""
+        waiting = len(self._fresh)
+        if waiting == known or waiting >= self._enough:
+            self._start()
+        else:
+            asyncio.get_running_loop().call_soon(self._gather, waiting)
 
     def _start(self) -> None:
         try:
@@ -110,9 +118,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         if sum(map(self._seconds, turn)) <= 1.01 * _SHORT:
             self._finish(_run(turn))
-            # Where nobody is left in line, what has begun can wait one step more: requests which came
-            # meanwhile are read first.
-            loop.call_soon(self._start if self._fresh else partial(loop.call_soon, self._start))
+            loop.call_soon(self._gather, -1)
         else:
             running = loop.run_in_executor(self._engine, _run, turn)
             running.add_done_callback(self._continue)
@@ -203,6 +209,8 @@ class Batcher:
                     self._begun.append(first)
                     left = 0.0
         self._filled = min(1.0, 1.0 - left)
+        if self._taken:
+            self._enough = len(self._taken) / self._filled
         return turn + [Group(members) for members in joining.values()]
 
 

@@ -312,6 +312,49 @@ def test_who_comes_during_a_turn_is_in_the_next_one(
     served(work)
 
 
+@pytest.mark.parametrize(("arrivals", "together"), [(1, 1), (3, 3), (20, 4)])
+def test_who_comes_while_others_are_read_is_in_their_turn_if_it_has_room(
+    runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch, arrivals: int, together: int
+) -> None:
+    step = batchers._step
+
+    async def work(batcher: Batcher) -> None:
+        loop = asyncio.get_running_loop()
+        await small_one(batcher)  # which takes more than a fifth of a turn
+        tasks: list[asyncio.Task[Job]] = []
+
+        def one_arrives() -> None:  # in every step of the loop
+            tasks.append(loop.create_task(small_one(batcher)))
+            if len(tasks) < arrivals:
+                loop.call_soon(one_arrives)
+
+        def step_as_the_first_arrives(group: Group) -> list[batchers.Outcome]:
+            if len(runs) == 1:
+                loop.call_soon(one_arrives)
+            return step(group)
+
+        monkeypatch.setattr(batchers, "_step", step_as_the_first_arrives)
+        await small_one(batcher)
+        while len(tasks) < arrivals:
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    served(work)
+    assert len(runs[2].pieces) == together
+
+
+def test_where_nobody_else_comes_a_turn_comes_in_the_next_step(runs: list[batchers.Outcome]) -> None:
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)
+        for _ in range(3):  # so that the last turn's look for others is over
+            await asyncio.sleep(0)
+        batcher.submit(Job(LINEAR, rows(LINEAR, 1), Asked(100, seed=0)))
+        await asyncio.sleep(0)
+        assert len(runs) == 2
+
+    served(work)
+
+
 def test_where_more_wait_than_a_turn_takes_the_next_one_comes_at_once(
     runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
