@@ -68,8 +68,7 @@ def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, 
     """Make a predictor in float32, and one in the precision that is set."""
     exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
     try_out(exact, example_rows(exact.manifest))
-    with suppress(InputError):  # of an example that was made up
-        exact.thin(bundle, {name: array[:_ROWS] for name, array in _example(exact).items()})
+    exact.thin(bundle, {name: array[:_ROWS] for name, array in _example(exact).items()})
     if settings.precision == "float32":
         return exact, exact
     return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)
