@@ -17,7 +17,7 @@ from models.predictor import Predictor
 from training.export import export
 
 SAMPLES = 100
-NETWORKS = ((64, 2), (128, 10), (512, 10), (2048, 10), (200, 100))
+NETWORKS = ((64, 2), (128, 10), (512, 10), (2048, 10), (1024, 12))
 ROWS = (1, 4, 16, 256)
 FEATURES = 16
 

@@ -21,7 +21,10 @@ from models.manifest import Site
 from models.onnx_file import Node, OnnxFile, node
 
 LARGEST: Final = 2**21
-"""Thinned weights (8 MiB) beyond which reading them takes a lone row longer than its passes do otherwise."""
+"""Thinned weights of all passes (8 MiB): a lone row would wait longer for more than for its passes."""
+
+MOST_CLASSES: Final = 12
+"""With more, a product of one pass is wide enough, and a lone row's passes are faster by themselves."""
 
 _PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0}
 
@@ -40,14 +43,14 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
     -------
     bytes or None
         An ONNX file that takes the rows alone and gives (B, N, C); nothing where the graph is another one,
-        or the thinned weights would be more than `LARGEST`.
+        has more than `MOST_CLASSES`, or would have more thinned weights than `LARGEST`.
     """
     file = OnnxFile(graph)
     head = _head(file, site.name)
     if site.law != "keep" or head is None:
         return None
     passes, (units, classes) = len(draws), head.weights.shape
-    if draws.shape != (passes, 1, units) or passes * units * classes > LARGEST:
+    if draws.shape != (passes, 1, units) or classes > MOST_CLASSES or passes * units * classes > LARGEST:
         return None
     side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
     constants: dict[str, NDArray[Any]] = {

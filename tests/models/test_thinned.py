@@ -83,7 +83,7 @@ def runs(content: bytes, threads: int = 1) -> OnnxRuntime:
 @settings(max_examples=60, deadline=None)
 @given(
     units=st.integers(1, 700),
-    classes=st.integers(1, 30),
+    classes=st.integers(1, thinned.MOST_CLASSES),
     passes=st.integers(1, KEPT_PASSES),
     rate=st.sampled_from([0.1, 0.3, 0.5, 0.75]),
     rows=st.lists(st.integers(1, 70), min_size=1, max_size=4),
@@ -210,6 +210,7 @@ def test_other_draws_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thinned.thinned(content, site(6), draws(6, 10)) is not None
     assert thinned.thinned(content, site(6), draws(1, 10)) is None
     assert thinned.thinned(content, site(6).model_copy(update={"law": "bernoulli"}), draws(6, 10)) is None
+    assert thinned.thinned(head(6, 13).SerializeToString(), site(6), draws(6, 10)) is None
     monkeypatch.setattr(thinned, "LARGEST", 239)
     assert thinned.thinned(content, site(6), draws(6, 10)) is None
 
