@@ -128,6 +128,7 @@ class Cohort:
         self._samples = self._samples[kept]
         self._least = int(self._samples.min()) if kept.any() else 0
         self._tolerance = self._tolerance[kept]
+        self._may_stop = bool(self._tolerance.any())
         if self.passes:
             self._summary.keep(kept)
 

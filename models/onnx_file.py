@@ -14,10 +14,11 @@ from models.protobuf import Value, field, fields, part, text
 _GRAPH: Final = 7  # of a model
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _BETWEEN = 1, 5, 11, 12, 13  # of a graph
 _TAKES, _GIVES, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of a node
-_ATTRIBUTE_NAME, _REAL, _INTEGER = 1, 2, 3  # of an attribute
-_SIZE, _TYPE, _TENSOR_NAME, _BYTES = 1, 2, 8, 9  # of a tensor
+_ATTRIBUTE_NAME, _REAL, _INTEGER, _KIND = 1, 2, 3, 20  # of an attribute
+_SIZE, _TYPE, _TENSOR_NAME, _BYTES, _EXTERNAL, _PLACE = 1, 2, 8, 9, 13, 14  # of a tensor
 _VALUE_NAME: Final = 1  # of an input or output
 
+_KIND_REAL, _KIND_INTEGER = 1, 2
 _TYPES: Final[Mapping[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 7: np.dtype("<i8")}
 
 
@@ -51,6 +52,11 @@ class OnnxFile:
     ----------
     content
         An ONNX file that an engine has taken.
+
+    Raises
+    ------
+    ValueError
+        If it is written in a way that no exporter writes.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -86,7 +92,7 @@ class OnnxFile:
 
     def takers(self, name: str) -> list[Node]:
         """Find the nodes that take a value."""
-        return [node for node in self.nodes if name in node.takes]
+        return [node for node in self.nodes if name and name in node.takes]
 
     def needed(self, name: str) -> set[str]:
         """Collect a value and all that it comes from."""
@@ -109,6 +115,8 @@ class OnnxFile:
             found[number] = value
         kind, content = found.get(_TYPE), found.get(_BYTES)
         if not isinstance(kind, int) or kind not in _TYPES or not isinstance(content, memoryview):
+            return None
+        if found.keys() & {_EXTERNAL, _PLACE}:
             return None
         values = np.frombuffer(content.tobytes(), _TYPES[kind])
         return values.reshape(sizes) if values.size == np.prod(sizes, dtype=int) else None
@@ -153,10 +161,12 @@ def _read_node(content: memoryview) -> Node:
 
 def _attribute(content: memoryview) -> float | None:
     found = dict(fields(content))
-    integer, real = found.get(_INTEGER), found.get(_REAL)
-    if isinstance(integer, int):
+    integer, real = found.get(_INTEGER, 0), found.get(_REAL)
+    if found.get(_KIND) == _KIND_INTEGER and isinstance(integer, int):
         return integer - 2**64 if integer >= 2**63 else integer
-    return float(struct.unpack("<f", real)[0]) if isinstance(real, memoryview) else None
+    if found.get(_KIND) == _KIND_REAL and isinstance(real, memoryview):
+        return float(struct.unpack("<f", real)[0])
+    return None
 
 
 def _tensor(name: str, value: NDArray[Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from models import calibration
 from models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from models.calibration import Calibration
+from models.dimension import evaluate
 from models.draws import KEPT_BYTES, KEPT_PASSES, Draws
 from models.engines.engine import Engine, Precision, Type
 from models.engines.onnx_runtime import CPU, OnnxRuntime
@@ -24,6 +26,9 @@ from models.thinned import LARGEST, thinned
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
+
+_COMPARED: Final = (1, 2, 17)
+"""Numbers of rows on which thinned weights must give the same bits."""
 
 _ELSEWHERE: Final = 16
 """Times as many that it may hold where it does not run on the CPU: on a GPU, large runs are the fast ones."""
@@ -85,30 +90,31 @@ class Predictor:
         bundle
             The one that this predictor was made of.
         rows
-            To compare the bits on.
+            A few that it takes, to compare the bits on rows like them.
         """
+        with suppress(Exception):  # whatever a file holds, its own graph gives the same answers
+            self._thin(bundle, rows)
+
+    def _thin(self, bundle: Bundle, rows: Inputs) -> None:
         site, *others = self.manifest.sites
         on_cpu = self._times == 1 and self.precision == "float32"
-        if others or self.manifest.free_sizes or self._kept_seed is None or not on_cpu:
-            return
         weights = _weights(bundle)
         size = sum(map(len, [bundle.files[PASSES], *weights.values()]))
-        if KEPT_PASSES * math.prod(map(int, site.shape[1:])) > LARGEST or size > KEPT_BYTES:
+        if others or self.manifest.free_sizes or self._kept_seed is None or not on_cpu or size > KEPT_BYTES:
+            return
+        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > LARGEST:
             return
         which: tuple[int, Sampler, int, int] = (self._kept_seed, "stratified", 0, KEPT_PASSES)
         draws = self._draws.make(*which, {})
         graph = thinned(bundle.files[PASSES], site, draws[site.name])
         if graph is None:
             return
-        try:
-            engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
-            for count in (1, _rows(rows)):
-                few = self._filled({name: array[:count] for name, array in rows.items()})
-                passes = self.run_passes({**few, **draws})
-                if not np.array_equal(passes, engine.run(few).swapaxes(0, 1), equal_nan=True):
-                    return
-        except Exception:  # engines' own kinds have no base but this; the graph as it is does the same
-            return
+        engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
+        for count in _COMPARED:
+            few = self._filled(_varied(self.manifest, rows, count))
+            passes = self.run_passes({**few, **draws})
+            if not np.array_equal(passes, engine.run(few).swapaxes(0, 1), equal_nan=True):
+                return
         self._thinned[which] = engine
 
     @property
@@ -226,6 +232,17 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Cut inputs into blocks of at most ``rows`` rows."""
     for start in range(0, _rows(inputs), rows):
         yield {name: array[start : start + rows] for name, array in inputs.items()}
+
+
+def _varied(manifest: Manifest, rows: Inputs, count: int) -> Inputs:
+    """Make rows of any numbers, where an input takes any, and else of the given ones."""
+    random = np.random.default_rng(0)
+    return {
+        spec.name: random.standard_normal((count, *rows[spec.name].shape[1:])).astype(spec.dtype)
+        if spec.features is None and spec.dtype != "int64"
+        else rows[spec.name][np.arange(count) % len(rows[spec.name])]
+        for spec in manifest.inputs
+    }
 
 
 def _rows(inputs: Inputs) -> int:

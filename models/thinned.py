@@ -2,8 +2,8 @@
 
 Where a network draws before its last product alone, ``(h * m) @ W`` is ``h @ (m[:, None] * W)``: a pass is a
 product with thinned weights (Srivastava et al., "Dropout: a simple way to prevent neural networks from
-overfitting", 2014). Those of all passes side by side make one wide product. Else the rows are multiplied by
-every mask, and all that comes of it by weights as narrow as the network has classes.
+overfitting", 2014). Those of all passes side by side make one wide product. Without them, each row is written
+once for every mask, and all that by weights which are as narrow as the network has classes few.
 
 No bit of an answer changes. What dropout scales is scaled in the rows, as before, so that the weights are
 multiplied by 0 and 1 alone; and ONNX Runtime sums up the same terms in the same order however wide a product
@@ -21,10 +21,12 @@ from models.manifest import Site
 from models.onnx_file import Node, OnnxFile, node
 
 LARGEST: Final = 2**21
-"""Thinned weights of all passes (8 MiB): a lone row would wait longer for more than for its passes."""
+"""Thinned weights of all passes (8 MiB). With more, the passes of a lone row take longer than without."""
 
 MOST_CLASSES: Final = 12
 """With more, a product of one pass is wide enough, and a lone row's passes are faster by themselves."""
+
+_LONGEST: Final = 6  # nodes between masks and output; those of a network that is thinned are 5
 
 _PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0}
 
@@ -51,6 +53,8 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
         return None
     passes, (units, classes) = len(draws), head.weights.shape
     if draws.shape != (passes, 1, units) or classes > MOST_CLASSES or passes * units * classes > LARGEST:
+        return None
+    if not draws.any(axis=0).all():  # a unit that is never kept would be scaled, and may overflow
         return None
     side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
     constants: dict[str, NDArray[Any]] = {
@@ -106,6 +110,7 @@ def _head(file: OnnxFile, site: str) -> _Head | None:
         and {**_PLAIN, **product.attributes, "transB": 0} == {**_PLAIN, "transB": 0}
         and all(each.attributes == {"axis": -1} for each in softmax)
         and site not in file.needed(apart.takes[0])
+        and not _changes(file, apart, path)
         and last.gives == file.outputs
     ):
         return _Head(apart.takes[0], weights, bias, product.gives[0], softmax, last.gives[0])
@@ -115,10 +120,23 @@ def _head(file: OnnxFile, site: str) -> _Head | None:
 def _path(file: OnnxFile, name: str) -> list[Node]:
     """Follow a value to where several nodes take what has become of it, or none; its size may be taken."""
     path: list[Node] = []
-    while len(takers := [each for each in file.takers(name) if each.operator != "Shape"]) == 1:
+    for _ in range(_LONGEST):
+        takers = [each for each in file.takers(name) if each.operator != "Shape"]
+        if len(takers) != 1:
+            break
         path += takers
         name = takers[0].gives[0]
     return path
+
+
+def _changes(file: OnnxFile, apart: Node, path: Sequence[Node]) -> bool:
+    """Tell whether a node would be left out that takes what the rows come of.
+
+    Without it an engine might run together what it had to run apart, with other bits.
+    """
+    needed = file.needed(apart.takes[0])
+    left_out = [each for each in file.nodes if needed.isdisjoint(each.gives) and each not in (apart, *path)]
+    return any(file.maker(name) for each in left_out for name in each.takes if name in needed)
 
 
 def _sizes(file: OnnxFile, reshape: Node) -> list[int]:

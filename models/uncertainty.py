@@ -18,7 +18,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
-_TINY: Final = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
+_TINY: Final = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float16, np.float32, np.float64)}
 """What is added to a probability, and changes none but 0, whose logarithm is not finite."""
 
 _BLOCK: Final = 2**14 - 2**8

@@ -74,7 +74,6 @@ class Batcher:
         self._busy = False
         self._taken: list[Job | Group] = []  # what the turn that runs was filled from
         self._filled = 0.0  # part of the present turn that is used
-        self._enough = 1.0  # jobs that fill a turn, going by the last one
         self.turns: list[Turn] = []
         """Turns that have been made; who counts them takes them away."""
         self._paces: dict[Hashable, Pace] = {}  # by what decides them
@@ -96,13 +95,29 @@ class Batcher:
         """End the thread."""
         self._engine.shutdown()
 
-    def _gather(self, known: int) -> None:
-        """Take a turn once a step of the loop has brought no more jobs, or there are enough to fill it."""
+    def _gather(self, known: int | None = None) -> None:
+        """Take a turn once a step of the loop has brought no more jobs, or those in line fill it.
+
+        ``known`` is how many were in line a step ago; right after a turn, one more step is let pass.
+        """
         waiting = len(self._fresh)
-        if waiting == known or waiting >= self._enough:
+        try:
+            ready = waiting == known or self._is_filled()
+        except Exception:  # it comes again as the turn is filled, and then fails whom it is about
+            ready = True
+        if ready:
             self._start()
         else:
             asyncio.get_running_loop().call_soon(self._gather, waiting)
+
+    def _is_filled(self) -> bool:
+        """Tell whether the jobs in line fill a turn, if all take as long as the first."""
+        if not self._fresh:
+            return False
+        first = self._fresh[0]
+        pace = self._paces.get(first.kind)
+        load = len(self._fresh) * first.waiting * first.load
+        return pace is None or pace.seconds(load) >= _SHORT or load >= first.most
 
     def _start(self) -> None:
         try:
@@ -118,7 +133,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         if sum(map(self._seconds, turn)) <= 1.01 * _SHORT:
             self._finish(_run(turn))
-            loop.call_soon(self._gather, -1)
+            loop.call_soon(self._gather)
         else:
             running = loop.run_in_executor(self._engine, _run, turn)
             running.add_done_callback(self._continue)
@@ -209,8 +224,6 @@ class Batcher:
                     self._begun.append(first)
                     left = 0.0
         self._filled = min(1.0, 1.0 - left)
-        if self._taken:
-            self._enough = len(self._taken) / self._filled
         return turn + [Group(members) for members in joining.values()]
 
 

@@ -20,9 +20,6 @@ from service.settings import Settings
 
 _SAMPLES: Final = 100
 
-_ROWS: Final = 2
-"""Of the example, to see that bits are the same."""
-
 _SHORT: Final = 0.0005
 """Seconds of a request's passes below which to wake more threads takes longer than they save."""
 
@@ -68,7 +65,7 @@ def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, 
     """Make a predictor in float32, and one in the precision that is set."""
     exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
     try_out(exact, example_rows(exact.manifest))
-    exact.thin(bundle, {name: array[:_ROWS] for name, array in _example(exact).items()})
+    exact.thin(bundle, _example(exact))
     if settings.precision == "float32":
         return exact, exact
     return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)

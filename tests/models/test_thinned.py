@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models import graph, thinned
+from models.bundle import PASSES, pack
 from models.cohort import Cohort
 from models.draws import KEPT_PASSES
 from models.engines.onnx_runtime import OnnxRuntime
 from models.manifest import Site
 from models.masks import Sampler, draw
 from models.predictor import Predictor
+from models.protobuf import field, fields, part
 from models.store import BUNDLED, find, load
 
 DIGITS = load(find(BUNDLED / "digits"))
@@ -103,6 +105,7 @@ def test_every_bit_is_the_same(
 ) -> None:
     content = head(units, classes, transposed=transposed, softmax=softmax).SerializeToString()
     drawn = draws(units, passes, rate)
+    drawn[0] = np.where(drawn.any(axis=0), drawn[0], np.float32(1 / (1 - rate)))  # each unit is kept once
     made = thinned.thinned(content, site(units, rate), drawn)
     assert made is not None
     plain, wide = runs(content, threads), runs(made, threads)
@@ -171,6 +174,12 @@ def also(gives: str, *names: str, operator: str = "Identity") -> Edit:
     return lambda model: model.node.append(helper.make_node(operator, names, [gives]))
 
 
+def sized(model: onnx.GraphProto) -> None:
+    """Let the rows come of the masks' number."""
+    node(model, "hidden").op_type = "Reshape"
+    node(model, "hidden").input.append("of_masks")
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -186,6 +195,8 @@ def also(gives: str, *names: str, operator: str = "Identity") -> Edit:
         takes("logits", "flat", "V", "passes"),
         takes("kept", "drop", "drop"),
         takes("hidden", "drop"),
+        lambda model: (also("of_masks", "drop", operator="Shape")(model), sized(model)),
+        also("elsewhere", "hidden", operator="Shape"),
         takes("flat", "kept", "sizes"),
         also("elsewhere", "drop"),
         also("elsewhere", "kept"),
@@ -213,6 +224,28 @@ def test_other_draws_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert thinned.thinned(head(6, 13).SerializeToString(), site(6), draws(6, 10)) is None
     monkeypatch.setattr(thinned, "LARGEST", 239)
     assert thinned.thinned(content, site(6), draws(6, 10)) is None
+
+
+def test_a_unit_that_is_never_kept_is_not_scaled() -> None:
+    drawn = draws(6, 10)
+    drawn[:, 0, 2] = 0
+    assert thinned.thinned(head(6, 4).SerializeToString(), site(6), drawn) is None
+
+
+def test_a_path_of_values_without_names_ends() -> None:
+    nodes = [
+        helper.make_node("Mul", ["x", "drop"], ["kept"]),
+        helper.make_node("LSTM", ["kept", "W", "R", "", "", "h"], ["", "y"], hidden_size=2),
+    ]
+    value = helper.make_tensor_value_info
+    shapes: dict[str, list[int]] = {"W": [1, 8, 3], "R": [1, 8, 2], "h": [1, 2, 2]}
+    constants = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in shapes.items()]
+    inputs = [value("x", TensorProto.FLOAT, [5, 2, 3]), value("drop", TensorProto.FLOAT, ["passes", 1, 3])]
+    made = helper.make_graph(nodes, "g", inputs, [value("y", TensorProto.FLOAT, None)], constants)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    runs_unchecked = OnnxRuntime(model.SerializeToString(), {}, 1, MEMORY)
+    assert runs_unchecked.inputs
+    assert thinned.thinned(model.SerializeToString(), site(3), draws(3, 10)) is None
 
 
 PLAIN = Predictor(DIGITS, threads=1, kept_seed=0)
@@ -292,6 +325,57 @@ def test_weights_that_change_a_bit_are_not_used(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("models.predictor.thinned", nearly)
     predictor = Predictor(DIGITS, threads=1, kept_seed=0)
     predictor.thin(DIGITS, rows(2))
+    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
+    np.testing.assert_array_equal(
+        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
+    )
+
+
+def test_bits_that_only_some_rows_show_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of zeros, as are made up where a bundle has no example, would hide the difference."""
+
+    def other_weights(content: bytes, place: Site, drawn: NDArray[np.float32]) -> bytes | None:
+        made = thinned.thinned(content, place, drawn)
+        assert made is not None
+        model = onnx.load_from_string(made)
+        first = next(each for each in model.graph.initializer if each.name.endswith("hidden1.weight"))
+        first.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(first) * np.float32(1.01), first.name))
+        return model.SerializeToString()
+
+    monkeypatch.setattr("models.predictor.thinned", other_weights)
+    predictor = Predictor(DIGITS, threads=1, kept_seed=0)
+    predictor.thin(DIGITS, {"image": np.zeros((2, 8, 8), np.float32)})
+    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
+    np.testing.assert_array_equal(
+        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
+    )
+
+
+@pytest.mark.parametrize("extra", [b"\x08\x01", b"\x7b\x7c", b"\x15\x00\x00\x00\x00"])
+def test_a_file_that_no_exporter_writes_is_left_as_it_is(extra: bytes) -> None:
+    """What stands in an input beside its name and type is passed over by engines."""
+    whole = list(fields(memoryview(DIGITS.files[PASSES])))
+    (inside,) = (value for number, value in whole if number == 7)
+    parts = [
+        field(number, bytes(part(value)) + extra if number == 11 else value)
+        for number, value in fields(part(inside))
+    ]
+    around = [field(number, value) for number, value in whole if number != 7]
+    odd = pack(DIGITS.manifest, {**DIGITS.files, PASSES: b"".join([*around, field(7, b"".join(parts))])})
+    predictor = Predictor(odd, threads=1, kept_seed=0)
+    predictor.thin(odd, rows(2))
+    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
+    np.testing.assert_array_equal(
+        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
+    )
+
+
+def test_sizes_may_be_arithmetic() -> None:
+    (place,) = DIGITS.manifest.sites
+    written = place.model_copy(update={"shape": (*place.shape[:-1], f"{place.shape[-1]}*1")})
+    bundle = pack(DIGITS.manifest.model_copy(update={"sites": (written,)}), DIGITS.files)
+    predictor = Predictor(bundle, threads=1, kept_seed=0)
+    predictor.thin(bundle, rows(2))
     expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
     np.testing.assert_array_equal(
         predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True

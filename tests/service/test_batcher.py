@@ -376,3 +376,21 @@ def test_where_more_wait_than_a_turn_takes_the_next_one_comes_at_once(
     served(work)
     assert len(runs) > 3
     assert seen == [3]  # two steps of the loop later, the turn after has been taken as well
+
+
+def test_a_trickle_of_jobs_is_not_waited_for_beyond_a_turn(runs: list[batchers.Outcome]) -> None:
+    """A trickle of jobs begins as soon as it fills a turn, whatever turn came before."""
+
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)  # on the thread, for nobody knows yet how long it takes
+        await small_one(batcher)
+        jobs = []
+        while len(runs) == 2:
+            jobs.append(Job(LINEAR, rows(LINEAR, 1), Asked(100, seed=0)))
+            batcher.submit(jobs[-1])
+            await asyncio.sleep(0)
+        assert len(jobs) < 8
+        for job in jobs:
+            await job.answer
+
+    served(work)
