@@ -2,8 +2,8 @@
 
 Where a network draws before its last product alone, ``(h * m) @ W`` is ``h @ (m[:, None] * W)``: a pass is a
 product with thinned weights (Srivastava et al., "Dropout: a simple way to prevent neural networks from
-overfitting", 2014). Those of all passes side by side make one wide product. Without them, each row is written
-once for every mask, and all that by weights which are as narrow as the network has classes few.
+overfitting", 2014). Those of all passes side by side make one wide product. Otherwise every row is written
+out once for each mask, to be multiplied by weights that are only as wide as the network has classes.
 
 No bit of an answer changes. What dropout scales is scaled in the rows, as before, so that the weights are
 multiplied by 0 and 1 alone; and ONNX Runtime sums up the same terms in the same order however wide a product

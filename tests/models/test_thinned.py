@@ -146,6 +146,12 @@ def constant(model: onnx.GraphProto, name: str, value: NDArray[Any]) -> None:
     old.CopyFrom(numpy_helper.from_array(value, name))
 
 
+def elsewhere(model: onnx.GraphProto, name: str) -> None:
+    """Say of a constant that its values are in a file, whatever stands beside that."""
+    changed = next(each for each in model.initializer if each.name == name)
+    changed.data_location = TensorProto.EXTERNAL
+
+
 def attribute(gives: str, name: str, value: Any) -> Edit:
     def edit(model: onnx.GraphProto) -> None:
         changed = node(model, gives)
@@ -206,6 +212,7 @@ def sized(model: onnx.GraphProto) -> None:
         lambda model: constant(model, "V", np.ones((4, 7), np.float32)),
         lambda model: constant(model, "V", np.ones((4, 6), np.float64)),
         lambda model: constant(model, "c", np.ones(1, np.float32)),
+        lambda model: elsewhere(model, "V"),
         lambda model: model.output.append(helper.make_tensor_value_info("hidden", TensorProto.FLOAT, None)),
     ],
 )

@@ -93,6 +93,17 @@ def test_entropies_of_few_passes_are_hardly_biased() -> None:
     assert information.mean() == pytest.approx(exact - many, rel=0.01)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float16, 1e-2), (np.float32, 1e-5), (np.float64, 1e-6)])
+def test_passes_of_any_precision_are_summed_up(dtype: type[np.floating], tolerance: float) -> None:
+    passes = np.array([[[0.25, 0.75], [1, 0]], [[0.5, 0.5], [1, 0]]], dtype)
+    summary = ClassificationSummary()
+    summary.add(passes)
+    found = summary.columns()
+    np.testing.assert_allclose(found["mean"], [[0.375, 0.625], [1, 0]])
+    expected = (entropy(np.array([0.25, 0.75])) + np.log(2)) / 2
+    np.testing.assert_allclose(found["expected_entropy"], [expected, 0], atol=tolerance)
+
+
 def test_two_certain_passes_that_disagree_are_all_mutual_information() -> None:
     passes = np.array([[[1, 0]], [[0, 1]]], np.float32)
     found = columns(ClassificationSummary(), [passes])
