@@ -60,7 +60,7 @@ def served(widths: tuple[int, ...], *flags: str) -> Iterator[Service]:
     """Serve a network of these widths until the block ends."""
     with tempfile.TemporaryDirectory() as scratch:
         make(widths, Path(scratch))
-        with serving(Path(scratch), *flags) as service:
+        with serving(Path(scratch), "--max-pending", str(2 * max(CONNECTIONS)), *flags) as service:
             yield service
 
 
