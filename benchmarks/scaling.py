@@ -24,6 +24,7 @@ SAMPLES = (10, 100, 1000, 10_000)
 ROWS = (1, 16, 256, 4096)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 CONNECTIONS = (1, 4, 16, 64, 256)
+PENDING = "512"  # room for all of them
 WORKERS = (1, 2)
 THREADS = (1, 2)
 
@@ -60,7 +61,7 @@ def served(widths: tuple[int, ...], *flags: str) -> Iterator[Service]:
     """Serve a network of these widths until the block ends."""
     with tempfile.TemporaryDirectory() as scratch:
         make(widths, Path(scratch))
-        with serving(Path(scratch), "--max-pending", str(2 * max(CONNECTIONS)), *flags) as service:
+        with serving(Path(scratch), "--max-pending", PENDING, *flags) as service:
             yield service
 
 
