@@ -28,7 +28,7 @@ MOST_CLASSES: Final = 12
 
 _LONGEST: Final = 6  # nodes between masks and output; those of a network that is thinned are 5
 
-_PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0}
+_PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0, "transB": 0.0}
 
 
 def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | None:
@@ -64,16 +64,14 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
         "thinned/bias": np.tile(head.bias, passes),
         "thinned/by_pass": np.array([-1, passes, classes], np.int64),
     }
-    needed = file.needed(head.rows)
-    answers = head.softmax[-1].gives[0] if head.softmax else head.product
     nodes = [
-        *(each for each in file.nodes if not needed.isdisjoint(each.gives)),
+        *head.before,
         node("Reshape", [head.rows, "thinned/by_row"], "thinned/rows"),
         node("Mul", ["thinned/rows", "thinned/scale"], "thinned/scaled"),
         node("Gemm", ["thinned/scaled", "thinned/weights", "thinned/bias"], "thinned/product"),
         node("Reshape", ["thinned/product", "thinned/by_pass"], head.product),
         *head.softmax,
-        node("Identity", [answers], head.output),
+        node("Identity", [head.answers], head.output),
     ]
     return file.written(nodes, constants, without=site.name)
 
@@ -82,11 +80,13 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
 class _Head:
     """The end of a graph of passes: its rows by its masks, a product of them, and perhaps a softmax."""
 
+    before: Sequence[Node]  # what the rows come of
     rows: str
     weights: NDArray[np.float32]  # (units, classes)
     bias: NDArray[np.float32]  # (classes,)
     product: str
     softmax: Sequence[Node]
+    answers: str
     output: str
 
 
@@ -103,17 +103,23 @@ def _head(file: OnnxFile, site: str) -> _Head | None:
         return None
     weights = weights.T if product.attributes.get("transB") else weights
     units, classes = weights.shape
+    rows = apart.takes[0]
+    needed = file.needed(rows)
+    made = {name for name in needed if file.maker(name)}
+    before = [each for each in file.nodes if not made.isdisjoint(each.gives)]
+    left_out = [each for each in file.nodes if made.isdisjoint(each.gives) and each not in (apart, *path)]
     if (
         _sizes(file, apart) == [1, -1, units]
         and _sizes(file, together) == [-1, units]
         and bias.shape == (classes,)
-        and {**_PLAIN, **product.attributes, "transB": 0} == {**_PLAIN, "transB": 0}
+        and {**_PLAIN, **product.attributes, "transB": 0} == _PLAIN
         and all(each.attributes == {"axis": -1} for each in softmax)
-        and site not in file.needed(apart.takes[0])
-        and not _changes(file, apart, path)
+        and site not in needed
+        # Without a node that takes what these give, an engine might run together what it ran apart.
+        and all(made.isdisjoint(each.takes) for each in left_out)
         and last.gives == file.outputs
     ):
-        return _Head(apart.takes[0], weights, bias, product.gives[0], softmax, last.gives[0])
+        return _Head(before, rows, weights, bias, product.gives[0], softmax, last.takes[0], last.gives[0])
     return None
 
 
@@ -127,16 +133,6 @@ def _path(file: OnnxFile, name: str) -> list[Node]:
         path += takers
         name = takers[0].gives[0]
     return path
-
-
-def _changes(file: OnnxFile, apart: Node, path: Sequence[Node]) -> bool:
-    """Tell whether a node would be left out that takes what the rows come of.
-
-    Without it an engine might run together what it had to run apart, with other bits.
-    """
-    needed = file.needed(apart.takes[0])
-    left_out = [each for each in file.nodes if needed.isdisjoint(each.gives) and each not in (apart, *path)]
-    return any(file.maker(name) for each in left_out for name in each.takes if name in needed)
 
 
 def _sizes(file: OnnxFile, reshape: Node) -> list[int]:

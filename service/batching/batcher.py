@@ -115,9 +115,8 @@ class Batcher:
         if not self._fresh:
             return False
         first = self._fresh[0]
-        pace = self._paces.get(first.kind)
         load = len(self._fresh) * first.waiting * first.load
-        return pace is None or pace.seconds(load) >= _SHORT or load >= first.most
+        return self._seconds(first.kind, load) >= _SHORT or load >= first.most
 
     def _start(self) -> None:
         try:
@@ -131,7 +130,7 @@ class Batcher:
         if not turn:
             return
         loop = asyncio.get_running_loop()
-        if sum(map(self._seconds, turn)) <= 1.01 * _SHORT:
+        if sum(self._seconds(group.kind, group.load) for group in turn) <= 1.01 * _SHORT:
             self._finish(_run(turn))
             loop.call_soon(self._gather)
         else:
@@ -175,9 +174,9 @@ class Batcher:
             # The kind has the predictor's id, and another one may get that.
             weakref.finalize(outcome.group.members[0].job.predictor, self._paces.pop, kind, None)
 
-    def _seconds(self, group: Group) -> float:
-        pace = self._paces.get(group.kind)
-        return pace.seconds(group.load) if pace else math.inf
+    def _seconds(self, kind: Hashable, load: int) -> float:
+        pace = self._paces.get(kind)
+        return pace.seconds(load) if pace else math.inf
 
     def _share(self, entry: Job | Group) -> float:
         """Tell what part of a turn a row takes: of the memory or, where turns can be short, of the time."""

@@ -36,6 +36,7 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     exact, made = _made(bundle, threads, settings)
     if not settings.threads and threads > 1 and _seconds(made) <= _SHORT:
         exact, made = _made(bundle, 1, settings)
+    exact.thin(bundle, _example(exact))
     if settings.precision == "float32":
         return made
     error = _rounding(made, exact)
@@ -65,7 +66,6 @@ def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, 
     """Make a predictor in float32, and one in the precision that is set."""
     exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
     try_out(exact, example_rows(exact.manifest))
-    exact.thin(bundle, _example(exact))
     if settings.precision == "float32":
         return exact, exact
     return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models import graph, thinned
-from models.bundle import PASSES, pack
+from models.bundle import PASSES, Bundle, pack
 from models.cohort import Cohort
 from models.draws import KEPT_PASSES
 from models.engines.onnx_runtime import OnnxRuntime
@@ -262,11 +262,17 @@ def rows(count: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     return {"image": np.random.default_rng(seed).uniform(0, 16, (count, 8, 8)).astype(np.float32)}
 
 
-@pytest.fixture
-def thin() -> Predictor:
-    predictor = Predictor(DIGITS, threads=1, kept_seed=0)
-    predictor.thin(DIGITS, rows(2))
+def thin(bundle: Bundle = DIGITS) -> Predictor:
+    predictor = Predictor(bundle, threads=1, kept_seed=0)
+    predictor.thin(bundle, rows(2))
     return predictor
+
+
+def same_as_plain(predictor: Predictor) -> None:
+    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
+    np.testing.assert_array_equal(
+        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,7 +286,6 @@ def thin() -> Predictor:
     ],
 )
 def test_the_passes_of_an_ordinary_request_are_made_ahead(
-    thin: Predictor,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
     sampler: Sampler,
@@ -288,13 +293,12 @@ def test_the_passes_of_an_ordinary_request_are_made_ahead(
     stop: int,
     ahead: bool,
 ) -> None:
+    predictor = thin()
     expected = PLAIN.some_passes(rows(5), seed, sampler, start, stop)
     with_draws: list[Any] = []
     run = Predictor.run_passes
-    monkeypatch.setattr(
-        Predictor, "run_passes", lambda self, feed: with_draws.append(feed) or run(self, feed)
-    )
-    found = thin.some_passes(rows(5), seed, sampler, start, stop)
+    monkeypatch.setattr(Predictor, "run_passes", lambda *of: with_draws.append(of) or run(*of))
+    found = predictor.some_passes(rows(5), seed, sampler, start, stop)
     np.testing.assert_array_equal(found, expected, strict=True)
     assert len(with_draws) == (0 if ahead else 1)
 
@@ -302,8 +306,7 @@ def test_the_passes_of_an_ordinary_request_are_made_ahead(
 @settings(max_examples=30, deadline=None)
 @given(counts=st.lists(st.sampled_from([2, 30, 99, 100, 101, 250]), min_size=1, max_size=20))
 def test_a_row_has_the_same_bits_beside_rows_that_get_other_passes(counts: list[int]) -> None:
-    predictor = Predictor(DIGITS, threads=1, kept_seed=0)
-    predictor.thin(DIGITS, rows(2))
+    predictor = thin()
     samples = np.array(counts)
     together = answers(predictor, rows(len(counts)), samples)
     for i in range(len(counts)):
@@ -330,12 +333,7 @@ def test_weights_that_change_a_bit_are_not_used(monkeypatch: pytest.MonkeyPatch)
         return thinned.thinned(content, place, drawn * np.float32(1 + 1e-6))
 
     monkeypatch.setattr("models.predictor.thinned", nearly)
-    predictor = Predictor(DIGITS, threads=1, kept_seed=0)
-    predictor.thin(DIGITS, rows(2))
-    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
-    np.testing.assert_array_equal(
-        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
-    )
+    same_as_plain(thin())
 
 
 def test_bits_that_only_some_rows_show_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,10 +350,7 @@ def test_bits_that_only_some_rows_show_are_compared_too(monkeypatch: pytest.Monk
     monkeypatch.setattr("models.predictor.thinned", other_weights)
     predictor = Predictor(DIGITS, threads=1, kept_seed=0)
     predictor.thin(DIGITS, {"image": np.zeros((2, 8, 8), np.float32)})
-    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
-    np.testing.assert_array_equal(
-        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
-    )
+    same_as_plain(predictor)
 
 
 @pytest.mark.parametrize("extra", [b"\x08\x01", b"\x7b\x7c", b"\x15\x00\x00\x00\x00"])
@@ -369,24 +364,14 @@ def test_a_file_that_no_exporter_writes_is_left_as_it_is(extra: bytes) -> None:
     ]
     around = [field(number, value) for number, value in whole if number != 7]
     odd = pack(DIGITS.manifest, {**DIGITS.files, PASSES: b"".join([*around, field(7, b"".join(parts))])})
-    predictor = Predictor(odd, threads=1, kept_seed=0)
-    predictor.thin(odd, rows(2))
-    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
-    np.testing.assert_array_equal(
-        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
-    )
+    same_as_plain(thin(odd))
 
 
 def test_sizes_may_be_arithmetic() -> None:
     (place,) = DIGITS.manifest.sites
     written = place.model_copy(update={"shape": (*place.shape[:-1], f"{place.shape[-1]}*1")})
     bundle = pack(DIGITS.manifest.model_copy(update={"sites": (written,)}), DIGITS.files)
-    predictor = Predictor(bundle, threads=1, kept_seed=0)
-    predictor.thin(bundle, rows(2))
-    expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
-    np.testing.assert_array_equal(
-        predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
-    )
+    same_as_plain(thin(bundle))
 
 
 @settings(max_examples=300, deadline=None)
