@@ -14,6 +14,7 @@ import pytest
 
 from models import store
 from models.bundle import PREDICT, pack
+from tests.bfloat16 import needs_bfloat16
 from tests.bundles import linear_regression
 from tests.service.serving import ROOT, caveat, serving
 
@@ -110,6 +111,7 @@ def test_the_bundled_model_answers_its_example_in_little_memory() -> None:
         assert service.resident() < 150e6
 
 
+@needs_bfloat16
 def test_answers_name_a_precision_that_is_not_the_usual_and_keep_their_bits() -> None:
     rows = np.random.default_rng(0).integers(0, 17, (12, 8, 8)).tolist()
     with serving("--precision", "bfloat16") as service, ThreadPoolExecutor(12) as clients:
@@ -126,6 +128,7 @@ def test_answers_name_a_precision_that_is_not_the_usual_and_keep_their_bits() ->
     np.testing.assert_allclose(exact["mean"], together["mean"], atol=0.01)
 
 
+@needs_bfloat16
 def test_a_network_that_bfloat16_would_harm_runs_in_float32(bundles: Path) -> None:
     with serving(bundles, "--precision", "bfloat16") as service:
         assert service.get("/models/linear").json()["precision"] == "float32"

@@ -1,24 +1,36 @@
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models.bundle import PASSES, PREDICT, Bundle, BundleError
 from models.engines.openvino import OpenVino
 from models.errors import CaveatError
 from models.predictor import Predictor
 from models.store import BUNDLED, find, load
+from tests.bfloat16 import HAS_BFLOAT16, needs_bfloat16
 from tests.bundles import linear_regression
 
 DIGITS = load(find(BUNDLED / "digits"))
 ROWS = np.random.default_rng(0).integers(0, 17, (40, 8, 8)).astype(np.float32)
-HALF = Predictor(DIGITS, threads=1, precision="bfloat16")
 (NAME,) = (spec.name for spec in DIGITS.manifest.inputs)
-TOGETHER = HALF.some_passes({NAME: ROWS}, 0, "stratified", 0, 60)
 
 
+@cache
+def half(threads: int = 1) -> Predictor:
+    return Predictor(DIGITS, threads, precision="bfloat16")
+
+
+@cache
+def together() -> NDArray[np.floating]:
+    return half().some_passes({NAME: ROWS}, 0, "stratified", 0, 60)
+
+
+@needs_bfloat16
 @given(
     rows=st.lists(st.integers(0, 39), min_size=1, max_size=20),
     start=st.integers(0, 59),
@@ -30,18 +42,21 @@ def test_a_row_has_the_same_bits_in_any_batch_and_any_chunk(
     rows: list[int], start: int, count: int, threads: int
 ) -> None:
     stop = min(start + count, 60)
-    made = HALF if threads == 1 else Predictor(DIGITS, threads, precision="bfloat16")
-    found = made.some_passes({NAME: ROWS[rows]}, 0, "stratified", start, stop)
-    np.testing.assert_array_equal(found, TOGETHER[start:stop, rows])
+    found = half(threads).some_passes({NAME: ROWS[rows]}, 0, "stratified", start, stop)
+    np.testing.assert_array_equal(found, together()[start:stop, rows])
 
 
+@needs_bfloat16
 def test_it_rounds_products_and_little_else() -> None:
     exact = Predictor(DIGITS).some_passes({NAME: ROWS}, 0, "stratified", 0, 60)
-    assert exact.dtype == TOGETHER.dtype
-    assert not np.array_equal(exact, TOGETHER)
-    np.testing.assert_allclose(TOGETHER, exact, atol=0.05)
-    np.testing.assert_allclose(TOGETHER.sum(-1), 1, rtol=1e-5)
-    np.testing.assert_allclose(HALF.predict({NAME: ROWS}), Predictor(DIGITS).predict({NAME: ROWS}), atol=0.05)
+    rounded = together()
+    assert exact.dtype == rounded.dtype
+    assert not np.array_equal(exact, rounded)
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+    np.testing.assert_allclose(rounded.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        half().predict({NAME: ROWS}), Predictor(DIGITS).predict({NAME: ROWS}), atol=0.05
+    )
 
 
 def test_what_is_no_graph_is_refused() -> None:
@@ -49,6 +64,14 @@ def test_what_is_no_graph_is_refused() -> None:
     broken = Bundle(bundle.manifest, {**bundle.files, PREDICT: b"no graph"})
     with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is no sound protocol buffer"):
         Predictor(broken, precision="bfloat16")
+
+
+@pytest.mark.skipif(HAS_BFLOAT16, reason="this CPU computes in bfloat16")
+def test_a_cpu_that_does_not_compute_in_bfloat16_is_named() -> None:
+    with pytest.raises(
+        CaveatError, match=r"this CPU \(.+\) does not compute in bfloat16; leave the precision"
+    ):
+        Predictor(DIGITS, precision="bfloat16")
 
 
 def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
