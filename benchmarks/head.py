@@ -15,8 +15,8 @@ import torch
 from report import parser, write
 from torch import Tensor, nn
 
-from models.predictor import Predictor
-from training.export import export
+from caveat.models.predictor import Predictor
+from caveat.training.export import export
 
 BAR = 1.3
 SIZE = 224

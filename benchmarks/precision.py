@@ -15,9 +15,9 @@ from report import parser, write
 from sampling import KINDS, passes, trained
 from serving import NETS, make
 
-from models import store
-from models.bundle import Bundle
-from models.predictor import Predictor, row_blocks
+from caveat.models import store
+from caveat.models.bundle import Bundle
+from caveat.models.predictor import Predictor, row_blocks
 
 SAMPLES = 100
 BAR = 0.1

@@ -16,9 +16,9 @@ import torch
 from report import parser, write
 from serving import NETS, make
 
-from models import store
-from models.cohort import estimate
-from models.predictor import Predictor
+from caveat.models import store
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
 
 SAMPLES = 100
 ROWS = (1, 16, 64)

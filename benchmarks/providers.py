@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from report import parser, write
 
-from models import store
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.engines.onnx_runtime import CPU
-from models.predictor import Predictor
-from models.signature import Inputs, encode
-from service.content.examples import example_rows
+from caveat.models import store
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.engines.onnx_runtime import CPU
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs, encode
+from caveat.service.content.examples import example_rows
 
 SAMPLES = 100
 ROWS = (1, 16, 256)

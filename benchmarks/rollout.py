@@ -27,9 +27,8 @@ from load import _Connection, _Load, rows_of
 from report import parser, write
 from serving import NETS, make
 
-from models.bundle import MANIFEST, PASSES, PREDICT, Bundle, pack
+from caveat.models.bundle import MANIFEST, PASSES, PREDICT, Bundle, pack
 
-CAVEAT = Path(__file__).parents[1] / "caveat.py"
 NET = NETS["784-128-10"]
 KEY = "a-key-of-the-operator"
 
@@ -298,7 +297,7 @@ def percentiles(answers: Sequence[Answer]) -> dict[str, float]:
 def serving(store: Path, workers: int) -> Iterator[tuple[str, int]]:
     """Serve a store that is looked at often until the block ends."""
     flags = ["--port", "0", "--workers", str(workers), "--poll", "0.2"]
-    command = [sys.executable, str(CAVEAT), "serve", str(store), *flags]
+    command = [sys.executable, "-m", "caveat", "serve", str(store), *flags]
     keys = os.environ | {"CAVEAT_ADMIN_KEYS": KEY}
     with subprocess.Popen(
         command, env=keys, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -108,7 +108,7 @@ def _files(pid: int) -> int:
 @contextmanager
 def started(*flags: str) -> Iterator[Running]:
     """Serve the bundled model until the block ends."""
-    command = [sys.executable, str(ROOT / "caveat.py"), "serve", "--port", "0", *flags]
+    command = [sys.executable, "-m", "caveat", "serve", "--port", "0", *flags]
     with (
         tempfile.TemporaryDirectory() as folder,
         (Path(folder) / "errors").open("w") as errors,

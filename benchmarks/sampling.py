@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 
-from models import cohort, store
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.predictor import Predictor
-from training.train import Train
+from caveat.models import cohort, store
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.training.train import Train
 
 HERE = Path(__file__).parent
 SAMPLERS = ("independent", "stratified")

@@ -12,8 +12,8 @@ from statistics import mean
 
 import torch
 
-from training.data.bundled import BUNDLED
-from training.train import Train
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.train import Train
 
 SHOWN = {"digits": ("accuracy", "error_auroc"), "diabetes": ("rmse", "log_likelihood")}
 SEEDS = range(10)

@@ -13,8 +13,8 @@ import torch
 from report import parser, write
 from torch import nn
 
-from models.predictor import Predictor
-from training.export import export
+from caveat.models.predictor import Predictor
+from caveat.training.export import export
 
 SAMPLES = 100
 NETWORKS = ((64, 2), (128, 10), (512, 10), (2048, 10), (1024, 12))

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import caveat
-from service import verbs
-from service.batching import group
-from service.monitoring import request_id
-from service.monitoring.ledger import Ledger
-from service.wire import reply
+from caveat import commands
+from caveat.service import verbs
+from caveat.service.batching import group
+from caveat.service.monitoring import request_id
+from caveat.service.monitoring.ledger import Ledger
+from caveat.service.wire import reply
 
 
 def forget(ledger: Ledger) -> None:
@@ -39,4 +39,4 @@ if __name__ == "__main__":
     for place, members in UNMONITORED.items():
         for name, member in members.items():
             setattr(place, name, member)
-    raise SystemExit(caveat.main())
+    raise SystemExit(commands.main())

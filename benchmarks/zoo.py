@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.predictor import Predictor
-from training.export import ExportError, export
+from caveat.models.predictor import Predictor
+from caveat.training.export import ExportError, export
 
 TEXT = {"input_ids": {1: "length"}, "attention_mask": {1: "length"}}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from service.settings import Settings
+from caveat.service.settings import Settings
 
 FILE = Path(__file__).with_name("operations.md")
 

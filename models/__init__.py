@@ -1,3 +1,1 @@
 """What a model is, wherever it runs: the bundle on disk, its predictor, its uncertainty."""
-
-__version__ = "0.1.0"

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from models.errors import CaveatError
-from models.manifest import NAME
+from caveat.models.errors import CaveatError
+from caveat.models.manifest import NAME
 
 FILE: Final = "aliases.json"
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from models import files, plain_json
-from models.files import BundleError, IncompleteError
-from models.manifest import SCHEMA_VERSION, File, Manifest
+from caveat.models import files, plain_json
+from caveat.models.files import BundleError, IncompleteError
+from caveat.models.manifest import SCHEMA_VERSION, File, Manifest
 
 __all__ = ["CARD", "MANIFEST", "PASSES", "PREDICT", "Bundle", "BundleError", "IncompleteError", "pack"]
 

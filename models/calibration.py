@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import conformal, selection
-from models.manifest import Calibration as Facts
-from models.manifest import Manifest
-from models.signature import InputError
-from models.temperature import tempered
-from models.uncertainty import Columns
+from caveat.models import conformal, selection
+from caveat.models.manifest import Calibration as Facts
+from caveat.models.manifest import Manifest
+from caveat.models.signature import InputError
+from caveat.models.temperature import tempered
+from caveat.models.uncertainty import Columns
 
 FILE: Final = "calibration.npz"
 

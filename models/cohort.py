@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.judgement import NOTHING, Judgement
-from models.masks import Sampler
-from models.predictor import Predictor, row_blocks
-from models.signature import Inputs
-from models.strata import BLOCK
-from models.uncertainty import Columns, summary
+from caveat.models.judgement import NOTHING, Judgement
+from caveat.models.masks import Sampler
+from caveat.models.predictor import Predictor, row_blocks
+from caveat.models.signature import Inputs
+from caveat.models.strata import BLOCK
+from caveat.models.uncertainty import Columns, summary
 
 FIRST_LOOK: Final = 4 * BLOCK
 """Passes after which a row may first be found good enough; from there on it is looked at every `BLOCK`."""

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dimension import evaluate
-from models.manifest import Site
-from models.masks import Sampler, draw
-from models.signature import InputError
+from caveat.models.dimension import evaluate
+from caveat.models.manifest import Site
+from caveat.models.masks import Sampler, draw
+from caveat.models.signature import InputError
 
 KEPT_BYTES: Final = 2**25
 """Bytes of draws that a model keeps (32 MiB)."""
@@ -40,7 +40,7 @@ class Draws:
         self._bytes = 0
 
     def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
-        """Make the draws of the passes ``start`` to ``stop`` (exclusive); see `models.masks.draw`."""
+        """Make the draws of the passes ``start`` to ``stop`` (exclusive); see `caveat.models.masks.draw`."""
         if sizes:
             self._refuse_too_small(sizes)
         if seed != self._kept_seed:

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import Asked
-from models.manifest import Calibration as Facts
-from models.ranks import MOST, Ranks, Vector
+from caveat.models.cohort import Asked
+from caveat.models.manifest import Calibration as Facts
+from caveat.models.ranks import MOST, Ranks, Vector
 
 HIGHEST: Final = 1e6
 """The capital at which a test ends, since it has shown what there is to be shown."""

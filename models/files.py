@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from models.errors import CaveatError, one_line
+from caveat.models.errors import CaveatError, one_line
 
 # A link is not followed, and a pipe that nobody writes to is not waited for.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)

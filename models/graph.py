@@ -7,8 +7,8 @@ here each is held to what is allowed.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from models.errors import one_line
-from models.protobuf import Value, fields, part, text
+from caveat.models.errors import one_line
+from caveat.models.protobuf import Value, fields, part, text
 
 # Numbers of fields in onnx.proto, by the message that they stand in.
 _GRAPH, _OPSET, _TRAINING, _FUNCTION = 7, 8, 20, 25  # of a model

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from models.bundle import Bundle
-from models.command import Command
-from models.manifest import Manifest, Site
-from models.signature import Input
-from models.store import find
+from caveat.models.bundle import Bundle
+from caveat.models.command import Command
+from caveat.models.manifest import Manifest, Site
+from caveat.models.signature import Input
+from caveat.models.store import find
 
 Row = tuple[str, ...]
 

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.predictor import Predictor
-from models.signature import InputError
-from models.uncertainty import Columns
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError
+from caveat.models.uncertainty import Columns
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models import dimension
-from models.conformal import Sets
-from models.signature import ROWS, Dimension, Input, Label
+from caveat.models import dimension
+from caveat.models.conformal import Sets
+from caveat.models.signature import ROWS, Dimension, Input, Label
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,7 +37,7 @@ class _Part(BaseModel):
 
 
 Size = Annotated[int, Field(ge=0)] | str
-"""A number, or arithmetic on the sizes that a request chooses (see `models.dimension`)."""
+"""A number, or arithmetic on the sizes that a request chooses (see `caveat.models.dimension`)."""
 
 Law = Literal["keep", "bernoulli", "uniform", "normal"]
 
@@ -111,10 +111,10 @@ class Calibration(_Part):
     samples, seed
         The passes behind the answers on them.
     temperature
-        What makes calibrated probabilities of a classification's mean (see `models.temperature`).
+        What makes calibrated probabilities of a classification's mean (see `caveat.models.temperature`).
     sets, by_class
-        How a classification's prediction sets are made (see `models.conformal`), and whether they hold the
-        truth at the asked rate in every class by itself.
+        How a classification's prediction sets are made (see `caveat.models.conformal`), and whether they
+        hold the truth at the asked rate in every class by itself.
     """
 
     rows: Annotated[int, Field(ge=2)]

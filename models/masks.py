@@ -6,7 +6,7 @@ from Philox 4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3
 counter-based generator, so that pass i is reached without drawing the passes before it.
 
 The passes of the ``independent`` sampler have nothing to do with each other. Those of the ``stratified``
-one share the work out: see `models.strata`.
+one share the work out: see `caveat.models.strata`.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dimension import evaluate
-from models.manifest import Site
-from models.strata import BLOCK, spread
+from caveat.models.dimension import evaluate
+from caveat.models.manifest import Site
+from caveat.models.strata import BLOCK, spread
 
 Sampler = Literal["stratified", "independent"]
 """How the draws of several passes go together."""

@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import Final
 
-from models.dimension import evaluate
-from models.manifest import Cost, Manifest
+from caveat.models.dimension import evaluate
+from caveat.models.manifest import Cost, Manifest
 
 LARGEST_ROW: Final = 2**27
 """Float32 values (512 MiB) that the network may hold for one row, where a request chooses its size."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.protobuf import Value, field, fields, part, text
+from caveat.models.protobuf import Value, field, fields, part, text
 
 # Numbers of fields in onnx.proto, by the message that they stand in.
 _GRAPH: Final = 7  # of a model

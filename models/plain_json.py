@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import Any, Final
 
-from models.errors import CONTROL, one_line
+from caveat.models.errors import CONTROL, one_line
 
 _DEEPEST: Final = 64
 

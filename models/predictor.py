@@ -8,21 +8,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibration
-from models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
-from models.calibration import Calibration
-from models.dimension import evaluate
-from models.draws import KEPT_BYTES, KEPT_PASSES, Draws
-from models.engines.engine import Engine, Precision, Type
-from models.engines.onnx_runtime import CPU, OnnxRuntime
-from models.engines.openvino import OpenVino
-from models.errors import CaveatError
-from models.graph import check
-from models.manifest import Manifest, Site
-from models.masks import Sampler
-from models.memory import allowed, values_held
-from models.signature import InputError, Inputs, sizes
-from models.thinned import LARGEST, thinned
+from caveat.models import calibration
+from caveat.models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
+from caveat.models.calibration import Calibration
+from caveat.models.dimension import evaluate
+from caveat.models.draws import KEPT_BYTES, KEPT_PASSES, Draws
+from caveat.models.engines.engine import Engine, Precision, Type
+from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
+from caveat.models.engines.openvino import OpenVino
+from caveat.models.errors import CaveatError
+from caveat.models.graph import check
+from caveat.models.manifest import Manifest, Site
+from caveat.models.masks import Sampler
+from caveat.models.memory import allowed, values_held
+from caveat.models.signature import InputError, Inputs, sizes
+from caveat.models.thinned import LARGEST, thinned
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
@@ -83,7 +83,8 @@ class Predictor:
     def thin(self, bundle: Bundle, rows: Inputs) -> None:
         """Multiply the draws that most requests share into the weights, where that changes no bit.
 
-        See `models.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be held twice.
+        See `caveat.models.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be held
+        twice.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""

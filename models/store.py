@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from models.bundle import MANIFEST, Bundle, BundleError
+from caveat.models.bundle import MANIFEST, Bundle, BundleError
 
 BUNDLED = Path(__file__).parent / "bundled"
 """The store that ships with the package, with the small default model."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Site
-from models.onnx_file import Node, OnnxFile, node
+from caveat.models.manifest import Site
+from caveat.models.onnx_file import Node, OnnxFile, node
 
 LARGEST: Final = 2**21
 """Thinned weights of all passes (8 MiB). With more, the passes of a lone row take longer than without."""

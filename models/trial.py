@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import MANIFEST, PASSES, PREDICT, BundleError
-from models.manifest import Manifest
-from models.predictor import Predictor
-from models.signature import InputError, encode
+from caveat.models.bundle import MANIFEST, PASSES, PREDICT, BundleError
+from caveat.models.manifest import Manifest
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError, encode
 
 SECONDS: Final = 60.0
 """How long a first run may take; an ordinary one takes milliseconds."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Manifest
+from caveat.models.manifest import Manifest
 
 Columns = Mapping[str, NDArray[Any]]
 """The fields of an answer by name; the first axis of each is the row."""

@@ -7,17 +7,17 @@ from anyio import to_thread
 from fastapi import FastAPI, Path, Request
 from pydantic import ValidationError
 
-from models import aliases
-from models.aliases import AliasError
-from models.errors import CaveatError
-from models.signature import InputError
-from service.documentation.operations import PARAMETERS, problems, ref
-from service.documentation.schemas import Aliases, Pointer, Reloaded, failing, versions
-from service.endpoints import Endpoints, Name
-from service.errors import RequestError
-from service.versions.outcome import Outcome
-from service.versions.rollout import Action
-from service.versions.watch import report
+from caveat.models import aliases
+from caveat.models.aliases import AliasError
+from caveat.models.errors import CaveatError
+from caveat.models.signature import InputError
+from caveat.service.documentation.operations import PARAMETERS, problems, ref
+from caveat.service.documentation.schemas import Aliases, Pointer, Reloaded, failing, versions
+from caveat.service.endpoints import Endpoints, Name
+from caveat.service.errors import RequestError
+from caveat.service.versions.outcome import Outcome
+from caveat.service.versions.rollout import Action
+from caveat.service.versions.watch import report
 
 Alias = Annotated[str, Path(description=PARAMETERS["alias"][1])]
 

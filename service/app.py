@@ -8,15 +8,15 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from service import admin
-from service.documentation import docs
-from service.documentation.operations import problems
-from service.endpoints import Endpoints
-from service.errors import add_handlers
-from service.guard import Guard
-from service.monitoring.recorder import Recorder
-from service.settings import Settings
-from service.verbs import Verbs
+from caveat.service import admin
+from caveat.service.documentation import docs
+from caveat.service.documentation.operations import problems
+from caveat.service.endpoints import Endpoints
+from caveat.service.errors import add_handlers
+from caveat.service.guard import Guard
+from caveat.service.monitoring.recorder import Recorder
+from caveat.service.settings import Settings
+from caveat.service.verbs import Verbs
 
 
 class App(FastAPI):

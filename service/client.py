@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
-from models.command import Command
-from models.errors import CaveatError
-from models.masks import MAX_SEED
-from service import credentials
+from caveat.models.command import Command
+from caveat.models.errors import CaveatError
+from caveat.models.masks import MAX_SEED
+from caveat.service import credentials
 
 Features = Mapping[str, list[str] | None]
 """The features of a model by name, and the categories of those that have some."""

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 VARIABLE = "CAVEAT_API_KEY"
 

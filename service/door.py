@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.errors import RequestError
-from service.settings import Settings
+from caveat.service.errors import RequestError
+from caveat.service.settings import Settings
 
 _BODIES = 4
 """Bodies of the largest size that may be held at once."""

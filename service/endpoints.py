@@ -8,27 +8,27 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from models.manifest import NAME, Manifest
-from models.predictor import Predictor
-from models.signature import InputError
-from service import guard
-from service.batching.batcher import Batcher
-from service.content.headers import of_page
-from service.content.request import uncertainty_request
-from service.documentation import openapi
-from service.documentation.operations import PARAMETERS
-from service.documentation.schemas import Health, Listed, Model, Models, failing
-from service.door import Door
-from service.errors import RequestError
-from service.monitoring import record, tracing
-from service.monitoring.alarms import Alarms
-from service.monitoring.ledger import Ledger
-from service.monitoring.metrics import Metrics
-from service.settings import Settings
-from service.versions.catalogue import Catalogue, UnknownModelError
-from service.versions.outcome import Outcome
-from service.versions.relay import Relay
-from service.versions.rollout import Rollout
+from caveat.models.manifest import NAME, Manifest
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError
+from caveat.service import guard
+from caveat.service.batching.batcher import Batcher
+from caveat.service.content.headers import of_page
+from caveat.service.content.request import uncertainty_request
+from caveat.service.documentation import openapi
+from caveat.service.documentation.operations import PARAMETERS
+from caveat.service.documentation.schemas import Health, Listed, Model, Models, failing
+from caveat.service.door import Door
+from caveat.service.errors import RequestError
+from caveat.service.monitoring import record, tracing
+from caveat.service.monitoring.alarms import Alarms
+from caveat.service.monitoring.ledger import Ledger
+from caveat.service.monitoring.metrics import Metrics
+from caveat.service.settings import Settings
+from caveat.service.versions.catalogue import Catalogue, UnknownModelError
+from caveat.service.versions.outcome import Outcome
+from caveat.service.versions.relay import Relay
+from caveat.service.versions.rollout import Rollout
 
 NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
 

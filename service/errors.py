@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from models.signature import InputError
-from service.monitoring import record
-from service.monitoring.record import Record
+from caveat.models.signature import InputError
+from caveat.service.monitoring import record
+from caveat.service.monitoring.record import Record
 
 MEDIA_TYPE = "application/problem+json"
 

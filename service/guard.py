@@ -5,11 +5,11 @@ from typing import Any, Final
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.documentation.docs import ASSETS
-from service.documentation.operations import problems
-from service.errors import RequestError, respond
-from service.keys import Keys
-from service.settings import Settings
+from caveat.service.documentation.docs import ASSETS
+from caveat.service.documentation.operations import problems
+from caveat.service.errors import RequestError, respond
+from caveat.service.keys import Keys
+from caveat.service.settings import Settings
 
 _ADMIN: Final = "/admin"
 

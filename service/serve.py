@@ -3,10 +3,10 @@
 import socket
 from contextlib import ExitStack
 
-from models.errors import CaveatError
-from service import server
-from service.settings import Settings
-from service.versions.watch import report
+from caveat.models.errors import CaveatError
+from caveat.service import server
+from caveat.service.settings import Settings
+from caveat.service.versions.watch import report
 
 
 class Serve(Settings):
@@ -30,7 +30,7 @@ class Serve(Settings):
             if self.workers == 1:
                 server.run(self, first, ready)
             else:
-                from service.workers import Workers  # which one process has no use for
+                from caveat.service.workers import Workers  # which one process has no use for
 
                 first.close()
                 with _bind(host, port):  # keeps the port while nobody listens

@@ -14,19 +14,19 @@ from typing import Any, Final
 
 import uvicorn
 
-from service.app import create_app
-from service.content.headers import EVERYWHERE
-from service.door import Door
-from service.endpoints import Endpoints
-from service.monitoring import logs
-from service.settings import Settings
-from service.stopping import Server
-from service.versions.outcome import News
-from service.versions.watch import watch
-from service.wire import files, tls
-from service.wire.patience import Patience
-from service.wire.protocol import Protocol
-from service.wire.refusals import Refusals
+from caveat.service.app import create_app
+from caveat.service.content.headers import EVERYWHERE
+from caveat.service.door import Door
+from caveat.service.endpoints import Endpoints
+from caveat.service.monitoring import logs
+from caveat.service.settings import Settings
+from caveat.service.stopping import Server
+from caveat.service.versions.outcome import News
+from caveat.service.versions.watch import watch
+from caveat.service.wire import files, tls
+from caveat.service.wire.patience import Patience
+from caveat.service.wire.protocol import Protocol
+from caveat.service.wire.refusals import Refusals
 
 _ACCEPTED: Final = 16
 """Connections that are accepted in one round of the event loop."""

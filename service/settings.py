@@ -6,11 +6,11 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode, SettingsConfigDict
 
-from models.engines.engine import Precision
-from models.engines.onnx_runtime import CPU
-from models.manifest import Name
-from models.masks import MAX_SEED
-from service.keys import KeysSetting
+from caveat.models.engines.engine import Precision
+from caveat.models.engines.onnx_runtime import CPU
+from caveat.models.manifest import Name
+from caveat.models.masks import MAX_SEED
+from caveat.service.keys import KeysSetting
 
 
 class Settings(BaseSettings):

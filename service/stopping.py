@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import uvicorn
 
-from service.endpoints import Endpoints
-from service.monitoring import logs
-from service.wire.refusals import Refusals
+from caveat.service.endpoints import Endpoints
+from caveat.service.monitoring import logs
+from caveat.service.wire.refusals import Refusals
 
 _LAST_CALL: Final = 0.2
 """Seconds in which requests that are under way are read: once told to stop, and once nobody is let in."""

@@ -12,22 +12,22 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from models.predictor import Predictor
-from models.uncertainty import Columns
-from service.batching.deadlines import Deadlines
-from service.batching.job import Job
-from service.content import answers, body
-from service.content.arrays import NPY, NPZ
-from service.content.paths import PREDICT, UNCERTAINTY, find
-from service.content.request import PredictRequest
-from service.endpoints import Endpoints
-from service.errors import is_fault
-from service.guard import Guard
-from service.monitoring import request_id
-from service.monitoring.record import Record
-from service.monitoring.recorder import Recorder
-from service.wire.protocol import JOB
-from service.wire.reply import Replies
+from caveat.models.predictor import Predictor
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.deadlines import Deadlines
+from caveat.service.batching.job import Job
+from caveat.service.content import answers, body
+from caveat.service.content.arrays import NPY, NPZ
+from caveat.service.content.paths import PREDICT, UNCERTAINTY, find
+from caveat.service.content.request import PredictRequest
+from caveat.service.endpoints import Endpoints
+from caveat.service.errors import is_fault
+from caveat.service.guard import Guard
+from caveat.service.monitoring import request_id
+from caveat.service.monitoring.record import Record
+from caveat.service.monitoring.recorder import Recorder
+from caveat.service.wire.protocol import JOB
+from caveat.service.wire.reply import Replies
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 
-from models.errors import CaveatError
-from service import server
-from service.monitoring import logs, metrics
-from service.server import Ready, Started
-from service.settings import Settings
-from service.versions.relay import Rounds
+from caveat.models.errors import CaveatError
+from caveat.service import server
+from caveat.service.monitoring import logs, metrics
+from caveat.service.server import Ready, Started
+from caveat.service.settings import Settings
+from caveat.service.versions.relay import Rounds
 
 _FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
 

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-import caveat
-from models import __version__
+from caveat import __version__, commands
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ from models import __version__
 def test_a_mistake_is_told_once_by_its_option(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert caveat.main(arguments) == 2
+    assert commands.main(arguments) == 2
     errors = capsys.readouterr().err
     assert errors.startswith(message)
     assert errors.count("\n") == 1
@@ -47,12 +46,12 @@ def test_a_mistake_is_told_once_by_its_option(
 def test_training_without_torch_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "training.train", raising=False)
+    monkeypatch.delitem(sys.modules, "caveat.training.train", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert caveat.main(["train", "digits"]) == 1
+    assert commands.main(["train", "digits"]) == 1
     assert "pip install '.[training]'" in capsys.readouterr().err
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert caveat.main(["--version"]) == 0
+    assert commands.main(["--version"]) == 0
     assert capsys.readouterr().out == f"caveat {__version__}\n"

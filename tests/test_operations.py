@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from service.settings import Settings
+from caveat.service.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -22,9 +22,10 @@ import trustme
 import yaml
 from hatchling.build import build_wheel
 
-from models.store import BUNDLED
+from caveat.models.store import BUNDLED
 
 ROOT = Path(__file__).parents[1]
+LINKS = [Path("caveat") / name for name in ("models", "service", "training")]
 STAGES = ["serve", "train"]
 
 
@@ -38,12 +39,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
         yield archive
 
 
-def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel: zipfile.ZipFile) -> None:
-    packages = [path for path in tree() if path.parts[0] in ("models", "service", "training", "caveat.py")]
+def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: zipfile.ZipFile) -> None:
+    parts = [Path("caveat") / path for path in tree() if path.parts[0] in ("models", "service", "training")]
+    own = [path for path in tree() if path.parts[0] == "caveat"]
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert found == {path.as_posix() for path in packages}
+    assert found == {path.as_posix() for path in parts + own}
     assert {
-        f"models/bundled/digits/1/{name}" for name in ("manifest.json", "predict.onnx", "passes.onnx")
+        f"caveat/models/bundled/digits/1/{name}" for name in ("manifest.json", "predict.onnx", "passes.onnx")
     } <= found
 
 
@@ -55,9 +57,9 @@ def test_only_the_training_extra_asks_for_torch(wheel: zipfile.ZipFile) -> None:
 
 @pytest.mark.slow
 def test_one_command_serves_a_fresh_clone_without_torch(tmp_path: Path) -> None:
-    for path in tree():
+    for path in [*tree(), *LINKS]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / path, tmp_path / path)
+        shutil.copy(ROOT / path, tmp_path / path, follow_symlinks=False)
     port = free_port()
     with running(["make", "serve", f"PORT={port}"], port, seconds=300, cwd=tmp_path):
         pass

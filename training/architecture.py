@@ -7,13 +7,13 @@ from typing import Literal
 
 from torch import nn
 
-from models.errors import CaveatError
-from models.networks.cnn import CNN
-from models.networks.mlp import MLP
-from models.networks.recurrent import Recurrent
-from models.networks.transformer import Transformer
-from models.signature import Input
-from training.data.dataset import Task
+from caveat.models.errors import CaveatError
+from caveat.models.networks.cnn import CNN
+from caveat.models.networks.mlp import MLP
+from caveat.models.networks.recurrent import Recurrent
+from caveat.models.networks.transformer import Transformer
+from caveat.models.signature import Input
+from caveat.training.data.dataset import Task
 
 NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]
 

@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from models import store
-from models.command import Command
-from models.conformal import Sets
-from training.calibrate import calibrate
-from training.card import with_card
-from training.held_out import read_held_out
-from training.report import report
+from caveat.models import store
+from caveat.models.command import Command
+from caveat.models.conformal import Sets
+from caveat.training.calibrate import calibrate
+from caveat.training.card import with_card
+from caveat.training.held_out import read_held_out
+from caveat.training.report import report
 
 
 class Calibrate(Command):

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from models.cohort import estimate
-from models.errors import CaveatError
-from models.predictor import Predictor
-from models.signature import Inputs
-from models.uncertainty import Columns
-from training.calibrate.mixture import log_density
+from caveat.models.cohort import estimate
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
+from caveat.models.uncertainty import Columns
+from caveat.training.calibrate.mixture import log_density
 
 
 def evaluate(

@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from models import store
-from models.command import Command
-from models.errors import CaveatError
-from training.card import card
-from training.held_out import read_held_out, read_rows
-from training.judge import judge
-from training.judge.judge import compared
+from caveat.models import store
+from caveat.models.command import Command
+from caveat.models.errors import CaveatError
+from caveat.training.card import card
+from caveat.training.held_out import read_held_out, read_rows
+from caveat.training.judge import judge
+from caveat.training.judge.judge import compared
 
 
 class Evaluate(Command):

@@ -15,18 +15,18 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from torch import Tensor, nn
 
-from models.bundle import pack
-from models.command import Command
-from models.manifest import Name
-from models.predictor import Predictor
-from models.store import add
-from training.calibrate import calibrate
-from training.card import with_card
-from training.evaluate import evaluate
-from training.export import ExportError, export
-from training.export.served import Outputs
-from training.held_out import read_held_out
-from training.report import report
+from caveat.models.bundle import pack
+from caveat.models.command import Command
+from caveat.models.manifest import Name
+from caveat.models.predictor import Predictor
+from caveat.models.store import add
+from caveat.training.calibrate import calibrate
+from caveat.training.card import with_card
+from caveat.training.evaluate import evaluate
+from caveat.training.export import ExportError, export
+from caveat.training.export.served import Outputs
+from caveat.training.held_out import read_held_out
+from caveat.training.report import report
 
 _SAMPLES = 100
 _SEED = 0

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
-from models.errors import CaveatError
-from training.data.dataset import Part
-from training.objective import Objective
+from caveat.models.errors import CaveatError
+from caveat.training.data.dataset import Part
+from caveat.training.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Manifest
-from models.signature import InputError, Inputs, encode
-from training.data.errors import DataError
-from training.data.table import read_frame, values_of
-from training.data.target import encode_target
+from caveat.models.manifest import Manifest
+from caveat.models.signature import InputError, Inputs, encode
+from caveat.training.data.errors import DataError
+from caveat.training.data.table import read_frame, values_of
+from caveat.training.data.target import encode_target
 
 TRUTH = "y"
 

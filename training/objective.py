@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from training.data.errors import DataError
-from training.export.served import Outputs
-from training.likelihood import beta_nll, by_target, profile_nll
+from caveat.training.data.errors import DataError
+from caveat.training.export.served import Outputs
+from caveat.training.likelihood import beta_nll, by_target, profile_nll
 
 Noise = Literal["constant", "predicted"]
 """Whether a regression's target is as noisy in every row, or the network says how noisy it is in each."""

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.signature import Input
+from caveat.models.signature import Input
 
 
 class Standardise(nn.Module):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import Bundle
+from caveat.models.bundle import Bundle
 
 
 def report(folder: Path, bundle: Bundle) -> str:

@@ -13,30 +13,30 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from torch import nn
 
-from models import __version__
-from models.bundle import Bundle, pack
-from models.command import Command
-from models.manifest import Name, Provenance
-from models.predictor import Predictor
-from models.signature import Input, Inputs
-from models.store import add, prepare
-from training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
-from training.calibrate import calibrate
-from training.calibrate.calibrate import LEAST_ROWS
-from training.calibrate.mixture import fit_factor
-from training.calibrate.noise import fit_noise
-from training.card import with_card
-from training.data.bundled import BUNDLED
-from training.data.dataset import Dataset, Part, Split, Task, split
-from training.data.errors import DataError
-from training.data.read import read
-from training.evaluate import evaluate
-from training.example import example, typical
-from training.export import export
-from training.fit import Recipe, fit, seeded
-from training.objective import Noise, Objective, UnscaleNormal, classification, regression
-from training.preprocess import preprocess
-from training.report import report
+from caveat import __version__
+from caveat.models.bundle import Bundle, pack
+from caveat.models.command import Command
+from caveat.models.manifest import Name, Provenance
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Input, Inputs
+from caveat.models.store import add, prepare
+from caveat.training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
+from caveat.training.calibrate import calibrate
+from caveat.training.calibrate.calibrate import LEAST_ROWS
+from caveat.training.calibrate.mixture import fit_factor
+from caveat.training.calibrate.noise import fit_noise
+from caveat.training.card import with_card
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.data.dataset import Dataset, Part, Split, Task, split
+from caveat.training.data.errors import DataError
+from caveat.training.data.read import read
+from caveat.training.evaluate import evaluate
+from caveat.training.example import example, typical
+from caveat.training.export import export
+from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.objective import Noise, Objective, UnscaleNormal, classification, regression
+from caveat.training.preprocess import preprocess
+from caveat.training.report import report
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
 

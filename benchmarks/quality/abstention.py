@@ -24,16 +24,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.calibration import TRUTH, Calibration
-from models.cohort import estimate
-from models.manifest import Manifest
-from models.predictor import Predictor
-from models.selection import CONFIDENCE
-from models.signature import InputError
-from models.uncertainty import Columns
-from training.data.bundled import digits
-from training.data.dataset import Dataset
-from training.train import Train
+from caveat.models.calibration import TRUTH, Calibration
+from caveat.models.cohort import estimate
+from caveat.models.manifest import Manifest
+from caveat.models.predictor import Predictor
+from caveat.models.selection import CONFIDENCE
+from caveat.models.signature import InputError
+from caveat.models.uncertainty import Columns
+from caveat.training.data.bundled import digits
+from caveat.training.data.dataset import Dataset
+from caveat.training.train import Train
 
 RESULTS = Path(__file__).parents[1] / "results" / "abstention.json"
 FOLDS = 5

@@ -29,14 +29,14 @@ import torch
 from law import Count, bounds, coverage, rank, totals
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.signature import ROWS, Input, InputError
-from training.calibrate import calibrate
-from training.data.bundled import BUNDLED
-from training.data.dataset import Dataset
-from training.train import Train
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.signature import ROWS, Input, InputError
+from caveat.training.calibrate import calibrate
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.data.dataset import Dataset
+from caveat.training.train import Train
 
 RESULTS = Path(__file__).parents[1] / "results" / "conformal.json"
 SETS = (*BUNDLED, "boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 
-from models.cohort import estimate
-from models.drift import Capital, Drift
-from models.predictor import Predictor
-from models.ranks import MOST
-from models.store import BUNDLED, load
-from training.data.bundled import digits
-from training.data.dataset import split
+from caveat.models.cohort import estimate
+from caveat.models.drift import Capital, Drift
+from caveat.models.predictor import Predictor
+from caveat.models.ranks import MOST
+from caveat.models.store import BUNDLED, load
+from caveat.training.data.bundled import digits
+from caveat.training.data.dataset import split
 
 ANGLES = (15, 30, 45, 60, 75, 90)
 ROWS = 200

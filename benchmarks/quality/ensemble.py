@@ -27,17 +27,17 @@ from torch import nn
 from uci import VALIDATION, Array, choose, moments, rmse, sample
 from uci import trained as trained_on_values
 
-from models.networks.mlp import MLP
-from models.temperature import tempered
-from training.calibrate.mixture import likeliest, log_density, log_likelihoods
-from training.calibrate.temperature import most_likely_temperature
-from training.data.bundled import digits
-from training.data.dataset import Dataset, Part, split
-from training.fit import Recipe, fit, seeded
-from training.judge.classes import deterministic_scores
-from training.objective import classification
-from training.preprocess import preprocess
-from training.train import LR, PATIENCE
+from caveat.models.networks.mlp import MLP
+from caveat.models.temperature import tempered
+from caveat.training.calibrate.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.calibrate.temperature import most_likely_temperature
+from caveat.training.data.bundled import digits
+from caveat.training.data.dataset import Dataset, Part, split
+from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.judge.classes import deterministic_scores
+from caveat.training.objective import classification
+from caveat.training.preprocess import preprocess
+from caveat.training.train import LR, PATIENCE
 
 RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
 SETS = ("yacht", "energy", "boston")

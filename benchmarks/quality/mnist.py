@@ -30,10 +30,10 @@ from network import CHOSEN, RECIPES, Digits, Images, Served, digits, letters, se
 from nonsense import nonsense
 from numpy.typing import NDArray
 
-from models.cohort import estimate
-from models.temperature import tempered
-from models.uncertainty import Columns
-from training.judge.classes import Vector, deterministic_scores, scores
+from caveat.models.cohort import estimate
+from caveat.models.temperature import tempered
+from caveat.models.uncertainty import Columns
+from caveat.training.judge.classes import Vector, deterministic_scores, scores
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES = ("error", "log_loss", "ece")

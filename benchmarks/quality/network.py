@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
-from models.bundle import Bundle
-from models.networks.mlp import MLP
-from models.predictor import Predictor
-from training.calibrate import calibrate
-from training.calibrate.temperature import most_likely_temperature
-from training.export import export
-from training.fit import seeded
+from caveat.models.bundle import Bundle
+from caveat.models.networks.mlp import MLP
+from caveat.models.predictor import Predictor
+from caveat.training.calibrate import calibrate
+from caveat.training.calibrate.temperature import most_likely_temperature
+from caveat.training.export import export
+from caveat.training.fit import seeded
 
 HELD_OUT = 5_000
 """The last of the 60,000 training rows: they choose the recipe and fit the temperature, nothing else."""

@@ -33,16 +33,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.cohort import estimate
-from models.networks.mlp import MLP
-from models.predictor import Predictor
-from models.signature import ROWS, Input
-from training.calibrate.mixture import likeliest, log_density, log_likelihoods
-from training.data.dataset import Part
-from training.export import export
-from training.fit import Recipe, fit, seeded
-from training.objective import Objective, UnscaleNormal, regression
-from training.preprocess import preprocess
+from caveat.models.cohort import estimate
+from caveat.models.networks.mlp import MLP
+from caveat.models.predictor import Predictor
+from caveat.models.signature import ROWS, Input
+from caveat.training.calibrate.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.data.dataset import Part
+from caveat.training.export import export
+from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.objective import Objective, UnscaleNormal, regression
+from caveat.training.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"
 SETS = ("boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engines.engine import Type
-from models.errors import CaveatError
-from models.signature import Inputs
+from caveat.models.engines.engine import Type
+from caveat.models.errors import CaveatError
+from caveat.models.signature import Inputs
 
 _GRAPH: Final = "graph.onnx"
 
@@ -24,7 +24,7 @@ class OpenVino:
     Parameters
     ----------
     graph, weights, threads
-        See `models.engines.onnx_runtime.OnnxRuntime`.
+        See `caveat.models.engines.onnx_runtime.OnnxRuntime`.
 
     Raises
     ------

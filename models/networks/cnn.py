@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.errors import CaveatError
-from models.networks.rates import spread
+from caveat.models.errors import CaveatError
+from caveat.models.networks.rates import spread
 
 
 class CNN(nn.Module):
@@ -25,7 +25,7 @@ class CNN(nn.Module):
     hidden
         Channels of each convolution.
     dropout
-        Rates of channels, see `models.networks.rates.spread`; the input's is of single pixels.
+        Rates of channels, see `caveat.models.networks.rates.spread`; the input's is of single pixels.
         A rate of 0 makes no dropout.
 
     Raises

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.networks.rates import spread
+from caveat.models.networks.rates import spread
 
 
 class MLP(nn.Module):
@@ -21,7 +21,7 @@ class MLP(nn.Module):
     hidden
         Units of each hidden layer.
     dropout
-        Rates of single units, see `models.networks.rates.spread`. A rate of 0 makes no dropout.
+        Rates of single units, see `caveat.models.networks.rates.spread`. A rate of 0 makes no dropout.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 
 def spread(dropout: Sequence[float], layers: int) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.networks.rates import spread
+from caveat.models.networks.rates import spread
 
 
 class StepsDropout(nn.Dropout1d):
@@ -31,7 +31,7 @@ class Recurrent(nn.Module):
     hidden
         Units of each layer.
     dropout
-        Rates of units, see `models.networks.rates.spread`; the input's is of features.
+        Rates of units, see `caveat.models.networks.rates.spread`; the input's is of features.
     """
 
     def __init__(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.errors import CaveatError
-from models.networks.rates import spread
+from caveat.models.errors import CaveatError
+from caveat.models.networks.rates import spread
 
 HEADS = 4
 """Heads of attention, where the width divides by so many."""
@@ -46,7 +46,7 @@ class Transformer(nn.Module):
     hidden
         The width of each encoder layer; all are equal.
     dropout
-        Rates of each layer's attention weights and units, see `models.networks.rates.spread`; the
+        Rates of each layer's attention weights and units, see `caveat.models.networks.rates.spread`; the
         input's is of the projected steps.
 
     Raises

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.batching.group import Group, Member
-from service.batching.job import Job, Piece
-from service.batching.pace import Pace
-from service.batching.scores import Scores
+from caveat.service.batching.group import Group, Member
+from caveat.service.batching.job import Job, Piece
+from caveat.service.batching.pace import Pace
+from caveat.service.batching.scores import Scores
 
 _SHORT = 0.001
 """Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""

@@ -3,9 +3,9 @@
 import asyncio
 from time import perf_counter
 
-from models.uncertainty import Columns
-from service.batching.job import Job
-from service.errors import RequestError
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.job import Job
+from caveat.service.errors import RequestError
 
 
 class Deadlines:

@@ -7,11 +7,11 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import Asked, Cohort
-from models.signature import Inputs
-from models.uncertainty import Columns
-from service.batching.job import Job, Piece
-from service.batching.scores import Scores, scores
+from caveat.models.cohort import Asked, Cohort
+from caveat.models.signature import Inputs
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.job import Job, Piece
+from caveat.service.batching.scores import Scores, scores
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.cohort import Asked
-from models.manifest import Manifest
-from models.predictor import Predictor
-from models.signature import InputError, Inputs
-from models.uncertainty import Columns
-from service.content import body
-from service.content.arrays import NPY, write_npy, write_npz
-from service.content.request import PredictRequest, UncertaintyRequest, parse, parse_array
+from caveat.models.cohort import Asked
+from caveat.models.manifest import Manifest
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError, Inputs
+from caveat.models.uncertainty import Columns
+from caveat.service.content import body
+from caveat.service.content.arrays import NPY, write_npy, write_npz
+from caveat.service.content.request import PredictRequest, UncertaintyRequest, parse, parse_array
 
 _MAIN = ("mean", "probabilities", "prediction")
 """What each kind of answer is about."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from models.uncertainty import Columns
-from service.errors import RequestError
+from caveat.models.uncertainty import Columns
+from caveat.service.errors import RequestError
 
 NPY = "application/x-npy"
 NPZ = "application/x-npz"

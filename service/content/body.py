@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service.content.arrays import NPY
-from service.door import Visit
-from service.errors import RequestError
+from caveat.service.content.arrays import NPY
+from caveat.service.door import Visit
+from caveat.service.errors import RequestError
 
 JSON = "application/json"
 

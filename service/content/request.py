@@ -9,16 +9,16 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from models.cohort import Asked
-from models.judgement import Judgement
-from models.manifest import Manifest
-from models.masks import MAX_SEED, Sampler
-from models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
-from service.content.arrays import read_npy
-from service.content.document import cut_out, without_rows
-from service.content.volume import refuse_more_than, refuse_too_large_rows
-from service.errors import RequestError
-from service.settings import Settings
+from caveat.models.cohort import Asked
+from caveat.models.judgement import Judgement
+from caveat.models.manifest import Manifest
+from caveat.models.masks import MAX_SEED, Sampler
+from caveat.models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
+from caveat.service.content.arrays import read_npy
+from caveat.service.content.document import cut_out, without_rows
+from caveat.service.content.volume import refuse_more_than, refuse_too_large_rows
+from caveat.service.errors import RequestError
+from caveat.service.settings import Settings
 
 _SHORT = 512
 """Bytes of a request beside its rows up to which what they say is remembered."""

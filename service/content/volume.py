@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from models.manifest import Manifest
-from models.memory import LARGEST_ROW, values_held
-from models.signature import Dimension, Feature, Input, Inputs, sizes
-from service.errors import RequestError
+from caveat.models.manifest import Manifest
+from caveat.models.memory import LARGEST_ROW, values_held
+from caveat.models.signature import Dimension, Feature, Input, Inputs, sizes
+from caveat.service.errors import RequestError
 
 SMALL = 2**20
 """Bytes of a body that may hold anything: parsed, it takes a few tens of megabytes at worst."""

@@ -10,7 +10,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.content.headers import of_page
+from caveat.service.content.headers import of_page
 
 ASSETS = "/docs/assets"
 

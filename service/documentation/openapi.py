@@ -8,13 +8,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from models import __version__
-from models.manifest import Manifest
-from models.signature import Feature, Input
-from service.content.examples import example_rows
-from service.content.request import PredictRequest
-from service.documentation.operations import REF, verbs
-from service.documentation.schemas import (
+from caveat import __version__
+from caveat.models.manifest import Manifest
+from caveat.models.signature import Feature, Input
+from caveat.service.content.examples import example_rows
+from caveat.service.content.request import PredictRequest
+from caveat.service.documentation.operations import REF, verbs
+from caveat.service.documentation.schemas import (
     Classes,
     Pointer,
     Targets,
@@ -23,9 +23,9 @@ from service.documentation.schemas import (
     UncertainValues,
     Values,
 )
-from service.errors import InputProblem, Problem
-from service.monitoring import request_id
-from service.versions.catalogue import Catalogue
+from caveat.service.errors import InputProblem, Problem
+from caveat.service.monitoring import request_id
+from caveat.service.versions.catalogue import Catalogue
 
 DESCRIPTION = """
 Predictions from PyTorch dropout networks that say how far they can be trusted.

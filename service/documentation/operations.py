@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from models.signature import InputError
-from service.content.arrays import NPY, NPZ
-from service.content.body import JSON
-from service.content.paths import PATHS, PREDICT, UNCERTAINTY
-from service.content.request import PredictRequest
-from service.documentation.schemas import (
+from caveat.models.signature import InputError
+from caveat.service.content.arrays import NPY, NPZ
+from caveat.service.content.body import JSON
+from caveat.service.content.paths import PATHS, PREDICT, UNCERTAINTY
+from caveat.service.content.request import PredictRequest
+from caveat.service.documentation.schemas import (
     Classes,
     Targets,
     UncertainClasses,
@@ -18,7 +18,7 @@ from service.documentation.schemas import (
     UncertainValues,
     Values,
 )
-from service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from caveat.service.errors import MEDIA_TYPE, InputProblem, Problem, problem
 
 REF = "#/components/schemas/{model}"
 

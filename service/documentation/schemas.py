@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.engines.engine import Precision
-from models.manifest import Calibration, Provenance, Site
-from models.signature import Dimension, Input
-from service.versions.catalogue import Failure, Place
+from caveat.models.engines.engine import Precision
+from caveat.models.manifest import Calibration, Provenance, Site
+from caveat.models.signature import Dimension, Input
+from caveat.service.versions.catalogue import Failure, Place
 
 
 class _Answer(BaseModel):

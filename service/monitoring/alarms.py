@@ -8,12 +8,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import Calibration
-from models.drift import Drift, comparable
-from models.predictor import Predictor
-from models.uncertainty import Columns
-from service.batching.scores import Scores, finite
-from service.monitoring.metrics import Metrics
+from caveat.models.calibration import Calibration
+from caveat.models.drift import Drift, comparable
+from caveat.models.predictor import Predictor
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.scores import Scores, finite
+from caveat.service.monitoring.metrics import Metrics
 
 _RATE: Final = 200.0
 """Rows that are tested in a second; of more, the first ones, whatever is in them."""

@@ -6,8 +6,8 @@ from typing import Final
 
 import orjson
 
-from service.monitoring import logs
-from service.monitoring.record import ELSEWHERE, Record
+from caveat.service.monitoring import logs
+from caveat.service.monitoring.record import ELSEWHERE, Record
 
 _UNTOLD: Final = {"/health/live", "/health/ready", "/models/{name}/ready", "/metrics"}
 """Routes that machines ask again and again; they are told of where they fail."""

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.types import Scope
 
-from models.manifest import Manifest
-from models.predictor import Predictor
-from models.uncertainty import Columns
-from service.batching.batcher import Batcher, Turn
-from service.batching.scores import Scores, finite
-from service.door import Door
-from service.monitoring import journal, logs
-from service.monitoring.alarms import Alarms
-from service.monitoring.metrics import Metrics, observe
-from service.monitoring.record import Record
+from caveat.models.manifest import Manifest
+from caveat.models.predictor import Predictor
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.batcher import Batcher, Turn
+from caveat.service.batching.scores import Scores, finite
+from caveat.service.door import Door
+from caveat.service.monitoring import journal, logs
+from caveat.service.monitoring.alarms import Alarms
+from caveat.service.monitoring.metrics import Metrics, observe
+from caveat.service.monitoring.record import Record
 
 if TYPE_CHECKING:  # it needs an extra
-    from service.monitoring.traces import Traces
+    from caveat.service.monitoring.traces import Traces
 
 
 class Ledger:

@@ -19,7 +19,7 @@ class Record:
     Parameters
     ----------
     id
-        See `service.monitoring.request_id`.
+        See `caveat.service.monitoring.request_id`.
     method
         Of HTTP.
     began

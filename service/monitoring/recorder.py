@@ -6,10 +6,10 @@ from time import perf_counter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import is_fault, respond
-from service.monitoring import logs, record, request_id
-from service.monitoring.ledger import Ledger
-from service.monitoring.record import ELSEWHERE, Record
+from caveat.service.errors import is_fault, respond
+from caveat.service.monitoring import logs, record, request_id
+from caveat.service.monitoring.ledger import Ledger
+from caveat.service.monitoring.record import ELSEWHERE, Record
 
 
 class Recorder:

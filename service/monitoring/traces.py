@@ -13,8 +13,8 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from models import __version__
-from service.monitoring.record import ELSEWHERE, Record
+from caveat import __version__
+from caveat.service.monitoring.record import ELSEWHERE, Record
 
 _PARENT: Final = (b"traceparent", b"tracestate")
 

@@ -3,10 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Final
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 if TYPE_CHECKING:  # it needs an extra
-    from service.monitoring.traces import Traces
+    from caveat.service.monitoring.traces import Traces
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -24,7 +24,7 @@ def from_environment() -> "Traces | None":
     if endpoint is None or disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return None
     try:
-        from service.monitoring.traces import Traces
+        from caveat.service.monitoring.traces import Traces
     except ModuleNotFoundError as error:
         raise CaveatError(
             f"{endpoint} asks for traces, which need {error.name}: pip install 'caveat[tracing]'"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from models import store
-from models.bundle import IncompleteError
-from models.predictor import Predictor
-from service.settings import Settings
-from service.versions import predictors
-from service.versions.catalogue import Failure
+from caveat.models import store
+from caveat.models.bundle import IncompleteError
+from caveat.models.predictor import Predictor
+from caveat.service.settings import Settings
+from caveat.service.versions import predictors
+from caveat.service.versions.catalogue import Failure
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from models.errors import CaveatError
-from models.predictor import Predictor
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
 
 Loaded = Mapping[str, Mapping[int, Predictor]]
 """Predictors by name and version."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.monitoring.logs import Level
-from service.versions.catalogue import Catalogue, Failure, Place
+from caveat.service.monitoring.logs import Level
+from caveat.service.versions.catalogue import Catalogue, Failure, Place
 
 
 class News(NamedTuple):

@@ -8,15 +8,15 @@ from typing import Final
 
 import numpy as np
 
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.signature import InputError, Inputs, encode
-from models.trial import try_out
-from models.uncertainty import Columns
-from service.content.examples import example_rows
-from service.monitoring import logs
-from service.settings import Settings
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError, Inputs, encode
+from caveat.models.trial import try_out
+from caveat.models.uncertainty import Columns
+from caveat.service.content.examples import example_rows
+from caveat.service.monitoring import logs
+from caveat.service.settings import Settings
 
 _SAMPLES: Final = 100
 

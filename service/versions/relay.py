@@ -7,9 +7,9 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Final
 
-from models.errors import CaveatError
-from service.versions.outcome import Outcome, together
-from service.versions.rollout import Action
+from caveat.models.errors import CaveatError
+from caveat.service.versions.outcome import Outcome, together
+from caveat.service.versions.rollout import Action
 
 _PATIENCE: Final = 600.0
 """Seconds; to load large models takes its time, but a worker that is stuck shall not hold the others up."""

@@ -7,16 +7,16 @@ from typing import Literal
 
 from anyio import to_thread
 
-from models.errors import CaveatError
-from models.store import BUNDLED
-from service.monitoring.metrics import Metrics
-from service.settings import Settings
-from service.versions.attempt import Attempt, attempt
-from service.versions.catalogue import Catalogue, Failure, Place
-from service.versions.outcome import News, Outcome, between
-from service.versions.sight import Sight, look
-from service.versions.succession import Pointers, read_pointers, succeed
-from service.versions.trim import trim
+from caveat.models.errors import CaveatError
+from caveat.models.store import BUNDLED
+from caveat.service.monitoring.metrics import Metrics
+from caveat.service.settings import Settings
+from caveat.service.versions.attempt import Attempt, attempt
+from caveat.service.versions.catalogue import Catalogue, Failure, Place
+from caveat.service.versions.outcome import News, Outcome, between
+from caveat.service.versions.sight import Sight, look
+from caveat.service.versions.succession import Pointers, read_pointers, succeed
+from caveat.service.versions.trim import trim
 
 Action = Literal["update", "retry", "point"]
 """Load what has changed in the store; what failed before as well; read the aliases only."""

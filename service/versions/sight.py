@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import aliases, store
-from models.bundle import MANIFEST
-from models.errors import CaveatError
-from models.store import Fingerprint
+from caveat.models import aliases, store
+from caveat.models.bundle import MANIFEST
+from caveat.models.errors import CaveatError
+from caveat.models.store import Fingerprint
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from models import aliases
-from models.aliases import AliasError
-from models.predictor import Predictor
-from service.versions.attempt import Attempt
-from service.versions.catalogue import Catalogue, Failure, Place
-from service.versions.sight import Sight
+from caveat.models import aliases
+from caveat.models.aliases import AliasError
+from caveat.models.predictor import Predictor
+from caveat.service.versions.attempt import Attempt
+from caveat.service.versions.catalogue import Catalogue, Failure, Place
+from caveat.service.versions.sight import Sight
 
 Pointers = Mapping[str, Mapping[str, int] | AliasError]
 """The aliases of each model of a store, or why they can't be read."""

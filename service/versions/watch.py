@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 
-from service.monitoring import logs
-from service.versions.outcome import News
-from service.versions.relay import Relay
-from service.versions.rollout import Rollout
+from caveat.service.monitoring import logs
+from caveat.service.versions.outcome import News
+from caveat.service.versions.relay import Relay
+from caveat.service.versions.rollout import Rollout
 
 
 async def watch(rollout: Rollout, relay: Relay, seconds: float) -> None:

@@ -15,13 +15,13 @@ import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.content.headers import EVERYWHERE
-from service.errors import MEDIA_TYPE, problem, title
-from service.monitoring import request_id
-from service.monitoring.ledger import Ledger
-from service.monitoring.record import ELSEWHERE, Record
-from service.wire.joining import Joining
-from service.wire.patience import Patience
+from caveat.service.content.headers import EVERYWHERE
+from caveat.service.errors import MEDIA_TYPE, problem, title
+from caveat.service.monitoring import request_id
+from caveat.service.monitoring.ledger import Ledger
+from caveat.service.monitoring.record import ELSEWHERE, Record
+from caveat.service.wire.joining import Joining
+from caveat.service.wire.patience import Patience
 
 _LARGEST_HEAD: Final = 2**16
 """Bytes (64 KiB) of a request that are not of its body, in one go: its head, or what frames a chunk."""

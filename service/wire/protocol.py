@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from service.wire.connection import Connection
-from service.wire.refusals import Plain, Refusals
+from caveat.service.wire.connection import Connection
+from caveat.service.wire.refusals import Plain, Refusals
 
 JOB: Final = "job"
 """Where the state of a request has the job that its client waits for."""

@@ -16,14 +16,14 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from service.content.headers import EVERYWHERE
-from service.content.paths import find
-from service.door import too_many_requests
-from service.errors import MEDIA_TYPE, RequestError, problem
-from service.monitoring import request_id
-from service.monitoring.ledger import Ledger
-from service.monitoring.record import Record
-from service.settings import Settings
+from caveat.service.content.headers import EVERYWHERE
+from caveat.service.content.paths import find
+from caveat.service.door import too_many_requests
+from caveat.service.errors import MEDIA_TYPE, RequestError, problem
+from caveat.service.monitoring import request_id
+from caveat.service.monitoring.ledger import Ledger
+from caveat.service.monitoring.record import Record
+from caveat.service.settings import Settings
 
 _LONGEST_HEAD: Final = 1024
 """Bytes; longer ones are read with care, as others are."""

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.monitoring import request_id
+from caveat.service.monitoring import request_id
 
 _LARGE: Final = 2**17
 """Bytes of an answer that is sent in parts: it is not over before the client has taken most of it."""

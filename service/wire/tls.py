@@ -4,8 +4,8 @@ import ssl
 from pathlib import Path
 from typing import NoReturn
 
-from models.errors import CaveatError
-from service.settings import Settings
+from caveat.models.errors import CaveatError
+from caveat.service.settings import Settings
 
 
 def context(settings: Settings) -> ssl.SSLContext | None:

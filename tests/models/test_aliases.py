@@ -4,8 +4,8 @@ from threading import Thread
 
 import pytest
 
-from models import aliases
-from models.aliases import AliasError
+from caveat.models import aliases
+from caveat.models.aliases import AliasError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

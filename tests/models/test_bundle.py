@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from models import store
-from models.bundle import MANIFEST, Bundle, BundleError, pack
-from models.manifest import Cost, Manifest, Site
-from models.signature import Input
+from caveat.models import store
+from caveat.models.bundle import MANIFEST, Bundle, BundleError, pack
+from caveat.models.manifest import Cost, Manifest, Site
+from caveat.models.signature import Input
 
 MODEL = Manifest(
     name="toy",

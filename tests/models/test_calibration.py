@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models import calibration
-from models.bundle import Bundle, BundleError, pack
-from models.cohort import estimate
-from models.judgement import Judgement
-from models.predictor import Predictor
-from models.signature import InputError
+from caveat.models import calibration
+from caveat.models.bundle import Bundle, BundleError, pack
+from caveat.models.cohort import estimate
+from caveat.models.judgement import Judgement
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError
 from tests.bundles import calibrated, drawn, linear_regression, linear_targets, tabular
 
 LINEAR = calibrated(linear_regression(noise_variance=4.0), rows=199)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import predictor as predictors
-from models.cohort import FIRST_LOOK, Cohort, estimate, in_order
-from models.predictor import Predictor
-from models.strata import BLOCK
+from caveat.models import predictor as predictors
+from caveat.models.cohort import FIRST_LOOK, Cohort, estimate, in_order
+from caveat.models.predictor import Predictor
+from caveat.models.strata import BLOCK
 from tests.bundles import BIAS, WEIGHTS, linear_regression, linear_targets, tabular
 
 LINEAR = Predictor(linear_regression(), threads=1)

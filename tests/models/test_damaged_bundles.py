@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from caveat import main
-from models import store, trial
-from models.bundle import CARD, BundleError
-from models.predictor import Predictor
-from service.content.examples import example_rows
+from caveat.commands import main
+from caveat.models import store, trial
+from caveat.models.bundle import CARD, BundleError
+from caveat.models.predictor import Predictor
+from caveat.service.content.examples import example_rows
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
 from tests.models.damage.files import FILES

@@ -1,6 +1,6 @@
 import pytest
 
-from models.dimension import evaluate, names
+from caveat.models.dimension import evaluate, names
 
 SIZES = {"length": 9, "height": 8}
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from models import draws
-from models.draws import Draws
-from models.manifest import Site
-from models.masks import Sampler, draw
+from caveat.models import draws
+from caveat.models.draws import Draws
+from caveat.models.manifest import Site
+from caveat.models.masks import Sampler, draw
 
 SITES = (
     Site(name="one", kind="dropout", rate=0.3, shape=("passes", 1, 20)),

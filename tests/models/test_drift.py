@@ -6,13 +6,13 @@ import pytest
 from scipy import stats
 from scipy.ndimage import rotate
 
-from models.cohort import Asked, estimate
-from models.drift import HIGHEST, REST, Drift, comparable
-from models.judgement import Judgement
-from models.predictor import Predictor
-from models.store import BUNDLED, load
-from training.data.bundled import BUNDLED as DATA
-from training.data.dataset import split
+from caveat.models.cohort import Asked, estimate
+from caveat.models.drift import HIGHEST, REST, Drift, comparable
+from caveat.models.judgement import Judgement
+from caveat.models.predictor import Predictor
+from caveat.models.store import BUNDLED, load
+from caveat.training.data.bundled import BUNDLED as DATA
+from caveat.training.data.dataset import split
 
 LAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "continuous": lambda random, rows: random.exponential(size=rows),

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import graph
-from models.bundle import PASSES, PREDICT
-from models.store import BUNDLED, find, load
+from caveat.models import graph
+from caveat.models.bundle import PASSES, PREDICT
+from caveat.models.store import BUNDLED, find, load
 from tests.models.damage.graphs import apart, endless, loop, without_end
 
 DIGITS = load(find(BUNDLED / "digits"))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from models import store
-from models.bundle import Bundle, BundleError, pack
-from models.inspect import Inspect, describe
-from models.manifest import Cost, Manifest, Provenance, Site
-from models.signature import Feature, Input
+from caveat.models import store
+from caveat.models.bundle import Bundle, BundleError, pack
+from caveat.models.inspect import Inspect, describe
+from caveat.models.manifest import Cost, Manifest, Provenance, Site
+from caveat.models.signature import Feature, Input
 from tests.bundles import linear_targets, tabular
 
 PETS = (Feature(name="pet", categories=("cat", "dog")), Feature(name="age"))

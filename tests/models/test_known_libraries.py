@@ -5,7 +5,7 @@ from mapie.classification import SplitConformalClassifier
 from mapie.regression import SplitConformalRegressor
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from models import conformal
+from caveat.models import conformal
 
 LEVELS = [0.8, 0.9, 0.95]
 

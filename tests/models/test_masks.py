@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.manifest import Site
-from models.masks import MAX_SEED, draw
+from caveat.models.manifest import Site
+from caveat.models.masks import MAX_SEED, draw
 
 
 def site(rate: float = 0.5, units: int = 100, name: str = "drop") -> Site:

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from models.bundle import PASSES, PREDICT, Bundle, BundleError, pack
-from models.manifest import Site
-from models.predictor import Predictor
-from models.signature import Input
+from caveat.models.bundle import PASSES, PREDICT, Bundle, BundleError, pack
+from caveat.models.manifest import Site
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Input
 from tests.bundles import linear_regression, linear_targets, tabular
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.ranks import Ranks
+from caveat.models.ranks import Ranks
 
 LAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "continuous": lambda random, rows: random.normal(size=rows),

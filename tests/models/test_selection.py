@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.selection import binomial_cdf, lowest_error, threshold
+from caveat.models.selection import binomial_cdf, lowest_error, threshold
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from models.signature import Feature, Input, InputError, encode, refuse_non_numbers
+from caveat.models.signature import Feature, Input, InputError, encode, refuse_non_numbers
 
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 3))
 TOKENS = Input(name="tokens", dtype="int64", shape=("rows", "length"))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.manifest import Site
-from models.masks import draw
-from models.strata import BLOCK, affine_maps, spread
+from caveat.models.manifest import Site
+from caveat.models.masks import draw
+from caveat.models.strata import BLOCK, affine_maps, spread
 
 
 def words(passes: int, units: int, seed: int = 0) -> np.ndarray:

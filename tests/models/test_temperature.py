@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.temperature import tempered
+from caveat.models.temperature import tempered
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models import graph, thinned
-from models.bundle import PASSES, Bundle, pack
-from models.cohort import Cohort
-from models.draws import KEPT_PASSES
-from models.engines.onnx_runtime import OnnxRuntime
-from models.manifest import Site
-from models.masks import Sampler, draw
-from models.predictor import Predictor
-from models.protobuf import field, fields, part
-from models.store import BUNDLED, find, load
+from caveat.models import graph, thinned
+from caveat.models.bundle import PASSES, Bundle, pack
+from caveat.models.cohort import Cohort
+from caveat.models.draws import KEPT_PASSES
+from caveat.models.engines.onnx_runtime import OnnxRuntime
+from caveat.models.manifest import Site
+from caveat.models.masks import Sampler, draw
+from caveat.models.predictor import Predictor
+from caveat.models.protobuf import field, fields, part
+from caveat.models.store import BUNDLED, find, load
 
 DIGITS = load(find(BUNDLED / "digits"))
 MEMORY = 2**30
@@ -332,7 +332,7 @@ def test_weights_that_change_a_bit_are_not_used(monkeypatch: pytest.MonkeyPatch)
     def nearly(content: bytes, place: Site, drawn: NDArray[np.float32]) -> bytes | None:
         return thinned.thinned(content, place, drawn * np.float32(1 + 1e-6))
 
-    monkeypatch.setattr("models.predictor.thinned", nearly)
+    monkeypatch.setattr("caveat.models.predictor.thinned", nearly)
     same_as_plain(thin())
 
 
@@ -347,7 +347,7 @@ def test_bits_that_only_some_rows_show_are_compared_too(monkeypatch: pytest.Monk
         first.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(first) * np.float32(1.01), first.name))
         return model.SerializeToString()
 
-    monkeypatch.setattr("models.predictor.thinned", other_weights)
+    monkeypatch.setattr("caveat.models.predictor.thinned", other_weights)
     predictor = Predictor(DIGITS, threads=1, kept_seed=0)
     predictor.thin(DIGITS, {"image": np.zeros((2, 8, 8), np.float32)})
     same_as_plain(predictor)

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.uncertainty import ClassificationSummary, Moments, RegressionSummary, Summary, Total, entropy
+from caveat.models.uncertainty import (
+    ClassificationSummary,
+    Moments,
+    RegressionSummary,
+    Summary,
+    Total,
+    entropy,
+)
 
 
 def cut(passes: NDArray[np.float32], edges: list[int]) -> list[NDArray[np.float32]]:

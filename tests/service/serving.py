@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "caveat.py", *map(str, arguments)],
+        [sys.executable, "-m", "caveat", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
@@ -46,7 +46,7 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
 def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: str) -> Iterator["Service"]:
     """Serve on a free port until the block ends; ``before`` runs the command."""
     process = Process(
-        [*before, sys.executable, "caveat.py", "serve", *map(str, arguments), "--port", "0"], environment
+        [*before, sys.executable, "-m", "caveat", "serve", *map(str, arguments), "--port", "0"], environment
     )
     assert process.stdout is not None
     try:

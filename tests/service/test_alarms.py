@@ -7,15 +7,15 @@ import httpx
 import numpy as np
 import pytest
 
-from models.cohort import Asked, estimate
-from models.predictor import Predictor
-from service.batching.scores import Scores, scores
-from service.monitoring.alarms import Alarms
-from service.monitoring.metrics import Metrics
+from caveat.models.cohort import Asked, estimate
+from caveat.models.predictor import Predictor
+from caveat.service.batching.scores import Scores, scores
+from caveat.service.monitoring.alarms import Alarms
+from caveat.service.monitoring.metrics import Metrics
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.data.dataset import split
 from tests.bundles import calibrated, drawn, linear_regression, tabular
 from tests.service.serving import serving
-from training.data.bundled import BUNDLED
-from training.data.dataset import split
 
 
 def metric(text: str, name: str) -> float:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.masks import MAX_SEED
-from service.documentation.schemas import Classes, UncertainClasses, UncertainValues, Values
+from caveat.models.masks import MAX_SEED
+from caveat.service.documentation.schemas import Classes, UncertainClasses, UncertainValues, Values
 from tests.service.serving import Service
 
 PATIENTS = [{"age": 61, "smoker": "yes", "dose": 2}, {"age": 30, "smoker": "no", "dose": 0.5}]

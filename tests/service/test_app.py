@@ -10,9 +10,9 @@ PROOF = """
 import asyncio, sys
 from pathlib import Path
 import httpx
-import caveat, service.client, service.serve
-from service.app import create_app
-from service.settings import Settings
+import caveat.commands, caveat.service.client, caveat.service.serve
+from caveat.service.app import create_app
+from caveat.service.settings import Settings
 
 async def ask():
     app = create_app(Settings(store=Path(sys.argv[1]), default_model="linear"))
@@ -24,7 +24,8 @@ async def ask():
             assert (await client.post(path, json={"inputs": [[1, 2, 3]]})).status_code == 200
 
 asyncio.run(ask())
-print({name.partition(".")[0] for name in sys.modules} & {"torch", "sklearn", "onnx", "polars", "training"})
+loaded = {".".join(name.split(".")[:2]) for name in sys.modules}
+print(loaded & {"torch", "sklearn", "onnx", "polars", "caveat.training"})
 """
 
 

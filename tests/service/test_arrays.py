@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.content.arrays import NPY, NPZ
+from caveat.service.content.arrays import NPY, NPZ
 from tests.service.serving import Service
 
 ROUTE = "/models/linear/predict"

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import predictor as predictors
-from models.cohort import Asked, estimate
-from models.judgement import NOTHING, Judgement
-from models.predictor import Predictor
-from models.uncertainty import Columns
-from service.batching import batcher as batchers
-from service.batching.batcher import Batcher
-from service.batching.group import Group, Member
-from service.batching.job import Job
+from caveat.models import predictor as predictors
+from caveat.models.cohort import Asked, estimate
+from caveat.models.judgement import NOTHING, Judgement
+from caveat.models.predictor import Predictor
+from caveat.models.uncertainty import Columns
+from caveat.service.batching import batcher as batchers
+from caveat.service.batching.batcher import Batcher
+from caveat.service.batching.group import Group, Member
+from caveat.service.batching.job import Job
 from tests.bundles import calibrated, linear_regression, tabular
 
 LINEAR = Predictor(linear_regression(), threads=1, kept_seed=0)

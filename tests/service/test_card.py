@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from models import store
-from models.bundle import CARD, pack
+from caveat.models import store
+from caveat.models.bundle import CARD, pack
 from tests.bundles import linear_regression
 from tests.service.serving import caveat, serving
 

@@ -10,8 +10,8 @@ from threading import Thread
 import numpy as np
 import pytest
 
-import caveat
-from service.client import rows_of
+from caveat import commands
+from caveat.service.client import rows_of
 from tests.service.serving import Service, serving
 
 TABLE = """\
@@ -23,7 +23,7 @@ row  mean  variance  epistemic_variance  aleatoric_variance  standard_error
 
 
 def predict(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = caveat.main(["predict", *map(str, arguments)])
+    code = commands.main(["predict", *map(str, arguments)])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 

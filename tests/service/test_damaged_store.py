@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import CARD
+from caveat.models.bundle import CARD
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import Damage, edit, seal, sound
 from tests.models.damage.files import FILES
 from tests.models.damage.manifests import MANIFESTS
 from tests.models.damage.refused_graphs import ANSWERS, GRAPHS
-from tests.service.serving import ROOT, serving
+from tests.service.serving import serving
 
 SHOWN = {
     name: of[name]
@@ -47,7 +47,7 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 @pytest.mark.parametrize("damage", SHOWN.values(), ids=list(SHOWN))
 def test_it_ends_with_a_line(tmp_path: Path, damage: Damage) -> None:
     damage.do(sound(tmp_path))
-    serve = [sys.executable, str(ROOT / "caveat.py"), "serve", "--port", "0", str(tmp_path / "store")]
+    serve = [sys.executable, "-m", "caveat", "serve", "--port", "0", str(tmp_path / "store")]
     ended = subprocess.run(
         [sys.executable, "-c", MEASURED, *serve],
         cwd=tmp_path / "outside",

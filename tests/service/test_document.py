@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.signature import Input
-from service.content.document import cut_out, without_rows
+from caveat.models.signature import Input
+from caveat.service.content.document import cut_out, without_rows
 
 PLAIN = Input(name="x", dtype="float32", shape=("rows", 2))
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 2))

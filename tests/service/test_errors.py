@@ -8,9 +8,9 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.errors import InputProblem, Problem, problem
-from service.settings import Settings
+from caveat.service.app import create_app
+from caveat.service.errors import InputProblem, Problem, problem
+from caveat.service.settings import Settings
 from tests.service.serving import Service
 
 POINT = b'{"inputs": [[1, 2, 3]]}'
@@ -112,14 +112,14 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
 
     logged: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        "service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
+        "caveat.service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
     )
     app = create_app(Settings(store=bundles))
     body = {"inputs": [[1, 2, 3]]}
 
     async def ask() -> None:
         async with app.router.lifespan_context(app), in_process(app) as client:
-            monkeypatch.setattr("models.predictor.Predictor.predict", fail)
+            monkeypatch.setattr("caveat.models.predictor.Predictor.predict", fail)
             response = await client.post("/models/linear/predict", json=body)
             counted = (await client.get("/metrics")).text
         assert response.status_code == 500
@@ -136,7 +136,7 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
 def test_a_request_that_is_cut_off_is_told_of_too(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        "service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
+        "caveat.service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
     )
     app = create_app(Settings(store=bundles, max_samples=10**8))
     body = {"inputs": [[1, 2, 3]], "samples": 10**8}

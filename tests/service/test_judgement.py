@@ -9,10 +9,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-import caveat
-from models import store
-from models.cohort import estimate
-from models.predictor import Predictor
+from caveat import commands
+from caveat.models import store
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
 from tests.bundles import TEMPERATURE, calibrated, drawn, linear_regression, tabular
 from tests.service.serving import Service, serving
 
@@ -84,7 +84,7 @@ def test_a_table_shows_intervals_and_sets(
         told = judging.ask(route, **request).json()[field][0]
         model = route.split("/")[2]
         file = str(tmp_path / "request.json")
-        assert caveat.main(["predict", file, "--url", judging.url, "--model", model]) == 0
+        assert commands.main(["predict", file, "--url", judging.url, "--model", model]) == 0
         texts = [each if isinstance(each, str) else f"{each:.4g}" for each in told]
         assert " ".join(texts) in capsys.readouterr().out.splitlines()[2]
 

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-import caveat
-from service.guard import describe
-from service.keys import Keys
-from service.settings import Settings
+from caveat import commands
+from caveat.service.guard import describe
+from caveat.service.keys import Keys
+from caveat.service.settings import Settings
 from tests.service.serving import Service, serving
 
 CLIENT = "key-of-the-team-of-fraud"
@@ -31,7 +31,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     def run(*arguments: str | Path, **environment: str) -> Ended:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        code = caveat.main([str(argument) for argument in arguments])
+        code = commands.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return run

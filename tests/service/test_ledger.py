@@ -9,15 +9,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from models.cohort import Asked
-from models.predictor import Predictor
-from models.uncertainty import Columns
-from service.batching.batcher import Turn
-from service.batching.scores import Scores
-from service.endpoints import Endpoints
-from service.monitoring.metrics import observe
-from service.monitoring.record import Record
-from service.settings import Settings
+from caveat.models.cohort import Asked
+from caveat.models.predictor import Predictor
+from caveat.models.uncertainty import Columns
+from caveat.service.batching.batcher import Turn
+from caveat.service.batching.scores import Scores
+from caveat.service.endpoints import Endpoints
+from caveat.service.monitoring.metrics import observe
+from caveat.service.monitoring.record import Record
+from caveat.service.settings import Settings
 from tests.bundles import linear_regression
 
 LINEAR = Predictor(linear_regression())
@@ -50,7 +50,7 @@ def test_a_histogram_is_that_of_one_amount_after_the_other(amounts: Any) -> None
 @pytest.fixture(autouse=True)
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr("service.monitoring.logs.lines", lines.extend)
+    monkeypatch.setattr("caveat.service.monitoring.logs.lines", lines.extend)
     return lines
 
 

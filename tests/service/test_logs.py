@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.monitoring import logs
+from caveat.service.monitoring import logs
 from tests.service.serving import ROOT, Service, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
@@ -193,7 +193,7 @@ def test_an_event_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(bundles: Path, stderr: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Serve with the log where nobody reads it, or somebody else does."""
     process = subprocess.Popen(
-        [sys.executable, "caveat.py", "serve", str(bundles), "--port", "0"],
+        [sys.executable, "-m", "caveat", "serve", str(bundles), "--port", "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=stderr,

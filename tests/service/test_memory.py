@@ -10,16 +10,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models import store
-from models.cohort import Asked
-from models.predictor import Predictor
-from service.app import create_app
-from service.batching.batcher import Batcher
-from service.batching.job import Job
-from service.errors import RequestError
-from service.monitoring.metrics import Metrics
-from service.settings import Settings
-from service.versions.rollout import Rollout
+from caveat.models import store
+from caveat.models.cohort import Asked
+from caveat.models.predictor import Predictor
+from caveat.service.app import create_app
+from caveat.service.batching.batcher import Batcher
+from caveat.service.batching.job import Job
+from caveat.service.errors import RequestError
+from caveat.service.monitoring.metrics import Metrics
+from caveat.service.settings import Settings
+from caveat.service.versions.rollout import Rollout
 from tests.bundles import calibrated, drawn, tabular
 from tests.service.serving import until
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from models.signature import Input
-from service.documentation.openapi import rows_schema
+from caveat.models.signature import Input
+from caveat.service.documentation.openapi import rows_schema
 from tests.service.serving import Service, serving
 
 PREDICTING = [

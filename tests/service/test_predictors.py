@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.store import BUNDLED, find, load
-from service.settings import Settings
-from service.versions.predictors import predictor
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.store import BUNDLED, find, load
+from caveat.service.settings import Settings
+from caveat.service.versions.predictors import predictor
 
 DIGITS = load(find(BUNDLED / "digits"))
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from service.endpoints import Endpoints
-from service.settings import Settings
-from service.wire.refusals import Refusals
+from caveat.service.endpoints import Endpoints
+from caveat.service.settings import Settings
+from caveat.service.wire.refusals import Refusals
 from tests.service.serving import Service, serving
 
 ROUTE = "/models/linear/predict/uncertainty"

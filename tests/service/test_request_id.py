@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 
-from service.monitoring import request_id
+from caveat.service.monitoring import request_id
 from tests.service.serving import Service
 
 POINT = b'{"inputs": [[1, 2, 3]]}'

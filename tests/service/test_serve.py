@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from models import store
-from models.bundle import PREDICT, pack
+from caveat.models import store
+from caveat.models.bundle import PREDICT, pack
 from tests.bfloat16 import needs_bfloat16
 from tests.bundles import linear_regression
 from tests.service.serving import ROOT, caveat, serving
@@ -36,7 +36,7 @@ def loading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         store.add(tmp_path, linear_regression())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "caveat.py", "serve", str(tmp_path), "--port", str(port)]
+    command = [sys.executable, "-m", "caveat", "serve", str(tmp_path), "--port", str(port)]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

@@ -149,7 +149,7 @@ def test_a_signal_to_all_of_its_processes_is_one_signal(bundles: Path, sign: sig
 def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
     said = tmp_path / "said"
     script = '"$@" & echo $!; read -r _'
-    command = ["sh", "-c", script, "sh", sys.executable, "caveat.py", "serve", "--port", "0"]
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "caveat", "serve", "--port", "0"]
     with (
         said.open("w") as file,
         subprocess.Popen(

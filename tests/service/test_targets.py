@@ -8,12 +8,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-import caveat
-from models import store
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.predictor import Predictor
-from service.documentation.schemas import Targets, UncertainTargets
+from caveat import commands
+from caveat.models import store
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.service.documentation.schemas import Targets, UncertainTargets
 from tests.bundles import BIAS, WEIGHTS, calibrated, drawn, linear_targets
 from tests.service.serving import Service, serving
 
@@ -130,17 +130,19 @@ def test_a_table_has_a_line_for_each_target(
 ) -> None:
     path = tmp_path / "request.json"
     path.write_text('{"inputs": [[0, 0, 0], [0, 0, 0]], "coverage": 0.9, "tolerance": 1}')
-    assert caveat.main(["predict", str(path), "--url", service.url]) == 0
+    assert commands.main(["predict", str(path), "--url", service.url]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == "pair version 1, 100 passes, seed 0"
     cells = [line.split()[:3] for line in lines]
     assert cells[0] == ["row", "target", "mean"]
     assert cells[1:] == [[row, *of] for row in "01" for of in (("small", "0.5"), ("large", "1000"))]
     assert {"passes", "percentile", "interval"} <= set(lines[0].split())
-    assert caveat.main(["predict", str(path), "--url", service.url, "--deterministic"]) == 1
+    assert commands.main(["predict", str(path), "--url", service.url, "--deterministic"]) == 1
     np.save(tmp_path / "rows.npy", np.zeros((1, 3), np.float32))
     capsys.readouterr()
-    assert caveat.main(["predict", str(tmp_path / "rows.npy"), "--url", service.url, "--deterministic"]) == 0
+    assert (
+        commands.main(["predict", str(tmp_path / "rows.npy"), "--url", service.url, "--deterministic"]) == 0
+    )
     assert capsys.readouterr().out.splitlines()[1:] == [
         "row  target  prediction",
         "  0  small          0.5",

@@ -10,9 +10,9 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from models.errors import CaveatError
-from service.settings import Settings
-from service.wire import tls
+from caveat.models.errors import CaveatError
+from caveat.service.settings import Settings
+from caveat.service.wire import tls
 from tests.service.serving import caveat, serving
 
 ROUTE = "/models/linear/predict/uncertainty"

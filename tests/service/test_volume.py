@@ -6,10 +6,10 @@ import numpy as np
 import orjson
 import pytest
 
-from models.manifest import Cost
-from models.signature import Feature, Input
-from service.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
-from service.errors import RequestError
+from caveat.models.manifest import Cost
+from caveat.models.signature import Feature, Input
+from caveat.service.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
+from caveat.service.errors import RequestError
 from tests.bundles import tabular
 from tests.service.serving import Service, serving
 

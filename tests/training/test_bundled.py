@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.store import BUNDLED, find, load
-from training.data.bundled import BUNDLED as DATA
-from training.data.dataset import split
-from training.train import Train
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.store import BUNDLED, find, load
+from caveat.training.data.bundled import BUNDLED as DATA
+from caveat.training.data.dataset import split
+from caveat.training.train import Train
 
 
 @pytest.mark.slow

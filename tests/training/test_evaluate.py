@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.errors import CaveatError
-from models.predictor import Predictor
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
+from caveat.training.evaluate import _classification, _regression, evaluate
 from tests.bundles import linear_regression
-from training.evaluate import _classification, _regression, evaluate
 
 
 def test_a_regression_by_its_served_predictor() -> None:

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from models.signature import Input
-from training.data.bundled import BUNDLED
-from training.example import example
+from caveat.models.signature import Input
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.example import example
 
 
 @pytest.mark.parametrize("name", BUNDLED)

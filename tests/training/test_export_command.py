@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from caveat import main
-from models import store
-from models.cohort import estimate
-from models.manifest import Manifest
-from models.predictor import Predictor
+from caveat.commands import main
+from caveat.models import store
+from caveat.models.cohort import estimate
+from caveat.models.manifest import Manifest
+from caveat.models.predictor import Predictor
 
 SOURCE = """
 import torch

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.errors import CaveatError
-from models.networks.mlp import MLP
-from training.data.dataset import Part
-from training.fit import Recipe, fit, seeded
-from training.objective import classification, regression
+from caveat.models.errors import CaveatError
+from caveat.models.networks.mlp import MLP
+from caveat.training.data.dataset import Part
+from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.objective import classification, regression
 
 RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, weight_decay=0.0, patience=30)
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from caveat.training.data.errors import DataError
+from caveat.training.held_out import read_held_out, read_rows
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
-from training.data.errors import DataError
-from training.held_out import read_held_out, read_rows
 
 TABLE = tabular().manifest
 ARRAYS = linear_regression().manifest

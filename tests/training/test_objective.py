@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.errors import DataError
-from training.objective import UnscaleNormal, classification, regression
+from caveat.training.data.errors import DataError
+from caveat.training.objective import UnscaleNormal, classification, regression
 
 
 def test_probabilities_sum_to_one_and_accuracy_counts() -> None:

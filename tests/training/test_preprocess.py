@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from models.signature import Feature, Input
-from training.preprocess import preprocess
+from caveat.models.signature import Feature, Input
+from caveat.training.preprocess import preprocess
 
 VECTOR = Input(name="x", dtype="float64", shape=("rows", 3))
 

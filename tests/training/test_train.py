@@ -13,21 +13,21 @@ from pydantic import ValidationError
 from scipy import stats
 from torch import nn
 
-import caveat
-from models import store
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.errors import CaveatError
-from models.predictor import Predictor
-from models.signature import InputError, encode
+from caveat import commands
+from caveat.models import store
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError, encode
+from caveat.training import train
+from caveat.training.architecture import NetworkName
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.data.dataset import Split, split
+from caveat.training.data.read import read
+from caveat.training.export import export
+from caveat.training.train import Train
 from tests.service.serving import serving
-from training import train
-from training.architecture import NetworkName
-from training.data.bundled import BUNDLED
-from training.data.dataset import Split, split
-from training.data.read import read
-from training.export import export
-from training.train import Train
 
 QUICK = ("--epochs", "2", "--hidden", "16", "--samples", "10")
 
@@ -122,7 +122,7 @@ def test_two_targets_and_their_noise_are_found_again(tmp_path: Path) -> None:
     path = houses(tmp_path, 2000)
     flags = ["--target", "price,rent", "--noise", "predicted", "--epochs", "30"]
     flags += ["--hidden", "64,64", "--batch-size", "64", "--out", str(tmp_path)]
-    assert caveat.main(["train", "--data", str(path), *flags]) == 0
+    assert commands.main(["train", "--data", str(path), *flags]) == 0
     bundle = store.load(tmp_path / "houses" / "1")
     assert (bundle.manifest.target, bundle.manifest.targets) == (None, ("price", "rent"))
     assert bundle.manifest.output == ("rows", 2, 2)
@@ -214,7 +214,7 @@ def test_a_table_with_categories_from_file_to_answer(tmp_path: Path) -> None:
     price = 1000 + 50 * (city == "oslo") - 30 * member + (born - 1_700_000_000)
     frame = pl.DataFrame({"city": city, "member": member, "born": born, "price": price})
     frame.write_csv(tmp_path / "Flats (2024).csv")
-    caveat.main(["train", "--data", str(tmp_path / "Flats (2024).csv"), "--target", "price", "--lr", "0.01",
+    commands.main(["train", "--data", str(tmp_path / "Flats (2024).csv"), "--target", "price", "--lr", "0.01",
                  "--out", str(tmp_path)])  # fmt: skip
     bundle = store.load(tmp_path / "flats-2024" / "1")
     assert bundle.manifest.task == "regression"
@@ -371,7 +371,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     (tmp_path / "file").touch()
-    assert caveat.main(["train", "digits", "--out", str(tmp_path / name)]) == 1
+    assert commands.main(["train", "digits", "--out", str(tmp_path / name)]) == 1
     errors = capsys.readouterr().err
     assert f"{tmp_path / name}: no folder to write a bundle into: " in errors
     assert errors.count("\n") == 1
@@ -426,7 +426,7 @@ def test_a_target_of_seconds_since_1970_keeps_its_digits(tmp_path: Path) -> None
 def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.csv"
     path.write_text("u,v\n" + "1,a\n2,\n" * 20)
-    assert caveat.main(["train", "--data", str(path), "--target", "v"]) == 1
+    assert commands.main(["train", "--data", str(path), "--target", "v"]) == 1
     assert capsys.readouterr().err == (
         f"caveat train: {path}: column 'v': 20 of 40 values are missing (empty, NA, N/A, nan, null or ?); "
         "fill them in or leave the rows out\n"
@@ -435,7 +435,7 @@ def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_the_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        caveat.main(["train", "--help"])
+        commands.main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for field in Train.model_fields.values():
         assert field.description

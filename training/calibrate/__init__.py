@@ -1,5 +1,5 @@
 """From held-out rows to what a model may say of its own uncertainty."""
 
-from training.calibrate.calibrate import calibrate
+from caveat.training.calibrate.calibrate import calibrate
 
 __all__ = ["calibrate"]

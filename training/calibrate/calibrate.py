@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibration
-from models.bundle import CARD, Bundle, pack
-from models.cohort import estimate
-from models.conformal import Sets
-from models.errors import CaveatError
-from models.manifest import Calibration
-from models.predictor import Predictor
-from models.signature import Inputs
-from training.calibrate.noise import fit_noise
-from training.calibrate.temperature import most_likely_temperature
+from caveat.models import calibration
+from caveat.models.bundle import CARD, Bundle, pack
+from caveat.models.cohort import estimate
+from caveat.models.conformal import Sets
+from caveat.models.errors import CaveatError
+from caveat.models.manifest import Calibration
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
+from caveat.training.calibrate.noise import fit_noise
+from caveat.training.calibrate.temperature import most_likely_temperature
 
 LEAST_ROWS = 20
 
@@ -40,7 +40,7 @@ def calibrate(
     samples, seed
         The passes behind every answer.
     sets, by_class
-        See `models.manifest.Calibration`.
+        See `caveat.models.manifest.Calibration`.
 
     Raises
     ------

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.predictor import Predictor, row_blocks
-from models.signature import Inputs
+from caveat.models.predictor import Predictor, row_blocks
+from caveat.models.signature import Inputs
 
 Array = NDArray[np.float64]
 

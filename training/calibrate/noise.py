@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.signature import Inputs
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
 
 Vector = NDArray[np.float64]
 

@@ -1,5 +1,5 @@
 """The model card: one page of HTML that shows how far a model can be trusted."""
 
-from training.card.card import card, with_card
+from caveat.training.card.card import card, with_card
 
 __all__ = ["card", "with_card"]

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from models.bundle import CARD, Bundle, pack
-from models.manifest import Manifest
-from models.signature import Inputs
-from training.calibrate.calibrate import LEAST_ROWS
-from training.card.plots import plots
-from training.judge import Judged, judge
-from training.judge.figure import Figure
-from training.judge.judge import GROUPED_AT
-from training.judge.judged import Held, Table
+from caveat.models.bundle import CARD, Bundle, pack
+from caveat.models.manifest import Manifest
+from caveat.models.signature import Inputs
+from caveat.training.calibrate.calibrate import LEAST_ROWS
+from caveat.training.card.plots import plots
+from caveat.training.judge import Judged, judge
+from caveat.training.judge.figure import Figure
+from caveat.training.judge.judge import GROUPED_AT
+from caveat.training.judge.judged import Held, Table
 
 _STYLE: Final = """
 :root { color-scheme: light; }

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 from scipy.stats import norm
 
-from models.calibration import MAIN
-from training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
-from training.judge import Judged, classes, values
-from training.judge.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
-from training.judge.judge import GROUPED_AT, WITHOUT, holds
+from caveat.models.calibration import MAIN
+from caveat.training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
+from caveat.training.judge import Judged, classes, values
+from caveat.training.judge.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
+from caveat.training.judge.judge import GROUPED_AT, WITHOUT, holds
 
 _ROWS_SHOWN = 120
 _RELIABILITY_BINS = 10

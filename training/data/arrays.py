@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.signature import ROWS, Input
-from training.data.dataset import Dataset, Task
-from training.data.errors import DataError
-from training.data.target import encode_target
+from caveat.models.signature import ROWS, Input
+from caveat.training.data.dataset import Dataset, Task
+from caveat.training.data.errors import DataError
+from caveat.training.data.target import encode_target
 
 
 def read_arrays(path: Path, task: Task | None) -> Dataset:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
-from models.signature import ROWS, Feature, Input
-from training.data.dataset import Dataset
+from caveat.models.signature import ROWS, Feature, Input
+from caveat.training.data.dataset import Dataset
 
 
 def digits() -> Dataset:

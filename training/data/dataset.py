@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.signature import Input, Inputs
-from training.data.errors import DataError
+from caveat.models.signature import Input, Inputs
+from caveat.training.data.errors import DataError
 
 Task = Literal["classification", "regression"]
 

@@ -1,6 +1,6 @@
 """The mistakes that data can hold."""
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 
 class DataError(CaveatError):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from training.data.arrays import read_arrays
-from training.data.dataset import Dataset, Task
-from training.data.errors import DataError
-from training.data.table import read_table
+from caveat.training.data.arrays import read_arrays
+from caveat.training.data.dataset import Dataset, Task
+from caveat.training.data.errors import DataError
+from caveat.training.data.table import read_table
 
 
 def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:

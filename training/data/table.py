@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.signature import ROWS, Feature, Input
-from training.data.dataset import Dataset, Task
-from training.data.errors import DataError
-from training.data.target import encode_target
+from caveat.models.signature import ROWS, Feature, Input
+from caveat.training.data.dataset import Dataset, Task
+from caveat.training.data.errors import DataError
+from caveat.training.data.target import encode_target
 
 MAX_CATEGORIES = 1000
 """Each category of a column becomes an input of the network."""

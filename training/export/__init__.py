@@ -1,6 +1,6 @@
 """From a PyTorch network with dropout to a bundle whose dropout masks are inputs of the graph."""
 
-from training.export.errors import ExportError
-from training.export.export import export
+from caveat.training.export.errors import ExportError
+from caveat.training.export.export import export
 
 __all__ = ["ExportError", "export"]

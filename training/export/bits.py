@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.bundle import Bundle, pack
-from models.predictor import Predictor
-from models.signature import Inputs
+from caveat.models.bundle import Bundle, pack
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
 
 _COUNTS = (1, 2, 3, 5, 16)
 _PASSES = (1, 2, 7)

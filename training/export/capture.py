@@ -18,11 +18,11 @@ from torch.distributions import Distribution
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from models.signature import ROWS
-from training.export.bags import OpenBags
-from training.export.errors import ExportError
-from training.export.recurrent import LayerByLayer
-from training.export.reference import RunningStatistics
+from caveat.models.signature import ROWS
+from caveat.training.export.bags import OpenBags
+from caveat.training.export.errors import ExportError
+from caveat.training.export.recurrent import LayerByLayer
+from caveat.training.export.reference import RunningStatistics
 
 
 def a_copy(module: nn.Module) -> nn.Module:

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from training.export.errors import ExportError
-from training.export.randomness import rate_of, set_rate
-from training.export.reference import RunningStatistics
-from training.export.rows import place
-from training.export.sites import Found
+from caveat.training.export.errors import ExportError
+from caveat.training.export.randomness import rate_of, set_rate
+from caveat.training.export.reference import RunningStatistics
+from caveat.training.export.rows import place
+from caveat.training.export.sites import Found
 
 aten = torch.ops.aten
 

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import fx
 
-from training.export.errors import ExportError
-from training.export.randomness import is_random, rate_of, set_rate
-from training.export.sites import NETWORK, Found
+from caveat.training.export.errors import ExportError
+from caveat.training.export.randomness import is_random, rate_of, set_rate
+from caveat.training.export.sites import NETWORK, Found
 
 aten = torch.ops.aten
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from models.dimension import evaluate, names
-from models.manifest import PASSES, Cost, Site
-from models.signature import ROWS
+from caveat.models.dimension import evaluate, names
+from caveat.models.manifest import PASSES, Cost, Site
+from caveat.models.signature import ROWS
 
 _COUNTS = re.compile(rf"\b({ROWS}|{PASSES})\b")
 

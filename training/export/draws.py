@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
-from models.manifest import PASSES, Site
-from models.masks import draw
-from training.export.draw import DRAW
-from training.export.errors import ExportError
-from training.export.rows import RowAxis, Rows, place
-from training.export.sites import Found
+from caveat.models.manifest import PASSES, Site
+from caveat.models.masks import draw
+from caveat.training.export.draw import DRAW
+from caveat.training.export.errors import ExportError
+from caveat.training.export.rows import RowAxis, Rows, place
+from caveat.training.export.sites import Found
 
 _EXAMPLE_PASSES = 3
 

@@ -1,6 +1,6 @@
 """Why a network cannot be exported."""
 
-from models.errors import CaveatError
+from caveat.models.errors import CaveatError
 
 
 class ExportError(CaveatError):

@@ -11,26 +11,26 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
 
-from models.bundle import PASSES, PREDICT, Bundle, pack
-from models.manifest import NAME, Manifest, Provenance
-from models.signature import ROWS, Input
-from training.export import checks, choose
-from training.export.bits import with_stable_bits
-from training.export.capture import a_copy, capture, functional, in_training_mode
-from training.export.cost import measure
-from training.export.draws import Draws
-from training.export.errors import ExportError
-from training.export.graphs import Plain, translate
-from training.export.passes import Passes
-from training.export.probe import find_interleaved
-from training.export.randomness import is_random, rate_of
-from training.export.rewrite import Rewritten
-from training.export.rows import Rows, place
-from training.export.served import Outputs, Served
-from training.export.signature import signature
-from training.export.sites import Found, active, find_sites
-from training.export.verify import verify
-from training.export.weights import to_files
+from caveat.models.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.manifest import NAME, Manifest, Provenance
+from caveat.models.signature import ROWS, Input
+from caveat.training.export import checks, choose
+from caveat.training.export.bits import with_stable_bits
+from caveat.training.export.capture import a_copy, capture, functional, in_training_mode
+from caveat.training.export.cost import measure
+from caveat.training.export.draws import Draws
+from caveat.training.export.errors import ExportError
+from caveat.training.export.graphs import Plain, translate
+from caveat.training.export.passes import Passes
+from caveat.training.export.probe import find_interleaved
+from caveat.training.export.randomness import is_random, rate_of
+from caveat.training.export.rewrite import Rewritten
+from caveat.training.export.rows import Rows, place
+from caveat.training.export.served import Outputs, Served
+from caveat.training.export.signature import signature
+from caveat.training.export.sites import Found, active, find_sites
+from caveat.training.export.verify import verify
+from caveat.training.export.weights import to_files
 
 _EXAMPLES = 8  # rows that a network is tried on
 
@@ -105,7 +105,7 @@ def export(
     Returns
     -------
     Bundle
-        Version 1, in memory; `models.store.add` writes it.
+        Version 1, in memory; `caveat.models.store.add` writes it.
 
     Raises
     ------

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
-from training.export.draw import DRAW
-from training.export.errors import ExportError
-from training.export.recurrent import Lowering
-from training.export.rows import RowAxis, Rows, place
+from caveat.training.export.draw import DRAW
+from caveat.training.export.errors import ExportError
+from caveat.training.export.recurrent import Lowering
+from caveat.training.export.rows import RowAxis, Rows, place
 
 aten = torch.ops.aten
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from training.export.fold import Fold
-from training.export.rows import Rows
+from caveat.training.export.fold import Fold
+from caveat.training.export.rows import Rows
 
 
 class Passes(nn.Module):

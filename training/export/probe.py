@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from training.export.recurrent import Lowering
-from training.export.rows import Rows
+from caveat.training.export.recurrent import Lowering
+from caveat.training.export.rows import Rows
 
 
 def find_interleaved(graph: fx.GraphModule, rows: Rows, inputs: Sequence[Tensor]) -> None:

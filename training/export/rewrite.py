@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
-from training.export.draw import DRAW
-from training.export.randomness import REWRITES, SWITCHED, Law
-from training.export.sites import Found
+from caveat.training.export.draw import DRAW
+from caveat.training.export.randomness import REWRITES, SWITCHED, Law
+from caveat.training.export.sites import Found
 
 
 class Rewritten(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
-from training.export.errors import ExportError
+from caveat.training.export.errors import ExportError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Rows:
             self._counting |= self._selected(node)
         self._positions: dict[fx.Node, tuple[int, bool] | None] = {}
         self.interleaved: set[fx.Node] = set()
-        """Nodes whose row axis holds the entries of the rows in turn; see `training.export.probe`."""
+        """Nodes whose row axis holds the entries of the rows in turn; see `caveat.training.export.probe`."""
 
     def counts(self, size: Any) -> bool:
         """Tell whether a size grows with the number of rows."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from training.export.errors import ExportError
+from caveat.training.export.errors import ExportError
 
 Outputs = Literal["logits", "probabilities", "mean", "mean_log_variance"]
 """What a network answers with; nobody can tell these apart from numbers alone."""

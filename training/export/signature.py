@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from models.signature import Input
-from training.export.errors import ExportError
-from training.export.sizes import Axes, free_sizes, least
+from caveat.models.signature import Input
+from caveat.training.export.errors import ExportError
+from caveat.training.export.sizes import Axes, free_sizes, least
 
 aten = torch.ops.aten
 

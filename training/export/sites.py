@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import fx
 
-from training.export.errors import ExportError
-from training.export.randomness import REWRITES, is_random, may_draw, rate_of
-from training.export.rows import place
+from caveat.training.export.errors import ExportError
+from caveat.training.export.randomness import REWRITES, is_random, may_draw, rate_of
+from caveat.training.export.rows import place
 
 NETWORK = "network."
 """Where the user's network stands in what is captured."""

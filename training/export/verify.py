@@ -7,15 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.bundle import Bundle
-from models.masks import draw
-from models.predictor import Predictor
-from models.signature import Inputs, sizes
-from training.export import reference
-from training.export.draws import Draws
-from training.export.errors import ExportError
-from training.export.moments import differ
-from training.export.sizes import Axes, free_sizes, resized, runs
+from caveat.models.bundle import Bundle
+from caveat.models.masks import draw
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs, sizes
+from caveat.training.export import reference
+from caveat.training.export.draws import Draws
+from caveat.training.export.errors import ExportError
+from caveat.training.export.moments import differ
+from caveat.training.export.sizes import Axes, free_sizes, resized, runs
 
 TOLERANCE = 1e-4
 """Largest difference allowed, relative to the spread of the outputs."""

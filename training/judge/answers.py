@@ -6,16 +6,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibration
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.errors import CaveatError
-from models.predictor import Predictor
-from models.signature import Inputs
-from models.temperature import tempered
-from models.uncertainty import Columns
-from training.calibrate import calibrate
-from training.calibrate.temperature import most_likely_temperature
+from caveat.models import calibration
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
+from caveat.models.temperature import tempered
+from caveat.models.uncertainty import Columns
+from caveat.training.calibrate import calibrate
+from caveat.training.calibrate.temperature import most_likely_temperature
 
 COVERAGES: Final = (0.8, 0.9, 0.95, 0.99)
 
@@ -43,7 +43,7 @@ def answers(
     Returns
     -------
     Columns
-        Those of `models.cohort.estimate`; `ONCE` and `ONCE_CALIBRATED`; and what was calibrated, by
+        Those of `caveat.models.cohort.estimate`; `ONCE` and `ONCE_CALIBRATED`; and what was calibrated, by
         coverage: `held_name`.
 
     Raises

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from models.uncertainty import Columns, entropy
-from training.judge.figure import Figure, averaged, resampled
+from caveat.models.uncertainty import Columns, entropy
+from caveat.training.judge.figure import Figure, averaged, resampled
 
 BINS: Final = 15
 

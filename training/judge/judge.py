@@ -7,14 +7,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.calibration import MAIN
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.signature import Inputs
-from models.uncertainty import Columns
-from training.judge import classes, values
-from training.judge.answers import (
+from caveat.models.bundle import Bundle
+from caveat.models.calibration import MAIN
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.signature import Inputs
+from caveat.models.uncertainty import Columns
+from caveat.training.judge import classes, values
+from caveat.training.judge.answers import (
     ONCE,
     ONCE_CALIBRATED,
     answers,
@@ -22,9 +22,9 @@ from training.judge.answers import (
     held_name,
     same_rows,
 )
-from training.judge.figure import Figure, averaged
-from training.judge.judged import Held, Judged, Step, Table
-from training.judge.separation import separation
+from caveat.training.judge.figure import Figure, averaged
+from caveat.training.judge.judged import Held, Judged, Step, Table
+from caveat.training.judge.separation import separation
 
 PASSES: Final = "Monte Carlo"
 CALIBRATED: Final = "Monte Carlo, calibrated"

@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.manifest import Manifest
-from models.uncertainty import Columns
-from training.judge.figure import Figure
+from caveat.models.manifest import Manifest
+from caveat.models.uncertainty import Columns
+from caveat.training.judge.figure import Figure
 
 Table = Mapping[str, Mapping[str, Figure]]
 """Figures by method or score, and by measure."""
@@ -66,7 +66,7 @@ class Judged:
     familiar
         Whether the rows are those that the model is calibrated on, so that it looks better than it is.
     y, columns
-        Truths, and the answers to the rows (see `training.judge.judge`).
+        Truths, and the answers to the rows (see `caveat.training.judge.judge`).
     figures
         By method: the passes, and what may do as well without them.
     held

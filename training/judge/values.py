@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scoringrules import crps_normal
 
-from models.uncertainty import Columns
-from training.calibrate.mixture import log_density
-from training.judge.figure import Figure, averaged, resampled
+from caveat.models.uncertainty import Columns
+from caveat.training.calibrate.mixture import log_density
+from caveat.training.judge.figure import Figure, averaged, resampled
 
 Vector = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models import calibration
+from caveat.models import calibration
 from tests.models.damage.damage import Damage, Do, edit, manifest, put, seal
 
 

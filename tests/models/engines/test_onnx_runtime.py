@@ -1,7 +1,7 @@
 import pytest
 
-from models.errors import CaveatError
-from models.predictor import Predictor
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
 from tests.bundles import linear_regression
 
 

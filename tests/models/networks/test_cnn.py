@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import CaveatError
-from models.networks.cnn import CNN
+from caveat.models.errors import CaveatError
+from caveat.models.networks.cnn import CNN
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (3, 9, 4)])

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import CaveatError
-from models.networks.mlp import MLP
+from caveat.models.errors import CaveatError
+from caveat.models.networks.mlp import MLP
 
 
 def rates(network: nn.Module) -> list[float]:

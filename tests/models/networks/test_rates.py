@@ -1,7 +1,7 @@
 import pytest
 
-from models.errors import CaveatError
-from models.networks.rates import spread
+from caveat.models.errors import CaveatError
+from caveat.models.networks.rates import spread
 
 
 def test_one_rate_is_for_every_hidden_layer_and_not_the_input() -> None:

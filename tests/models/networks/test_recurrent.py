@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.networks.recurrent import Recurrent, StepsDropout
+from caveat.models.networks.recurrent import Recurrent, StepsDropout
 
 CELLS = pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import CaveatError
-from models.networks.transformer import Positions, Transformer
+from caveat.models.errors import CaveatError
+from caveat.models.networks.transformer import Positions, Transformer
 
 
 @pytest.mark.parametrize("width", [1, 6, 7, 8])

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from models import calibration
-from models.cohort import estimate
-from models.errors import CaveatError
-from models.predictor import Predictor
-from models.store import BUNDLED, find, load
+from caveat.models import calibration
+from caveat.models.cohort import estimate
+from caveat.models.errors import CaveatError
+from caveat.models.predictor import Predictor
+from caveat.models.store import BUNDLED, find, load
+from caveat.training.calibrate import calibrate
+from caveat.training.data.bundled import BUNDLED as DATA
+from caveat.training.data.dataset import split
 from tests.bundles import drawn, linear_regression
-from training.calibrate import calibrate
-from training.data.bundled import BUNDLED as DATA
-from training.data.dataset import split
 
 DIGITS = load(find(BUNDLED / "digits"))
 DATASET = DATA["digits"]()

@@ -4,10 +4,10 @@ import torch
 from scipy import stats
 from torch import nn
 
-from models import predictor as module
-from models.predictor import Predictor
-from training.calibrate.mixture import fit_factor, log_density
-from training.export import export
+from caveat.models import predictor as module
+from caveat.models.predictor import Predictor
+from caveat.training.calibrate.mixture import fit_factor, log_density
+from caveat.training.export import export
 
 
 def test_the_density_is_the_mean_of_the_passes_densities() -> None:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from models.predictor import Predictor
+from caveat.models.predictor import Predictor
+from caveat.training.calibrate.noise import fit_noise, most_likely_noise
 from tests.bundles import linear_regression
-from training.calibrate.noise import fit_noise, most_likely_noise
 
 
 def noise(residual: ArrayLike, epistemic_variance: ArrayLike) -> float:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.temperature import tempered
-from training.calibrate.temperature import HIGHEST, most_likely_temperature
+from caveat.models.temperature import tempered
+from caveat.training.calibrate.temperature import HIGHEST, most_likely_temperature
 
 
 def drawn(probabilities: NDArray[np.float64], seed: int = 0) -> NDArray[np.intp]:

@@ -3,11 +3,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from models.bundle import CARD, Bundle, pack
+from caveat.models.bundle import CARD, Bundle, pack
+from caveat.training.calibrate import calibrate
+from caveat.training.card import card, with_card
+from caveat.training.judge import judge
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
-from training.calibrate import calibrate
-from training.card import card, with_card
-from training.judge import judge
 
 HOSTILE = ("<script>alert(1)</script>", "$x_1^&\"'")
 

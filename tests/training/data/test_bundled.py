@@ -1,6 +1,6 @@
 import numpy as np
 
-from training.data.bundled import diabetes, digits
+from caveat.training.data.bundled import diabetes, digits
 
 
 def test_digits() -> None:

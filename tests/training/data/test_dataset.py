@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.signature import Input
-from training.data.bundled import diabetes, digits
-from training.data.dataset import Dataset, split
-from training.data.errors import DataError
+from caveat.models.signature import Input
+from caveat.training.data.bundled import diabetes, digits
+from caveat.training.data.dataset import Dataset, split
+from caveat.training.data.errors import DataError
 
 
 def toy(y: list[int], classes: tuple[str, ...] | None = ("a", "b")) -> Dataset:

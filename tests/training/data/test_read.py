@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.errors import DataError
-from training.data.read import read
+from caveat.training.data.errors import DataError
+from caveat.training.data.read import read
 
 
 def test_the_type_is_told_by_the_suffix(tmp_path: Path) -> None:

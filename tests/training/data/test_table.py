@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.data.errors import DataError
-from training.data.table import read_table
+from caveat.training.data.errors import DataError
+from caveat.training.data.table import read_table
 
 ROWS = 30
 FRAME: dict[str, list[Any]] = {

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.bundle import Bundle
-from models.masks import draw
-from models.signature import sizes
-from training.export import reference
-from training.export.capture import in_training_mode
+from caveat.models.bundle import Bundle
+from caveat.models.masks import draw
+from caveat.models.signature import sizes
+from caveat.training.export import reference
+from caveat.training.export.capture import in_training_mode
 
 
 class Shapes(TorchDispatchMode):

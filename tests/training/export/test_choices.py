@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.bundle import Bundle
-from models.predictor import Predictor
-from training.export import export
+from caveat.models.bundle import Bundle
+from caveat.models.predictor import Predictor
+from caveat.training.export import export
 
 ROWS = torch.rand(3, 6)
 

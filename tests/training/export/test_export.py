@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.masks import draw
-from models.predictor import Predictor
-from training.export import ExportError, export, reference
-from training.export.capture import in_training_mode
-from training.export.verify import _Check
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.masks import draw
+from caveat.models.predictor import Predictor
+from caveat.training.export import ExportError, export, reference
+from caveat.training.export.capture import in_training_mode
+from caveat.training.export.verify import _Check
 
 DRAWS: Any = None
 """Of a check that makes no passes."""

@@ -10,11 +10,11 @@ import torch.nn.functional as F  # noqa: N812
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from models.bundle import PASSES, PREDICT, Bundle
-from models.dimension import names
-from models.predictor import Predictor
+from caveat.models.bundle import PASSES, PREDICT, Bundle
+from caveat.models.dimension import names
+from caveat.models.predictor import Predictor
+from caveat.training.export import export
 from tests.training.export.kinds import KINDS, network
-from training.export import export
 
 HEAVY = {"Conv", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "BatchNormalization", "Softmax", "Erf", "Tanh"}
 

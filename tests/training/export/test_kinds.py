@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from models.bundle import Bundle
-from models.predictor import Predictor
+from caveat.models.bundle import Bundle
+from caveat.models.predictor import Predictor
+from caveat.training.export import export
 from tests.training.export.kinds import KINDS, Kind, network
 from tests.training.export.loop import loop
-from training.export import export
 
 OUTPUTS = {"classification": (3, "logits"), "regression": (1, "mean")}
 SEED = 11

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.export.moments import PERMUTATIONS, differ
+from caveat.training.export.moments import PERMUTATIONS, differ
 
 
 def sample(random: np.random.Generator, mean: float = 0.0, spread: float = 1.0) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.export import ExportError, export
+from caveat.training.export import ExportError, export
 
 
 class LayerScale(nn.Module):

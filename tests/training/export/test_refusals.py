@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from caveat.training.export import ExportError, export
 from tests.training.export.kinds import Run
-from training.export import ExportError, export
 
 ROWS = torch.rand(3, 6)
 DROPPING = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 2))

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from models.bundle import Bundle
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.signature import InputError, encode
+from caveat.models.bundle import Bundle
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.signature import InputError, encode
+from caveat.training.export import export
 from tests.training.export.kinds import Run
 from tests.training.export.loop import loop
-from training.export import export
 
 
 def passes(bundle: Bundle, inputs: dict[str, Tensor], samples: int = 4) -> np.ndarray:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from models import store
-from models.bundle import BundleError, pack
-from models.predictor import Predictor
-from training.export import export, weights
+from caveat.models import store
+from caveat.models.bundle import BundleError, pack
+from caveat.models.predictor import Predictor
+from caveat.training.export import export, weights
 
 
 @pytest.fixture

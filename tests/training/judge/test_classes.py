@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from training.judge import classes
-from training.judge.figure import averaged, resampled
+from caveat.training.judge import classes
+from caveat.training.judge.figure import averaged, resampled
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(0, 2, (2000, 4))

@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models import store
-from models.cohort import estimate
-from models.predictor import Predictor
-from models.temperature import tempered
+from caveat.models import store
+from caveat.models.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.models.temperature import tempered
+from caveat.training.calibrate import calibrate
+from caveat.training.calibrate.temperature import most_likely_temperature
+from caveat.training.data.bundled import BUNDLED
+from caveat.training.data.dataset import split
+from caveat.training.judge import classes, judge
 from tests.bundles import drawn, linear_regression, linear_targets
-from training.calibrate import calibrate
-from training.calibrate.temperature import most_likely_temperature
-from training.data.bundled import BUNDLED
-from training.data.dataset import split
-from training.judge import classes, judge
 
 DIGITS = store.load(store.find(store.BUNDLED / "digits"))
 DATASET = BUNDLED["digits"]()

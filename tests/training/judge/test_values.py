@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.judge import values
-from training.judge.separation import separation
+from caveat.training.judge import values
+from caveat.training.judge.separation import separation
 
 
 def test_figures_are_those_of_scipy_and_of_an_integral() -> None:

@@ -9,8 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import CliApp, CliPositionalArg, CliSettingsSource, SettingsError
 
-from models import __version__
-from models.errors import CaveatError
+from caveat import __version__
+from caveat.models.errors import CaveatError
 
 _, POSITIONAL = get_args(CliPositionalArg)
 """What marks a field that has no flag."""
@@ -18,13 +18,17 @@ _, POSITIONAL = get_args(CliPositionalArg)
 # Where each command lives. Only the one that was asked for is imported, so that serving
 # starts fast and never meets torch.
 COMMANDS = {
-    "train": ("training.train", "Train", "train a dropout network and export it as a bundle"),
-    "export": ("training.export_command", "Export", "export a network of your own as a bundle"),
-    "calibrate": ("training.calibrate_command", "Calibrate", "calibrate a bundle on held-out rows"),
-    "evaluate": ("training.evaluate_command", "Evaluate", "judge a bundle on held-out rows, as a page"),
-    "inspect": ("models.inspect", "Inspect", "print what a bundle states of itself"),
-    "serve": ("service.serve", "Serve", "serve every bundle of a store over HTTP"),
-    "predict": ("service.client", "Predict", "ask a running service about the rows of a file"),
+    "train": ("caveat.training.train", "Train", "train a dropout network and export it as a bundle"),
+    "export": ("caveat.training.export_command", "Export", "export a network of your own as a bundle"),
+    "calibrate": ("caveat.training.calibrate_command", "Calibrate", "calibrate a bundle on held-out rows"),
+    "evaluate": (
+        "caveat.training.evaluate_command",
+        "Evaluate",
+        "judge a bundle on held-out rows, as a page",
+    ),
+    "inspect": ("caveat.models.inspect", "Inspect", "print what a bundle states of itself"),
+    "serve": ("caveat.service.serve", "Serve", "serve every bundle of a store over HTTP"),
+    "predict": ("caveat.service.client", "Predict", "ask a running service about the rows of a file"),
 }
 
 
@@ -67,7 +71,7 @@ def _command(name: str) -> type[BaseModel]:
     try:
         command: type[BaseModel] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        if module.startswith("training") and error.name not in ("training", module):
+        if module.startswith("caveat.training") and error.name not in ("caveat.training", module):
             raise CaveatError(
                 f"needs {error.name}, which only training does: pip install '.[training]' in Caveat's folder"
             ) from None
@@ -128,7 +132,3 @@ def _usage() -> str:
 def _refuse(who: str, message: str, code: int) -> int:
     print(f"{who}: {message}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
