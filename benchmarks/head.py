@@ -16,7 +16,7 @@ from report import parser, write
 from torch import Tensor, nn
 
 from caveat.models.predictor import Predictor
-from caveat.training.export import export
+from caveat.training.export.export import export
 
 BAR = 1.3
 SIZE = 224

@@ -15,8 +15,8 @@ from overload import serving
 from report import parser, write
 from serving import NETS, make
 
-from caveat.models import store
-from caveat.training.calibrate import calibrate
+from caveat.models.bundles import store
+from caveat.training.calibration.calibrate import calibrate
 
 NET = NETS["784-128-10"]
 ROWS = 1000

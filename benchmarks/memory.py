@@ -13,7 +13,7 @@ from overload import serving
 from report import parser, write
 from serving import NETS, make
 
-from caveat.models import store
+from caveat.models.bundles import store
 
 
 @dataclass

@@ -15,8 +15,8 @@ from report import parser, write
 from sampling import KINDS, passes, trained
 from serving import NETS, make
 
-from caveat.models import store
-from caveat.models.bundle import Bundle
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import Bundle
 from caveat.models.predictor import Predictor, row_blocks
 
 SAMPLES = 100

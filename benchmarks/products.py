@@ -16,8 +16,8 @@ import torch
 from report import parser, write
 from serving import NETS, make
 
-from caveat.models import store
-from caveat.models.cohort import estimate
+from caveat.models.bundles import store
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 
 SAMPLES = 100

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from report import parser, write
 
-from caveat.models import store
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.engines.onnx_runtime import CPU
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Inputs, encode
 from caveat.service.content.examples import example_rows
 
 SAMPLES = 100

@@ -27,7 +27,7 @@ from load import _Connection, _Load, rows_of
 from report import parser, write
 from serving import NETS, make
 
-from caveat.models.bundle import MANIFEST, PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles.bundle import MANIFEST, PASSES, PREDICT, Bundle, pack
 
 NET = NETS["784-128-10"]
 KEY = "a-key-of-the-operator"

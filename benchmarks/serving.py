@@ -33,8 +33,8 @@ from load import closed, rows_of
 from report import earlier, parser, write
 from torch import nn
 
-from caveat.models import store
-from caveat.training.export import export
+from caveat.models.bundles import store
+from caveat.training.export.export import export
 
 PEERS = Path(__file__).parent / "peers"
 NETS = {"784-128-10": (784, 128, 10), "784-1024-1024-10": (784, 1024, 1024, 10)}

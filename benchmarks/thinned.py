@@ -14,7 +14,7 @@ from report import parser, write
 from torch import nn
 
 from caveat.models.predictor import Predictor
-from caveat.training.export import export
+from caveat.training.export.export import export
 
 SAMPLES = 100
 NETWORKS = ((64, 2), (128, 10), (512, 10), (2048, 10), (1024, 12))

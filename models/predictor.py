@@ -8,21 +8,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models import calibration
-from caveat.models.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
-from caveat.models.calibration import Calibration
-from caveat.models.dimension import evaluate
-from caveat.models.draws import KEPT_BYTES, KEPT_PASSES, Draws
+from caveat.models.answers import calibration
+from caveat.models.answers.calibration import Calibration
+from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
+from caveat.models.bundles.dimension import evaluate
+from caveat.models.bundles.manifest import Manifest, Site
+from caveat.models.bundles.signature import InputError, Inputs, sizes
+from caveat.models.draws.cache import KEPT_BYTES, KEPT_PASSES, DrawCache
+from caveat.models.draws.masks import Sampler
 from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
 from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError
-from caveat.models.graph import check
-from caveat.models.manifest import Manifest, Site
-from caveat.models.masks import Sampler
-from caveat.models.memory import allowed, values_held
-from caveat.models.signature import InputError, Inputs, sizes
-from caveat.models.thinned import LARGEST, thinned
+from caveat.models.graphs.memory import allowed, values_held
+from caveat.models.graphs.structure import check
+from caveat.models.graphs.thinned import LARGEST, thinned
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
@@ -76,15 +76,15 @@ class Predictor:
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._thinned: dict[tuple[int, Sampler, int, int], Engine] = {}
-        self._draws = Draws(self.manifest.sites, kept_seed)
+        self._draws = DrawCache(self.manifest.sites, kept_seed)
         _check_inputs(self._predict, PREDICT, self.manifest, sites=())
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
 
     def thin(self, bundle: Bundle, rows: Inputs) -> None:
         """Multiply the draws that most requests share into the weights, where that changes no bit.
 
-        See `caveat.models.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be held
-        twice.
+        See `caveat.models.graphs.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be
+        held twice.
 
         Parameters
         ----------

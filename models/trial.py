@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundle import MANIFEST, PASSES, PREDICT, BundleError
-from caveat.models.manifest import Manifest
+from caveat.models.bundles.bundle import MANIFEST, PASSES, PREDICT, BundleError
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import InputError, encode
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError, encode
 
 SECONDS: Final = 60.0
 """How long a first run may take; an ordinary one takes milliseconds."""

@@ -7,10 +7,10 @@ from anyio import to_thread
 from fastapi import FastAPI, Path, Request
 from pydantic import ValidationError
 
-from caveat.models import aliases
-from caveat.models.aliases import AliasError
+from caveat.models.bundles import aliases
+from caveat.models.bundles.aliases import AliasError
+from caveat.models.bundles.signature import InputError
 from caveat.models.errors import CaveatError
-from caveat.models.signature import InputError
 from caveat.service.documentation.operations import PARAMETERS, problems, ref
 from caveat.service.documentation.schemas import Aliases, Pointer, Reloaded, failing, versions
 from caveat.service.endpoints import Endpoints, Name

@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
 from caveat.models.command import Command
+from caveat.models.draws.masks import MAX_SEED
 from caveat.models.errors import CaveatError
-from caveat.models.masks import MAX_SEED
 from caveat.service import credentials
 
 Features = Mapping[str, list[str] | None]

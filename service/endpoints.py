@@ -8,9 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from caveat.models.manifest import NAME, Manifest
+from caveat.models.bundles.manifest import NAME, Manifest
+from caveat.models.bundles.signature import InputError
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError
 from caveat.service import guard
 from caveat.service.batching.batcher import Batcher
 from caveat.service.content.headers import of_page

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode, SettingsConfigDict
 
+from caveat.models.bundles.manifest import Name
+from caveat.models.draws.masks import MAX_SEED
 from caveat.models.engines.engine import Precision
 from caveat.models.engines.onnx_runtime import CPU
-from caveat.models.manifest import Name
-from caveat.models.masks import MAX_SEED
 from caveat.service.keys import KeysSetting
 
 

@@ -12,8 +12,8 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from caveat.models.answers.uncertainty import Columns
 from caveat.models.predictor import Predictor
-from caveat.models.uncertainty import Columns
 from caveat.service.batching.deadlines import Deadlines
 from caveat.service.batching.job import Job
 from caveat.service.content import answers, body

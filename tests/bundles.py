@@ -8,12 +8,12 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from caveat.models import calibration
-from caveat.models.bundle import PASSES, PREDICT, Bundle, pack
-from caveat.models.cohort import estimate
-from caveat.models.manifest import Calibration, Cost, Manifest, Site
+from caveat.models.answers import calibration
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles.manifest import Calibration, Cost, Manifest, Site
+from caveat.models.bundles.signature import Feature, Input
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Feature, Input
 
 
 def linear_regression(

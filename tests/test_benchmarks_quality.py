@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from caveat.models.conformal import quantile
-from caveat.models.store import BUNDLED, load
-from caveat.training.calibrate.mixture import log_density
+from caveat.models.answers.conformal import quantile
+from caveat.models.bundles.store import BUNDLED, load
+from caveat.training.calibration.mixture import log_density
 
 QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
 LAW = runpy.run_path(str(QUALITY / "law.py"))

@@ -22,7 +22,7 @@ import trustme
 import yaml
 from hatchling.build import build_wheel
 
-from caveat.models.store import BUNDLED
+from caveat.models.bundles.store import BUNDLED
 
 ROOT = Path(__file__).parents[1]
 LINKS = [Path("caveat") / name for name in ("models", "service", "training")]

@@ -7,12 +7,12 @@ from typing import Literal
 
 from torch import nn
 
+from caveat.models.bundles.signature import Input
 from caveat.models.errors import CaveatError
 from caveat.models.networks.cnn import CNN
 from caveat.models.networks.mlp import MLP
 from caveat.models.networks.recurrent import Recurrent
 from caveat.models.networks.transformer import Transformer
-from caveat.models.signature import Input
 from caveat.training.data.dataset import Task
 
 NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.models import store
+from caveat.models.bundles import store
+from caveat.models.bundles.manifest import Sets
 from caveat.models.command import Command
-from caveat.models.conformal import Sets
-from caveat.training.calibrate import calibrate
-from caveat.training.card import with_card
+from caveat.training.calibration.calibrate import calibrate
+from caveat.training.card.card import with_card
 from caveat.training.held_out import read_held_out
 from caveat.training.report import report
 

@@ -6,13 +6,12 @@ import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.models import store
+from caveat.models.bundles import store
 from caveat.models.command import Command
 from caveat.models.errors import CaveatError
-from caveat.training.card import card
+from caveat.training.card.card import card
+from caveat.training.evaluation.evaluate import compared, evaluate
 from caveat.training.held_out import read_held_out, read_rows
-from caveat.training.judge import judge
-from caveat.training.judge.judge import compared
 
 
 class Evaluate(Command):
@@ -48,16 +47,16 @@ class Evaluate(Command):
         if len(y) < 2:
             raise CaveatError(f"{self.data}: one row to judge on; at least 2 are needed")
         strange = read_rows(self.ood, manifest) if self.ood else None
-        found = judge(bundle, inputs, y, self.samples, self.seed, strange)
+        found = evaluate(bundle, inputs, y, self.samples, self.seed, strange)
         path = self.out or Path(f"{manifest.name}-{manifest.version}.html")
         try:
             path.write_text(card(found), encoding="utf-8")
         except OSError as error:
             raise CaveatError(f"{path}: can't be written: {error.strerror}") from None
-        for judged in found:
-            of = f": {judged.target}" if judged.target else ""
+        for evaluation in found:
+            of = f": {evaluation.target}" if evaluation.target else ""
             print(f"{manifest.name} {manifest.version}, {len(y)} rows, {self.samples} passes{of}")
-            if judged.familiar:
+            if evaluation.familiar:
                 print("  (the rows that it was calibrated on: what is calibrated looks better than it is)")
-            print("\n".join([*compared(judged), ""]))
+            print("\n".join([*compared(evaluation), ""]))
         print(f"page  {path}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.signature import Feature, Input
+from caveat.models.bundles.signature import Feature, Input
 
 MAX_VALUES = 1000
 """Longer rows make no readable example."""

@@ -15,17 +15,18 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from torch import Tensor, nn
 
-from caveat.models.bundle import pack
+from caveat.models.bundles.bundle import pack
+from caveat.models.bundles.manifest import Name
+from caveat.models.bundles.store import add
 from caveat.models.command import Command
-from caveat.models.manifest import Name
 from caveat.models.predictor import Predictor
-from caveat.models.store import add
-from caveat.training.calibrate import calibrate
-from caveat.training.card import with_card
-from caveat.training.evaluate import evaluate
-from caveat.training.export import ExportError, export
+from caveat.training.calibration.calibrate import calibrate
+from caveat.training.card.card import with_card
+from caveat.training.export.errors import ExportError
+from caveat.training.export.export import export
 from caveat.training.export.served import Outputs
 from caveat.training.held_out import read_held_out
+from caveat.training.metrics import held_out_metrics
 from caveat.training.report import report
 
 _SAMPLES = 100
@@ -113,7 +114,7 @@ class Export(Command):
         if self.calibration is not None:
             inputs, y = read_held_out(self.calibration, bundle.manifest)
             bundle = calibrate(bundle, inputs, y)
-            metrics = evaluate(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
+            metrics = held_out_metrics(Predictor(bundle), inputs, y, _SAMPLES, _SEED)
             bundle = pack(bundle.manifest.model_copy(update={"metrics": metrics}), bundle.files)
             bundle = with_card(bundle, inputs, y, _SAMPLES, _SEED)
         folder = add(self.out, bundle)

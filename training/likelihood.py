@@ -13,7 +13,7 @@ def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
 
     In nats, and without its constant, (1 + ln(2 pi)) / 2. A network that fits its training rows ever
     more closely soon takes itself for too exact on others. Where a factor on its variances is fitted on
-    such rows afterwards (`caveat.training.calibrate.mixture`), what counts is how the rows compare.
+    such rows afterwards (`caveat.training.calibration.mixture`), what counts is how the rows compare.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caveat.models.signature import Input
+from caveat.models.bundles.signature import Input
 
 
 class Standardise(nn.Module):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from caveat.models.bundle import Bundle
+from caveat.models.bundles.bundle import Bundle
 
 
 def report(folder: Path, bundle: Bundle) -> str:

@@ -14,26 +14,25 @@ from pydantic_settings import CliPositionalArg
 from torch import nn
 
 from caveat import __version__
-from caveat.models.bundle import Bundle, pack
+from caveat.models.bundles.bundle import Bundle, pack
+from caveat.models.bundles.manifest import Name, Provenance
+from caveat.models.bundles.signature import Input, Inputs
+from caveat.models.bundles.store import add, prepare
 from caveat.models.command import Command
-from caveat.models.manifest import Name, Provenance
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Input, Inputs
-from caveat.models.store import add, prepare
 from caveat.training.architecture import ARCHITECTURES, Architecture, NetworkName, refuse_misfit
-from caveat.training.calibrate import calibrate
-from caveat.training.calibrate.calibrate import LEAST_ROWS
-from caveat.training.calibrate.mixture import fit_factor
-from caveat.training.calibrate.noise import fit_noise
-from caveat.training.card import with_card
+from caveat.training.calibration.calibrate import LEAST_ROWS, calibrate
+from caveat.training.calibration.mixture import fit_factor
+from caveat.training.calibration.noise import fit_noise
+from caveat.training.card.card import with_card
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset, Part, Split, Task, split
 from caveat.training.data.errors import DataError
 from caveat.training.data.read import read
-from caveat.training.evaluate import evaluate
 from caveat.training.example import example, typical
-from caveat.training.export import export
+from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.metrics import held_out_metrics
 from caveat.training.objective import Noise, Objective, UnscaleNormal, classification, regression
 from caveat.training.preprocess import preprocess
 from caveat.training.report import report
@@ -147,7 +146,7 @@ class Train(Command):
         held_out = dataset.fed(parts.test)
         measured = _with(
             bundle,
-            metrics=evaluate(Predictor(bundle), *held_out, self.samples, self.seed),
+            metrics=held_out_metrics(Predictor(bundle), *held_out, self.samples, self.seed),
             example=self._example(bundle.manifest.inputs[0], parts),
         )
         # What has measured the model may calibrate it: nothing was chosen by these rows.
@@ -178,7 +177,7 @@ class Train(Command):
 
     def _likeliest(self, bundles: list[Bundle], inputs: Inputs, y: NDArray[Any]) -> Bundle:
         def log_likelihood(bundle: Bundle) -> float:
-            metrics = evaluate(Predictor(bundle), inputs, y, self.samples, self.seed)
+            metrics = held_out_metrics(Predictor(bundle), inputs, y, self.samples, self.seed)
             return metrics.get("log_likelihood", -math.inf)
 
         return max(bundles, key=log_likelihood)

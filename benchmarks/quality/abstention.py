@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caveat.models.calibration import TRUTH, Calibration
-from caveat.models.cohort import estimate
-from caveat.models.manifest import Manifest
+from caveat.models.answers.calibration import TRUTH, Calibration
+from caveat.models.answers.selection import CONFIDENCE
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import InputError
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.selection import CONFIDENCE
-from caveat.models.signature import InputError
-from caveat.models.uncertainty import Columns
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset
 from caveat.training.train import Train

@@ -29,11 +29,11 @@ import torch
 from law import Count, bounds, coverage, rank, totals
 from numpy.typing import NDArray
 
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import ROWS, Input, InputError
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import ROWS, Input, InputError
-from caveat.training.calibrate import calibrate
+from caveat.training.calibration.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset
 from caveat.training.train import Train

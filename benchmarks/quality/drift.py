@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 
-from caveat.models.cohort import estimate
-from caveat.models.drift import Capital, Drift
+from caveat.models.bundles.store import BUNDLED, load
+from caveat.models.drift.drift import Capital, Drift
+from caveat.models.drift.ranks import MOST
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.ranks import MOST
-from caveat.models.store import BUNDLED, load
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import split
 

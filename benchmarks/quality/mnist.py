@@ -30,10 +30,10 @@ from network import CHOSEN, RECIPES, Digits, Images, Served, digits, letters, se
 from nonsense import nonsense
 from numpy.typing import NDArray
 
-from caveat.models.cohort import estimate
-from caveat.models.temperature import tempered
-from caveat.models.uncertainty import Columns
-from caveat.training.judge.classes import Vector, deterministic_scores, scores
+from caveat.models.answers.tempering import tempered
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.estimates.cohort import estimate
+from caveat.training.evaluation.classes import Vector, deterministic_scores, scores
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES = ("error", "log_loss", "ece")

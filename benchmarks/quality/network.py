@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
-from caveat.models.bundle import Bundle
+from caveat.models.bundles.bundle import Bundle
 from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
-from caveat.training.calibrate import calibrate
-from caveat.training.calibrate.temperature import most_likely_temperature
-from caveat.training.export import export
+from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.training.export.export import export
 from caveat.training.fit import seeded
 
 HELD_OUT = 5_000

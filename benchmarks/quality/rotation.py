@@ -19,10 +19,10 @@ import numpy as np
 from network import CHOSEN, RECIPES, Images, Part, Served, digits, serve
 from scipy.ndimage import rotate
 
-from caveat.models.cohort import estimate
-from caveat.models.temperature import tempered
-from caveat.models.uncertainty import entropy
-from caveat.training.judge.classes import scaled
+from caveat.models.answers.tempering import tempered
+from caveat.models.answers.uncertainty import entropy
+from caveat.models.estimates.cohort import estimate
+from caveat.training.evaluation.classes import scaled
 
 RESULTS = Path(__file__).parents[1] / "results"
 ANGLES = range(0, 181, 10)

@@ -33,13 +33,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from caveat.models.cohort import estimate
+from caveat.models.bundles.signature import ROWS, Input
+from caveat.models.estimates.cohort import estimate
 from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
-from caveat.models.signature import ROWS, Input
-from caveat.training.calibrate.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.calibration.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.data.dataset import Part
-from caveat.training.export import export
+from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
 from caveat.training.objective import Objective, UnscaleNormal, regression
 from caveat.training.preprocess import preprocess

@@ -26,7 +26,7 @@ COMMANDS = {
         "Evaluate",
         "judge a bundle on held-out rows, as a page",
     ),
-    "inspect": ("caveat.models.inspect", "Inspect", "print what a bundle states of itself"),
+    "inspect": ("caveat.models.bundles.description", "Inspect", "print what a bundle states of itself"),
     "serve": ("caveat.service.serve", "Serve", "serve every bundle of a store over HTTP"),
     "predict": ("caveat.service.client", "Predict", "ask a running service about the rows of a file"),
 }

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.signature import Inputs
+from caveat.models.bundles.signature import Inputs
 
 Precision = Literal["float32", "bfloat16"]
 """What products are computed in; with bfloat16 they are still summed up in float32."""

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
-from caveat.models.signature import Inputs
 
 CPU: Final = "CPUExecutionProvider"
 

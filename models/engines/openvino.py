@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
-from caveat.models.signature import Inputs
 
 _GRAPH: Final = "graph.onnx"
 

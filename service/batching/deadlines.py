@@ -3,7 +3,7 @@
 import asyncio
 from time import perf_counter
 
-from caveat.models.uncertainty import Columns
+from caveat.models.answers.uncertainty import Columns
 from caveat.service.batching.job import Job
 from caveat.service.errors import RequestError
 

@@ -7,9 +7,9 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.cohort import Asked, Cohort
-from caveat.models.signature import Inputs
-from caveat.models.uncertainty import Columns
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.signature import Inputs
+from caveat.models.estimates.cohort import Asked, Cohort
 from caveat.service.batching.job import Job, Piece
 from caveat.service.batching.scores import Scores, scores
 
@@ -103,7 +103,7 @@ class Group:
             return []
         # At once for all rows, where they are asked the same: each by itself takes several times as long.
         if self._common is not None:
-            columns = {**columns, **self._common.judgement.of(job.predictor, columns)}
+            columns = {**columns, **self._common.decisions.of(job.predictor, columns)}
             self.scores = [scores(job.predictor, self._common, columns)]
             return list(self._dealt(rows, columns))
         pieces = [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
@@ -160,4 +160,4 @@ def _common(asked: Sequence[Asked]) -> Asked | None:
 
 
 def _judged(job: Job, columns: Columns) -> Columns:
-    return {**columns, **job.asked.judgement.of(job.predictor, columns)} if job.asked else columns
+    return {**columns, **job.asked.decisions.of(job.predictor, columns)} if job.asked else columns

@@ -7,10 +7,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.cohort import Asked, in_order
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.signature import Inputs, sizes
+from caveat.models.estimates.cohort import Asked, in_order
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Inputs, sizes
-from caveat.models.uncertainty import Columns
 
 Piece = tuple[NDArray[np.intp], Columns]
 """Some rows by their place in the request, and their part of the answer."""

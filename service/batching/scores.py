@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.cohort import Asked
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
-from caveat.models.uncertainty import Columns
 
 _COUNTED: Final = {
     "classification": ("predictive_entropy", "mutual_information", "percentile", "abstain"),

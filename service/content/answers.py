@@ -8,11 +8,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from caveat.models.cohort import Asked
-from caveat.models.manifest import Manifest
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import InputError, Inputs
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError, Inputs
-from caveat.models.uncertainty import Columns
 from caveat.service.content import body
 from caveat.service.content.arrays import NPY, write_npy, write_npz
 from caveat.service.content.request import PredictRequest, UncertaintyRequest, parse, parse_array
@@ -35,7 +35,7 @@ def read(
     if not isinstance(request, UncertaintyRequest):
         return inputs, None
     asked = request.asked
-    asked.judgement.check(predictor)
+    asked.decisions.check(predictor)
     return inputs, asked
 
 

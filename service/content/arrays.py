@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from caveat.models.uncertainty import Columns
+from caveat.models.answers.uncertainty import Columns
 from caveat.service.errors import RequestError
 
 NPY = "application/x-npy"

@@ -12,7 +12,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from caveat.models.signature import Dimension, Input
+from caveat.models.bundles.signature import Dimension, Input
 
 ROWS: Final = "inputs"
 """The field that holds the rows."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from caveat.models.manifest import Manifest
-from caveat.models.signature import Input
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import Input
 
 
 def example_rows(manifest: Manifest) -> list[Any] | dict[str, Any]:

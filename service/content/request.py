@@ -9,11 +9,11 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from caveat.models.cohort import Asked
-from caveat.models.judgement import Judgement
-from caveat.models.manifest import Manifest
-from caveat.models.masks import MAX_SEED, Sampler
-from caveat.models.signature import InputError, Inputs, describe, encode, refuse_non_numbers
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import InputError, Inputs, describe, encode, refuse_non_numbers
+from caveat.models.draws.masks import MAX_SEED, Sampler
+from caveat.models.estimates.cohort import Asked
+from caveat.models.estimates.decisions import Decisions
 from caveat.service.content.arrays import read_npy
 from caveat.service.content.document import cut_out, without_rows
 from caveat.service.content.volume import refuse_more_than, refuse_too_large_rows
@@ -92,8 +92,8 @@ class UncertaintyRequest(PredictRequest):
     def _with_seed(self, seed: int) -> Asked:
         wrong = self.error_tolerance
         wrong_from = tuple(wrong) if isinstance(wrong, list) else wrong
-        judgement = Judgement(self.coverage, tuple(self.quantiles), self.max_error, wrong_from)
-        return Asked(self.samples, seed, self.sampler, self.tolerance or 0.0, judgement)
+        decisions = Decisions(self.coverage, tuple(self.quantiles), self.max_error, wrong_from)
+        return Asked(self.samples, seed, self.sampler, self.tolerance or 0.0, decisions)
 
 
 Body = TypeVar("Body", bound=PredictRequest)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from caveat.models.manifest import Manifest
-from caveat.models.memory import LARGEST_ROW, values_held
-from caveat.models.signature import Dimension, Feature, Input, Inputs, sizes
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import Dimension, Feature, Input, Inputs, sizes
+from caveat.models.graphs.memory import LARGEST_ROW, values_held
 from caveat.service.errors import RequestError
 
 SMALL = 2**20

@@ -9,8 +9,8 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from caveat import __version__
-from caveat.models.manifest import Manifest
-from caveat.models.signature import Feature, Input
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import Feature, Input
 from caveat.service.content.examples import example_rows
 from caveat.service.content.request import PredictRequest
 from caveat.service.documentation.operations import REF, verbs

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from caveat.models.signature import InputError
+from caveat.models.bundles.signature import InputError
 from caveat.service.content.arrays import NPY, NPZ
 from caveat.service.content.body import JSON
 from caveat.service.content.paths import PATHS, PREDICT, UNCERTAINTY

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from caveat.models.bundles.manifest import Calibration, Provenance, Site
+from caveat.models.bundles.signature import Dimension, Input
 from caveat.models.engines.engine import Precision
-from caveat.models.manifest import Calibration, Provenance, Site
-from caveat.models.signature import Dimension, Input
 from caveat.service.versions.catalogue import Failure, Place
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.types import Scope
 
-from caveat.models.manifest import Manifest
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.manifest import Manifest
 from caveat.models.predictor import Predictor
-from caveat.models.uncertainty import Columns
 from caveat.service.batching.batcher import Batcher, Turn
 from caveat.service.batching.scores import Scores, finite
 from caveat.service.door import Door

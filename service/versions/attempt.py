@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from caveat.models import store
-from caveat.models.bundle import IncompleteError
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import IncompleteError
 from caveat.models.predictor import Predictor
 from caveat.service.settings import Settings
 from caveat.service.versions import predictors

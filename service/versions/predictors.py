@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import InputError, Inputs, encode
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError, Inputs, encode
 from caveat.models.trial import try_out
-from caveat.models.uncertainty import Columns
 from caveat.service.content.examples import example_rows
 from caveat.service.monitoring import logs
 from caveat.service.settings import Settings

@@ -7,8 +7,8 @@ from typing import Literal
 
 from anyio import to_thread
 
+from caveat.models.bundles.store import BUNDLED
 from caveat.models.errors import CaveatError
-from caveat.models.store import BUNDLED
 from caveat.service.monitoring.metrics import Metrics
 from caveat.service.settings import Settings
 from caveat.service.versions.attempt import Attempt, attempt

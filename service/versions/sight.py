@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from caveat.models import aliases, store
-from caveat.models.bundle import MANIFEST
+from caveat.models.bundles import aliases, store
+from caveat.models.bundles.bundle import MANIFEST
+from caveat.models.bundles.store import Fingerprint
 from caveat.models.errors import CaveatError
-from caveat.models.store import Fingerprint
 
 
 @dataclass(frozen=True)

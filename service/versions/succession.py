@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from caveat.models import aliases
-from caveat.models.aliases import AliasError
+from caveat.models.bundles import aliases
+from caveat.models.bundles.aliases import AliasError
 from caveat.models.predictor import Predictor
 from caveat.service.versions.attempt import Attempt
 from caveat.service.versions.catalogue import Catalogue, Failure, Place

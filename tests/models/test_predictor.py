@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from caveat.models.bundle import PASSES, PREDICT, Bundle, BundleError, pack
-from caveat.models.manifest import Site
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, BundleError, pack
+from caveat.models.bundles.manifest import Site
+from caveat.models.bundles.signature import Input
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Input
 from tests.bundles import linear_regression, linear_targets, tabular
 
 

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from caveat.models.cohort import Asked, estimate
+from caveat.models.estimates.cohort import Asked, estimate
 from caveat.models.predictor import Predictor
 from caveat.service.batching.scores import Scores, scores
 from caveat.service.monitoring.alarms import Alarms

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caveat.models import aliases, store
+from caveat.models.bundles import aliases, store
 from tests.service.serving import Service, caveat, operated, until
 from tests.service.test_rollout import POINT, answering, biased, failing, reload
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from caveat.models.masks import MAX_SEED
+from caveat.models.draws.masks import MAX_SEED
 from caveat.service.documentation.schemas import Classes, UncertainClasses, UncertainValues, Values
 from tests.service.serving import Service
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caveat.models import predictor as predictors
-from caveat.models.cohort import Asked, estimate
-from caveat.models.judgement import NOTHING, Judgement
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.estimates.cohort import Asked, estimate
+from caveat.models.estimates.decisions import NOTHING, Decisions
 from caveat.models.predictor import Predictor
-from caveat.models.uncertainty import Columns
 from caveat.service.batching import batcher as batchers
 from caveat.service.batching.batcher import Batcher
 from caveat.service.batching.group import Group, Member
@@ -35,7 +35,7 @@ def alone(job: Job) -> Columns:
         return {"output": job.predictor.predict(job.inputs)}
     asked = job.asked
     columns = estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
-    return {**columns, **asked.judgement.of(job.predictor, columns)}
+    return {**columns, **asked.decisions.of(job.predictor, columns)}
 
 
 def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
@@ -81,7 +81,7 @@ QUESTIONS = st.tuples(
             seed=st.integers(0, 2),
             sampler=st.sampled_from(["stratified", "independent"]),
             tolerance=st.sampled_from([0.0, 0.05]),
-            judgement=st.sampled_from([NOTHING, Judgement(coverage=0.9), Judgement(0.8, (), 0.5)]),
+            decisions=st.sampled_from([NOTHING, Decisions(coverage=0.9), Decisions(0.8, (), 0.5)]),
         ),
     ),
     st.integers(0, 3),

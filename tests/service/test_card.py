@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from caveat.models import store
-from caveat.models.bundle import CARD, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import CARD, pack
 from tests.bundles import linear_regression
 from tests.service.serving import caveat, serving
 

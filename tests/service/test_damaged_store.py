@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caveat.models.bundle import CARD
+from caveat.models.bundles.bundle import CARD
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import Damage, edit, seal, sound
 from tests.models.damage.files import FILES

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caveat.models.signature import Input
+from caveat.models.bundles.signature import Input
 from caveat.service.content.document import cut_out, without_rows
 
 PLAIN = Input(name="x", dtype="float32", shape=("rows", 2))

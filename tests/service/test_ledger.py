@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from caveat.models.cohort import Asked
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
-from caveat.models.uncertainty import Columns
 from caveat.service.batching.batcher import Turn
 from caveat.service.batching.scores import Scores
 from caveat.service.endpoints import Endpoints

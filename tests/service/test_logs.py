@@ -64,7 +64,7 @@ def test_what_machines_ask_again_and_again_is_not_told(service: Service) -> None
 
 def test_what_libraries_say_is_a_line_too() -> None:
     program = (
-        "import logging, warnings; from service.monitoring import logs; logs.begin();"
+        "import logging, warnings; from caveat.service.monitoring import logs; logs.begin();"
         "logging.getLogger('uvicorn.error').warning('a\\nb'); warnings.warn('old'); logs.end()"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)

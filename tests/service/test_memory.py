@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from caveat.models import store
-from caveat.models.cohort import Asked
+from caveat.models.bundles import store
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.app import create_app
 from caveat.service.batching.batcher import Batcher

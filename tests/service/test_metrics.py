@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from caveat.models import store
+from caveat.models.bundles import store
 from tests.bundles import calibrated, linear_regression, linear_targets, tabular
 from tests.service.serving import Service, serving, until
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from caveat.models.signature import Input
+from caveat.models.bundles.signature import Input
 from caveat.service.documentation.openapi import rows_schema
 from tests.service.serving import Service, serving
 

@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caveat.models.cohort import estimate
+from caveat.models.bundles.store import BUNDLED, find, load
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.store import BUNDLED, find, load
 from caveat.service.settings import Settings
 from caveat.service.versions.predictors import predictor
 

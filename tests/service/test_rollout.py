@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from caveat.models import store
-from caveat.models.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from tests.bundles import linear_regression, tabular
 from tests.service.serving import Service, operated, until
 

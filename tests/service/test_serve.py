@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from caveat.models import store
-from caveat.models.bundle import PREDICT, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import PREDICT, pack
 from tests.bfloat16 import needs_bfloat16
 from tests.bundles import linear_regression
 from tests.service.serving import ROOT, caveat, serving

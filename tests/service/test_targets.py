@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from caveat import commands
-from caveat.models import store
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.service.documentation.schemas import Targets, UncertainTargets
 from tests.bundles import BIAS, WEIGHTS, calibrated, drawn, linear_targets

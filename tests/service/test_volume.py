@@ -6,8 +6,8 @@ import numpy as np
 import orjson
 import pytest
 
-from caveat.models.manifest import Cost
-from caveat.models.signature import Feature, Input
+from caveat.models.bundles.manifest import Cost
+from caveat.models.bundles.signature import Feature, Input
 from caveat.service.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
 from caveat.service.errors import RequestError
 from tests.bundles import tabular

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from caveat.models import store
-from caveat.models.bundle import PREDICT, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
 from tests.service.serving import ADMIN, Service, caveat, children, operated, serving, until
 

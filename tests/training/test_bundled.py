@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from caveat.models.cohort import estimate
+from caveat.models.bundles.store import BUNDLED, find, load
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.store import BUNDLED, find, load
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split
 from caveat.training.train import Train

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caveat.models import store
+from caveat.models.bundles import store
 from tests.bundles import drawn, linear_regression, tabular
 from tests.service.serving import caveat
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from caveat.models.signature import Input
+from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.example import example
 

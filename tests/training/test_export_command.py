@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from caveat.commands import main
-from caveat.models import store
-from caveat.models.cohort import estimate
-from caveat.models.manifest import Manifest
+from caveat.models.bundles import store
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 
 SOURCE = """

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from caveat.models.signature import Feature, Input
+from caveat.models.bundles.signature import Feature, Input
 from caveat.training.preprocess import preprocess
 
 VECTOR = Input(name="x", dtype="float64", shape=("rows", 3))

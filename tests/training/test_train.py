@@ -14,18 +14,18 @@ from scipy import stats
 from torch import nn
 
 from caveat import commands
-from caveat.models import store
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import InputError, encode
 from caveat.models.errors import CaveatError
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError, encode
 from caveat.training import train
 from caveat.training.architecture import NetworkName
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Split, split
 from caveat.training.data.read import read
-from caveat.training.export import export
+from caveat.training.export.export import export
 from caveat.training.train import Train
 from tests.service.serving import serving
 

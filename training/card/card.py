@@ -6,15 +6,14 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from caveat.models.bundle import CARD, Bundle, pack
-from caveat.models.manifest import Manifest
-from caveat.models.signature import Inputs
-from caveat.training.calibrate.calibrate import LEAST_ROWS
+from caveat.models.bundles.bundle import CARD, Bundle, pack
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import Inputs
+from caveat.training.calibration.calibrate import LEAST_ROWS
 from caveat.training.card.plots import plots
-from caveat.training.judge import Judged, judge
-from caveat.training.judge.figure import Figure
-from caveat.training.judge.judge import GROUPED_AT
-from caveat.training.judge.judged import Held, Table
+from caveat.training.evaluation.evaluate import GROUPED_AT, evaluate
+from caveat.training.evaluation.evaluation import Evaluation, Held, Table
+from caveat.training.evaluation.figure import Figure
 
 _STYLE: Final = """
 :root { color-scheme: light; }
@@ -43,13 +42,13 @@ def with_card(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int = 10
     """
     if len(y) < 2 * LEAST_ROWS:
         return bundle
-    content = card(judge(bundle, inputs, y, samples, seed, crossed=True))
+    content = card(evaluate(bundle, inputs, y, samples, seed, crossed=True))
     return pack(bundle.manifest, {**bundle.files, CARD: content.encode()})
 
 
-def card(judged: Sequence[Judged]) -> str:
+def card(evaluation: Sequence[Evaluation]) -> str:
     """Write the page of what was judged: one part, or one for each target."""
-    (first, *others) = judged
+    (first, *others) = evaluation
     manifest = first.manifest
     # No version: a bundle gets its own when it is put into a store, after this page is part of it.
     return "\n".join(
@@ -62,7 +61,7 @@ def card(judged: Sequence[Judged]) -> str:
             *([f"<p>{escape(manifest.description)}</p>"] if manifest.description else []),
             f"<p>{escape(_how(first))}</p>",
             *([f'<p class="warning">{_FAMILIAR}</p>'] if first.familiar else []),
-            *(part for each in judged for part in _part(each, bool(others))),
+            *(part for each in evaluation for part in _part(each, bool(others))),
             "<h2>The model</h2>",
             *_facts(manifest),
             "</body></html>\n",
@@ -83,41 +82,41 @@ def _subtitle(manifest: Manifest) -> str:
     return f"Predicts {' and '.join(names) or 'a value'}, and how far to trust the answer."
 
 
-def _how(judged: Judged) -> str:
-    words = f"Judged on {len(judged.y)} rows, each answered with {judged.samples} passes"
-    if judged.strange is not None:
-        strange = len(next(iter(judged.strange.values())))
+def _how(evaluation: Evaluation) -> str:
+    words = f"Judged on {len(evaluation.y)} rows, each answered with {evaluation.samples} passes"
+    if evaluation.strange is not None:
+        strange = len(next(iter(evaluation.strange.values())))
         words += f", and on {strange} strange ones that are none of its business"
     words += ". Numbers after ± are standard errors over the choice of rows."
-    if judged.crossed:
+    if evaluation.crossed:
         words += " They calibrate it, too; so each half was judged with a calibration on the other half."
     return words
 
 
-def _part(judged: Judged, several: bool) -> Iterator[str]:
+def _part(evaluation: Evaluation, several: bool) -> Iterator[str]:
     if several:
-        yield f"<h2>{escape(judged.target or '')}</h2>"
+        yield f"<h2>{escape(evaluation.target or '')}</h2>"
     yield "<h2>How good it is</h2>"
     yield (
         '<p class="quiet">The passes beside what may do as well without them: the network without dropout, '
         "and the same with its own uncertainty fitted on other rows than those that judge it.</p>"
     )
-    yield _table(judged.figures)
-    if judged.held:
-        yield f"<h2>What its {_holders(judged)} hold</h2>"
-        yield _held("asked for", judged.held)
+    yield _table(evaluation.figures)
+    if evaluation.held:
+        yield f"<h2>What its {_holders(evaluation)} hold</h2>"
+        yield _held("asked for", evaluation.held)
         yield (
             f'<p class="quiet">At {GROUPED_AT:.0%}, whom misses hit. The rate is promised for all rows '
             "together, not for every group.</p>"
         )
-        yield _held("rows", judged.groups)
+        yield _held("rows", evaluation.groups)
     else:
         yield "<p>It has no calibration: <code>caveat calibrate</code> makes one.</p>"
-    if judged.separations is not None:
+    if evaluation.separations is not None:
         yield "<h2>How well it tells strange rows</h2>"
-        yield _table(judged.separations)
+        yield _table(evaluation.separations)
     yield '<h2>Plots</h2><div class="plots">'
-    for plot in plots(judged):
+    for plot in plots(evaluation):
         yield (
             f"<figure><h3>{escape(plot.title)}</h3>{plot.drawing}"
             f"<figcaption>{escape(plot.reading)}</figcaption></figure>"
@@ -125,8 +124,8 @@ def _part(judged: Judged, several: bool) -> Iterator[str]:
     yield "</div>"
 
 
-def _holders(judged: Judged) -> str:
-    return "intervals" if judged.manifest.classes is None else "prediction sets"
+def _holders(evaluation: Evaluation) -> str:
+    return "intervals" if evaluation.manifest.classes is None else "prediction sets"
 
 
 def _facts(manifest: Manifest) -> Iterator[str]:

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 from scipy.stats import norm
 
-from caveat.models.calibration import MAIN
+from caveat.models.answers.calibration import MAIN
 from caveat.training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
-from caveat.training.judge import Judged, classes, values
-from caveat.training.judge.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
-from caveat.training.judge.judge import GROUPED_AT, WITHOUT, holds
+from caveat.training.evaluation import classes, values
+from caveat.training.evaluation.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
+from caveat.training.evaluation.evaluate import GROUPED_AT, WITHOUT, holds
+from caveat.training.evaluation.evaluation import Evaluation
 
 _ROWS_SHOWN = 120
 _RELIABILITY_BINS = 10
@@ -28,52 +29,52 @@ class Plot:
     drawing: str
 
 
-def plots(judged: Judged) -> Iterator[Plot]:
+def plots(evaluation: Evaluation) -> Iterator[Plot]:
     """Draw what there is to show of a model."""
-    if judged.manifest.classes is not None:
+    if evaluation.manifest.classes is not None:
         yield _plot(
             "Reliability",
             "Where a line follows the diagonal, answers are right as often as they are sure. Below it they "
             "are too sure, above it not sure enough. Large dots and bars: where most rows are.",
-            partial(_reliability, judged),
+            partial(_reliability, evaluation),
         )
     else:
-        if held_name(GROUPED_AT) in judged.columns:
+        if held_name(GROUPED_AT) in evaluation.columns:
             yield _plot(
                 f"Intervals at {GROUPED_AT:.0%}, and truths",
                 "Rows in the order of their predictions. One truth in ten may lie outside its bar, in red; "
                 "wide bars are rows that the model is unsure of.",
-                partial(_intervals, judged),
+                partial(_intervals, evaluation),
             )
         yield _plot(
             "Where truths fall in what was predicted",
             "Flat: the predicted spread is right. A hump: it is too wide. A bowl: too narrow. A slope: the "
             "predictions lie to one side.",
-            partial(_ranks, judged),
+            partial(_ranks, evaluation),
         )
     yield _plot(
         "Withholding the most uncertain answers",
         "From right to left fewer answers are given, the surest ones. The faster a line falls, the better "
         "its score knows where the model errs.",
-        partial(_risk, judged),
+        partial(_risk, evaluation),
     )
     yield _plot(
-        "Uncertainty" + ("" if judged.strange is None else ", also of strange rows"),
+        "Uncertainty" + ("" if evaluation.strange is None else ", also of strange rows"),
         "The further apart the shapes, the better the uncertainty tells them apart.",
-        partial(_histograms, judged),
+        partial(_histograms, evaluation),
     )
-    if judged.held:
+    if evaluation.held:
         yield _plot(
             "What is held, against what was asked for",
             "Points on the diagonal hold the truth just as often as they promise; bars are two standard "
             "errors. The numbers are mean sizes.",
-            partial(_coverage, judged),
+            partial(_coverage, evaluation),
         )
     yield _plot(
         "Convergence",
         "How far the mean of so many passes is from that of a thousand others, and the standard error that "
         "answers state for it: a promise that is kept lies above the measured line.",
-        partial(_convergence, judged),
+        partial(_convergence, evaluation),
     )
 
 
@@ -81,8 +82,8 @@ def _plot(title: str, reading: str, draw: Callable[[Axes], None]) -> Plot:
     return Plot(title, reading, svg(draw, title))
 
 
-def _reliability(judged: Judged, axes: Axes) -> None:
-    answer = judged.columns
+def _reliability(evaluation: Evaluation, axes: Axes) -> None:
+    answer = evaluation.columns
     methods = {
         "Monte Carlo": answer["mean"],
         "calibrated": answer.get("probabilities"),
@@ -94,7 +95,7 @@ def _reliability(judged: Judged, axes: Axes) -> None:
         if probabilities is None:
             continue
         exact = classes.scaled(probabilities)
-        confidence, right = exact.max(axis=-1), exact.argmax(axis=-1) == judged.y
+        confidence, right = exact.max(axis=-1), exact.argmax(axis=-1) == evaluation.y
         places = np.minimum(np.digitize(confidence, edges) - 1, _RELIABILITY_BINS - 1)
         there = [place for place in range(_RELIABILITY_BINS) if (places == place).any()]
         points = [(confidence[places == each].mean(), right[places == each].mean()) for each in there]
@@ -109,9 +110,9 @@ def _reliability(judged: Judged, axes: Axes) -> None:
     axes.legend(loc="upper left")
 
 
-def _risk(judged: Judged, axes: Axes) -> None:
-    answer, y = judged.columns, judged.y
-    if judged.manifest.classes is not None:
+def _risk(evaluation: Evaluation, axes: Axes) -> None:
+    answer, y = evaluation.columns, evaluation.y
+    if evaluation.manifest.classes is not None:
         wrong = (answer["label"] != y).astype(np.float64)
         scores = {name: (of, wrong) for name, of in classes.scores(answer).items() if name != "variance"}
         once = answer[ONCE]
@@ -121,7 +122,7 @@ def _risk(judged: Judged, axes: Axes) -> None:
         squares = np.square(answer["mean"] - y)
         scores = {name: (of, squares) for name, of in values.scores(answer).items()}
         label = "RMSE of what is answered"
-    finish = np.sqrt if judged.manifest.classes is None else np.asarray
+    finish = np.sqrt if evaluation.manifest.classes is None else np.asarray
     shares = np.arange(1, len(y) + 1) / len(y)
     first = max(1, len(y) // 20)  # of fewer rows a rate says little
     for (name, (score, loss)), colour in zip(scores.items(), COLOURS, strict=False):
@@ -130,20 +131,20 @@ def _risk(judged: Judged, axes: Axes) -> None:
     axes.legend(fontsize=9)
 
 
-def _histograms(judged: Judged, axes: Axes) -> None:
-    answer = judged.columns
-    main = MAIN[judged.manifest.task]
+def _histograms(evaluation: Evaluation, axes: Axes) -> None:
+    answer = evaluation.columns
+    main = MAIN[evaluation.manifest.task]
     uncertainty = answer[main].astype(np.float64)
-    if judged.manifest.classes is None:
+    if evaluation.manifest.classes is None:
         parts = {"these rows": (np.sqrt(uncertainty), BLUE)}
-        label = f"standard deviation{_units(judged)}"
+        label = f"standard deviation{_units(evaluation)}"
     else:
-        right = answer["label"] == judged.y
+        right = answer["label"] == evaluation.y
         parts = {"right": (uncertainty[right], BLUE), "wrong": (uncertainty[~right], RED)}
         label = "predictive entropy, nats"
-    if judged.strange is not None:
-        other = judged.strange[main].astype(np.float64)
-        parts["strange"] = (np.sqrt(other) if judged.manifest.classes is None else other, ORANGE)
+    if evaluation.strange is not None:
+        other = evaluation.strange[main].astype(np.float64)
+        parts["strange"] = (np.sqrt(other) if evaluation.manifest.classes is None else other, ORANGE)
     shown = np.concatenate([of for of, _ in parts.values()])
     most = float(np.quantile(shown, 0.995)) or 1.0  # what lies beyond is drawn in the last bar
     edges = np.linspace(min(0.0, float(shown.min())), most, 25).tolist()
@@ -156,10 +157,10 @@ def _histograms(judged: Judged, axes: Axes) -> None:
     axes.legend()
 
 
-def _convergence(judged: Judged, axes: Axes) -> None:
-    counts = [step.samples for step in judged.steps]
-    axes.loglog(counts, [step.promised for step in judged.steps], "s--", color=ORANGE, label="stated")
-    axes.loglog(counts, [step.error for step in judged.steps], "o-", color=BLUE, label="measured")
+def _convergence(evaluation: Evaluation, axes: Axes) -> None:
+    counts = [step.samples for step in evaluation.steps]
+    axes.loglog(counts, [step.promised for step in evaluation.steps], "s--", color=ORANGE, label="stated")
+    axes.loglog(counts, [step.error for step in evaluation.steps], "o-", color=BLUE, label="measured")
     axes.set(xlabel="passes", ylabel="error of the mean")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.set_xticks(counts, labels=map(str, counts))
@@ -168,43 +169,43 @@ def _convergence(judged: Judged, axes: Axes) -> None:
     axes.legend()
 
 
-def _coverage(judged: Judged, axes: Axes) -> None:
-    asked = coverages(judged.columns)
-    found = [of.coverage.value for of in judged.held]
-    errors = [2 * of.coverage.error for of in judged.held]
+def _coverage(evaluation: Evaluation, axes: Axes) -> None:
+    asked = coverages(evaluation.columns)
+    found = [of.coverage.value for of in evaluation.held]
+    errors = [2 * of.coverage.error for of in evaluation.held]
     axes.plot([0.75, 1], [0.75, 1], color=GREY, linewidth=1, linestyle=":")
     axes.errorbar(asked, found, yerr=errors, fmt="o", color=BLUE, capsize=4)
-    for place, height, of in zip(asked, found, judged.held, strict=True):
+    for place, height, of in zip(asked, found, evaluation.held, strict=True):
         axes.annotate(
             f"{of.size.value:.3g}", (place, height), (8, -12), textcoords="offset points", color=GREY
         )
     axes.set(xlabel="asked for", ylabel="held", xlim=(0.75, 1.02))
 
 
-def _intervals(judged: Judged, axes: Axes) -> None:
-    mean, y = judged.columns["mean"], judged.y
+def _intervals(evaluation: Evaluation, axes: Axes) -> None:
+    mean, y = evaluation.columns["mean"], evaluation.y
     order = np.argsort(mean, kind="stable")
     shown = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS_SHOWN)).round().astype(int)]
-    low, high = judged.columns[held_name(GROUPED_AT)][shown].T
-    inside = holds(judged.columns, GROUPED_AT, y)[shown]
+    low, high = evaluation.columns[held_name(GROUPED_AT)][shown].T
+    inside = holds(evaluation.columns, GROUPED_AT, y)[shown]
     places = np.arange(len(shown))
     axes.vlines(places, low, high, color=PALE, linewidth=3)
     axes.plot(places, mean[shown], color=GREY, linewidth=1, label="prediction")
     axes.plot(places[inside], y[shown][inside], ".", color=BLUE, label="truth, inside")
     axes.plot(places[~inside], y[shown][~inside], "x", color=RED, label="truth, outside")
-    axes.set(xlabel="rows, by their prediction", ylabel=_name(judged), xticks=[])
+    axes.set(xlabel="rows, by their prediction", ylabel=_name(evaluation), xticks=[])
     axes.legend(fontsize=9)
 
 
-def _ranks(judged: Judged, axes: Axes) -> None:
-    answer = judged.columns
+def _ranks(evaluation: Evaluation, axes: Axes) -> None:
+    answer = evaluation.columns
     laws = {
         "Monte Carlo": (answer["mean"], answer["variance"], BLUE),
         "without dropout": (answer[ONCE], answer[ONCE_CALIBRATED], GREY),
     }
     edges = np.linspace(0, 1, 11).tolist()
     for name, (mean, variance, colour) in laws.items():
-        places = norm.cdf((judged.y - mean) / np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny)))
+        places = norm.cdf((evaluation.y - mean) / np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny)))
         weights = np.full(len(places), 1 / len(places))
         axes.hist(places, edges, weights=weights, histtype="step", color=colour, label=name, linewidth=1.8)
     axes.axhline(0.1, color=GREY, linewidth=1, linestyle=":")
@@ -212,9 +213,9 @@ def _ranks(judged: Judged, axes: Axes) -> None:
     axes.legend()
 
 
-def _name(judged: Judged) -> str:
-    return judged.target or "value"
+def _name(evaluation: Evaluation) -> str:
+    return evaluation.target or "value"
 
 
-def _units(judged: Judged) -> str:
-    return "" if judged.manifest.classes is not None else f", units of {_name(judged)}"
+def _units(evaluation: Evaluation) -> str:
+    return "" if evaluation.manifest.classes is not None else f", units of {_name(evaluation)}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.signature import ROWS, Input
+from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.dataset import Dataset, Task
 from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
-from caveat.models.signature import ROWS, Feature, Input
+from caveat.models.bundles.signature import ROWS, Feature, Input
 from caveat.training.data.dataset import Dataset
 
 

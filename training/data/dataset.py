@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.signature import Input, Inputs
+from caveat.models.bundles.signature import Input, Inputs
 from caveat.training.data.errors import DataError
 
 Task = Literal["classification", "regression"]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from caveat.models.signature import ROWS, Feature, Input
+from caveat.models.bundles.signature import ROWS, Feature, Input
 from caveat.training.data.dataset import Dataset, Task
 from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caveat.models.bundle import Bundle, pack
+from caveat.models.bundles.bundle import Bundle, pack
+from caveat.models.bundles.signature import Inputs
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Inputs
 
 _COUNTS = (1, 2, 3, 5, 16)
 _PASSES = (1, 2, 7)

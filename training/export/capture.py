@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from caveat.models.signature import ROWS
+from caveat.models.bundles.signature import ROWS
 from caveat.training.export.bags import OpenBags
 from caveat.training.export.errors import ExportError
 from caveat.training.export.recurrent import LayerByLayer

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from caveat.models.dimension import evaluate, names
-from caveat.models.manifest import PASSES, Cost, Site
-from caveat.models.signature import ROWS
+from caveat.models.bundles.dimension import evaluate, names
+from caveat.models.bundles.manifest import PASSES, Cost, Site
+from caveat.models.bundles.signature import ROWS
 
 _COUNTS = re.compile(rf"\b({ROWS}|{PASSES})\b")
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
 
-from caveat.models.bundle import PASSES, PREDICT, Bundle, pack
-from caveat.models.manifest import NAME, Manifest, Provenance
-from caveat.models.signature import ROWS, Input
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles.manifest import NAME, Manifest, Provenance
+from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.export import checks, choose
 from caveat.training.export.bits import with_stable_bits
 from caveat.training.export.capture import a_copy, capture, functional, in_training_mode
 from caveat.training.export.cost import measure
-from caveat.training.export.draws import Draws
+from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.errors import ExportError
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
@@ -27,8 +27,8 @@ from caveat.training.export.randomness import is_random, rate_of
 from caveat.training.export.rewrite import Rewritten
 from caveat.training.export.rows import Rows, place
 from caveat.training.export.served import Outputs, Served
-from caveat.training.export.signature import signature
 from caveat.training.export.sites import Found, active, find_sites
+from caveat.training.export.stated_inputs import stated_inputs
 from caveat.training.export.verify import verify
 from caveat.training.export.weights import to_files
 
@@ -105,7 +105,7 @@ def export(
     Returns
     -------
     Bundle
-        Version 1, in memory; `caveat.models.store.add` writes it.
+        Version 1, in memory; `caveat.models.bundles.store.add` writes it.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def export(
     graph = functional(Rewritten(captured, found), rows, axes)
     row_axes = Rows(graph)
     find_interleaved(graph, row_axes, rows)
-    draws = Draws(graph, row_axes, found, axes)
+    draws = DrawInputs(graph, row_axes, found, axes)
 
     tensors = dict(zip(named, rows, strict=True))
     predict = translate(Plain(predicting), tensors, axes)
@@ -165,7 +165,7 @@ def export(
         version=1,
         task=task,
         description=description,
-        inputs=tuple(inputs or signature(captured, evaluated, named, axes)),
+        inputs=tuple(inputs or stated_inputs(captured, evaluated, named, axes)),
         output=(ROWS, *shape),
         outputs=_SERVED[outputs],
         target=target,

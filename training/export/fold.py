@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
-from caveat.training.export.draw import DRAW
+from caveat.training.export.draw_operator import DRAW
 from caveat.training.export.errors import ExportError
 from caveat.training.export.recurrent import Lowering
 from caveat.training.export.rows import RowAxis, Rows, place

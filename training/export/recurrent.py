@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from torch._higher_order_ops.scan import scan
 from torch.overrides import TorchFunctionMode
 
-from caveat.training.export.draw import LIBRARY
+from caveat.training.export.draw_operator import LIBRARY
 from caveat.training.export.errors import ExportError
 
 op: Any = opset20  # its types know no optional inputs

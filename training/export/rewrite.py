@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
-from caveat.training.export.draw import DRAW
+from caveat.training.export.draw_operator import DRAW
 from caveat.training.export.randomness import REWRITES, SWITCHED, Law
 from caveat.training.export.sites import Found
 

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caveat.models.bundle import Bundle
-from caveat.models.masks import draw
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import Inputs, sizes
+from caveat.models.draws.masks import draw
 from caveat.models.predictor import Predictor
-from caveat.models.signature import Inputs, sizes
 from caveat.training.export import reference
-from caveat.training.export.draws import Draws
+from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.errors import ExportError
 from caveat.training.export.moments import differ
 from caveat.training.export.sizes import Axes, free_sizes, resized, runs
@@ -35,7 +35,7 @@ def verify(
     sampled: nn.Module,
     rows: Sequence[Tensor],
     axes: Axes,
-    draws: Draws,
+    draws: DrawInputs,
 ) -> None:
     """Compare a bundle with the network that it was made from.
 
@@ -79,7 +79,7 @@ class _Check:
         predictor: Predictor,
         evaluated: nn.Module,
         sampled: nn.Module,
-        draws: Draws,
+        draws: DrawInputs,
         rows: Sequence[Tensor],
     ) -> None:
         self.predictor = predictor

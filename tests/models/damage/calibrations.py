@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caveat.models import calibration
+from caveat.models.answers import calibration
 from tests.models.damage.damage import Damage, Do, edit, manifest, put, seal
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from caveat.models import store
-from caveat.models.bundle import CARD, MANIFEST, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import CARD, MANIFEST, pack
 from tests.bundles import calibrated, tabular
 
 Do = Callable[[Path], object]

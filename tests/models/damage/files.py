@@ -5,8 +5,8 @@ import shutil
 import socket
 from pathlib import Path
 
-from caveat.models import calibration
-from caveat.models.bundle import CARD, MANIFEST, PASSES, PREDICT
+from caveat.models.answers import calibration
+from caveat.models.bundles.bundle import CARD, MANIFEST, PASSES, PREDICT
 from tests.models.damage.damage import (
     PAGE,
     Damage,

@@ -2,7 +2,7 @@
 
 import os
 
-from caveat.models.bundle import MANIFEST
+from caveat.models.bundles.bundle import MANIFEST
 from tests.models.damage.damage import Damage, edit, input_of, replace, say, site_of, write
 
 MANIFESTS = {

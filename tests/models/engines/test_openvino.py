@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from caveat.models.bundle import PASSES, PREDICT, Bundle, BundleError
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, BundleError
+from caveat.models.bundles.store import BUNDLED, find, load
 from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError
 from caveat.models.predictor import Predictor
-from caveat.models.store import BUNDLED, find, load
 from tests.bfloat16 import HAS_BFLOAT16, needs_bfloat16
 from tests.bundles import linear_regression
 

@@ -3,10 +3,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from caveat.models.bundle import CARD, Bundle, pack
-from caveat.training.calibrate import calibrate
-from caveat.training.card import card, with_card
-from caveat.training.judge import judge
+from caveat.models.bundles.bundle import CARD, Bundle, pack
+from caveat.training.calibration.calibrate import calibrate
+from caveat.training.card.card import card, with_card
+from caveat.training.evaluation.evaluate import evaluate
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
 
 HOSTILE = ("<script>alert(1)</script>", "$x_1^&\"'")
@@ -14,7 +14,7 @@ HOSTILE = ("<script>alert(1)</script>", "$x_1^&\"'")
 
 def page(bundle: Bundle, rows: int = 60) -> str:
     inputs, truth = drawn(bundle.manifest, rows, 0)
-    return card(judge(calibrate(bundle, inputs, truth), inputs, truth, crossed=True))
+    return card(evaluate(calibrate(bundle, inputs, truth), inputs, truth, crossed=True))
 
 
 class Tags(HTMLParser):
@@ -46,11 +46,11 @@ def checked(text: str) -> Tags:
 def test_the_page_has_the_figures_and_needs_nothing_else() -> None:
     bundle = tabular()
     inputs, truth = drawn(bundle.manifest, 200, 0)
-    (judged,) = judge(calibrate(bundle, inputs, truth), inputs, truth)
-    text = card([judged])
+    (evaluation,) = evaluate(calibrate(bundle, inputs, truth), inputs, truth)
+    text = card([evaluation])
     tags = checked(text)
     assert text.count("<svg") == 5
-    for figures in judged.figures.values():
+    for figures in evaluation.figures.values():
         assert f"{figures['log likelihood'].value:.3g} <small>" in text
     assert not tags.seen & {"script", "link", "img", "iframe", "object", "form"}
     assert not re.search(r"(src|href)=\"(?!#)", text.replace("xlink:", ""))

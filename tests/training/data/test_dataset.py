@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from caveat.models.signature import Input
+from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import diabetes, digits
 from caveat.training.data.dataset import Dataset, split
 from caveat.training.data.errors import DataError

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from caveat.models.bundle import Bundle
-from caveat.models.masks import draw
-from caveat.models.signature import sizes
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import sizes
+from caveat.models.draws.masks import draw
 from caveat.training.export import reference
 from caveat.training.export.capture import in_training_mode
 

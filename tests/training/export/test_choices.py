@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from caveat.models.bundle import Bundle
+from caveat.models.bundles.bundle import Bundle
 from caveat.models.predictor import Predictor
-from caveat.training.export import export
+from caveat.training.export.export import export
 
 ROWS = torch.rand(3, 6)
 

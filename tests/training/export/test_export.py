@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
-from caveat.models.masks import draw
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.draws.masks import draw
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.training.export import ExportError, export, reference
+from caveat.training.export import reference
 from caveat.training.export.capture import in_training_mode
+from caveat.training.export.errors import ExportError
+from caveat.training.export.export import export
 from caveat.training.export.verify import _Check
 
 DRAWS: Any = None

@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from caveat.models.bundle import PASSES, PREDICT, Bundle
-from caveat.models.dimension import names
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle
+from caveat.models.bundles.dimension import names
 from caveat.models.predictor import Predictor
-from caveat.training.export import export
+from caveat.training.export.export import export
 from tests.training.export.kinds import KINDS, network
 
 HEAVY = {"Conv", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "BatchNormalization", "Softmax", "Erf", "Tanh"}

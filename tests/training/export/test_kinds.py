@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from caveat.models.bundle import Bundle
+from caveat.models.bundles.bundle import Bundle
 from caveat.models.predictor import Predictor
-from caveat.training.export import export
+from caveat.training.export.export import export
 from tests.training.export.kinds import KINDS, Kind, network
 from tests.training.export.loop import loop
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from caveat.training.export import ExportError, export
+from caveat.training.export.errors import ExportError
+from caveat.training.export.export import export
 
 
 class LayerScale(nn.Module):

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from caveat.training.export import ExportError, export
+from caveat.training.export.errors import ExportError
+from caveat.training.export.export import export
 from tests.training.export.kinds import Run
 
 ROWS = torch.rand(3, 6)

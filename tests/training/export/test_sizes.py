@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from caveat.models.bundle import Bundle
-from caveat.models.cohort import estimate
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import InputError, encode
+from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.signature import InputError, encode
-from caveat.training.export import export
+from caveat.training.export.export import export
 from tests.training.export.kinds import Run
 from tests.training.export.loop import loop
 

@@ -1,4 +1,4 @@
-"""Of which networks the masks can be multiplied into the weights; see `caveat.models.thinned`."""
+"""Of which networks the masks can be multiplied into the weights; see `caveat.models.graphs.thinned`."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from caveat.models.bundle import PASSES
-from caveat.models.masks import draw
+from caveat.models.bundles.bundle import PASSES
+from caveat.models.draws.masks import draw
+from caveat.models.graphs.thinned import thinned
 from caveat.models.predictor import Predictor
-from caveat.models.thinned import thinned
-from caveat.training.export import export
+from caveat.training.export.export import export
 
 
 class Residual(nn.Module):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from caveat.models import store
-from caveat.models.bundle import BundleError, pack
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import BundleError, pack
 from caveat.models.predictor import Predictor
-from caveat.training.export import export, weights
+from caveat.training.export import weights
+from caveat.training.export.export import export
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""From passes to an answer: statistics, calibrated probabilities, sets and intervals."""

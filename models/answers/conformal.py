@@ -1,0 +1,80 @@
+"""Sets and intervals that hold the truth at a rate that is asked for, by split conformal prediction.
+
+A score tells how badly a possible truth conforms with an answer. Whatever conforms as well as the truth of
+enough calibration rows did is held (Vovk, Gammerman & Shafer, "Algorithmic learning in a random world", 2005;
+Angelopoulos & Bates, "Conformal prediction: a gentle introduction", 2023). For rows that are exchangeable
+with those of the calibration, the truth is held at the asked rate or above, by at most 1 / (rows + 1).
+"""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.bundles.manifest import Sets
+
+_PENALTY: Final = 0.01
+_FREE_RANKS: Final = 5
+
+_ROUNDING: Final = 1e-9  # 0.9 * 10 is a little more than 9 in float64
+
+
+def scores(probabilities: NDArray[Any], sets: Sets) -> NDArray[np.float64]:
+    """Score every class of every row; the less, the better it conforms.
+
+    Parameters
+    ----------
+    probabilities
+        Shape (B, C).
+    sets
+        ``lac``: the probability of all other classes, which makes the smallest sets on average (Sadinle,
+        Lei & Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", 2019).
+        ``aps``: the probability of all classes that are at least as probable, which makes sets grow with
+        the difficulty of a row (Romano, Sesia & Candes, "Classification with valid and adaptive coverage",
+        2020, without randomisation: equal rows get equal sets). ``raps``: with a penalty of 0.01 for every
+        rank beyond the fifth, against long tails (Angelopoulos et al., "Uncertainty sets for image
+        classifiers using conformal prediction", 2021).
+
+    Examples
+    --------
+    >>> scores(np.array([[0.7, 0.2, 0.1]]), "lac").round(3), scores(np.array([[0.7, 0.2, 0.1]]), "aps")
+    (array([[0.3, 0.8, 0.9]]), array([[0.7, 0.9, 1. ]]))
+    """
+    if sets == "lac":
+        # Not 1 - p: float32 probabilities sum up to a little more or less than 1, which is told apart here.
+        others: NDArray[np.float64] = (
+            np.add.reduce(probabilities, axis=-1, dtype=np.float64, keepdims=True) - probabilities
+        )
+        return others
+    exact = probabilities.astype(np.float64)
+    order = np.argsort(-exact, axis=-1, kind="stable")
+    found = np.take_along_axis(exact, order, axis=-1).cumsum(axis=-1)
+    if sets == "raps":
+        found = found + _PENALTY * np.maximum(np.arange(1, exact.shape[-1] + 1) - _FREE_RANKS, 0)
+    places = np.argsort(order, axis=-1, kind="stable")
+    return np.take_along_axis(found, places, axis=-1)
+
+
+def highest_coverage(rows: int) -> float:
+    """Tell the highest coverage that so many calibration rows can support."""
+    return rows / (rows + 1)
+
+
+def quantile(ascending: NDArray[np.float64], coverage: float) -> float:
+    """Give the score up to which a truth is held.
+
+    Parameters
+    ----------
+    ascending
+        Scores of the truths of n calibration rows.
+    coverage
+        At most ``highest_coverage(n)``.
+
+    Examples
+    --------
+    >>> quantile(np.arange(1.0, 10.0), 0.9)
+    9.0
+    """
+    rank = math.ceil((len(ascending) + 1) * coverage - _ROUNDING)
+    return float(ascending[max(rank, 1) - 1])

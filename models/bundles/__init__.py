@@ -1,0 +1,1 @@
+"""The artifact on disk: manifest, files, checksums; a store of them."""

@@ -1,0 +1,174 @@
+"""The artifact on disk: a folder with a manifest and the files that it vouches for."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from caveat.models.bundles import files, plain_json
+from caveat.models.bundles.files import BundleError, IncompleteError
+from caveat.models.bundles.manifest import SCHEMA_VERSION, File, Manifest
+
+__all__ = ["CARD", "MANIFEST", "PASSES", "PREDICT", "Bundle", "BundleError", "IncompleteError", "pack"]
+
+MANIFEST = "manifest.json"
+PREDICT = "predict.onnx"
+PASSES = "passes.onnx"
+CARD = "card.html"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""A file's name: of one folder, the same on every system, and none that is hidden."""
+
+_MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26}
+"""Bytes that files may have; those of weights may have as many as memory has."""
+
+_MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, held as the very bytes that were verified.
+
+    Parameters
+    ----------
+    manifest
+        What the bundle states of itself.
+    files
+        Content of every file that the manifest vouches for, by name.
+    """
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bundle":
+        """Read a bundle and verify it. This runs no code of the bundle's.
+
+        Raises
+        ------
+        BundleError
+            If the manifest is missing, unreadable or of an unknown schema, or a file is missing or
+            differs from its digest; an `IncompleteError`, if something is missing.
+        """
+        manifest = _read_manifest(folder)
+        _check_listed(folder / MANIFEST, manifest.files)
+        return cls(manifest, {name: _read(folder, name, file) for name, file in manifest.files.items()})
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle as a new folder, whole or not at all.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder exists: a version is never overwritten.
+        BundleError
+            If the manifest could not be read again.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".incomplete-", dir=folder.parent))
+        try:
+            for name, content in self.files.items():
+                (scratch / name).write_bytes(content)
+            (scratch / MANIFEST).write_text(_written(self.manifest))
+            scratch.chmod(0o755)
+            if folder.exists():
+                raise FileExistsError(f"{folder} exists already")
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def pack(manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Make a bundle of a manifest and the files that it shall vouch for.
+
+    Raises
+    ------
+    BundleError
+        If the manifest could not be read again, such as with a metric that is not finite.
+    """
+    digests = {
+        name: File(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+        for name, content in sorted(files.items())
+    }
+    bundle = Bundle(manifest.model_copy(update={"files": digests}), dict(files))
+    _written(bundle.manifest)
+    return bundle
+
+
+def _written(manifest: Manifest) -> str:
+    """Write a manifest, and make sure that it can be read again: a copy of one was never validated."""
+    text = manifest.model_dump_json(indent=2) + "\n"
+    try:
+        _validated(text.encode())
+    except ValueError as error:
+        raise BundleError(f"{manifest.name}: no sound {MANIFEST}: {error}") from None
+    return text
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.exists():
+        raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?")
+    content = files.read(path, _MOST[MANIFEST])
+    try:
+        return _validated(content)
+    except json.JSONDecodeError as error:
+        raise IncompleteError(f"{path}: Invalid JSON: {error}") from None
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from None
+
+
+def _validated(content: bytes) -> Manifest:
+    try:
+        plain_json.check(content)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"Invalid JSON: {error}") from None
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = {".".join(map(str, fault["loc"])): fault for fault in error.errors(include_url=False)}
+    if "schema_version" in faults:
+        found = faults["schema_version"]["input"]
+        return f"schema_version is {found!r}; this version of Caveat reads {SCHEMA_VERSION}"
+    place, fault = next(iter(faults.items()))
+    reason = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason
+
+
+def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
+    for required in (PREDICT, PASSES):
+        if required not in listed:
+            raise BundleError(f"{manifest}: lists no {required}")
+    known = {MANIFEST: MANIFEST}
+    for name, file in listed.items():
+        if not _NAME.fullmatch(name):
+            raise BundleError(f"{manifest}: lists {name!r}, which is not a plain file of the bundle")
+        if (other := known.setdefault(name.lower(), name)) != name or name == MANIFEST:
+            raise BundleError(f"{manifest}: lists {name}, which some systems take for {other}")
+        if file.bytes > (most := _MOST.get(name, _MEMORY)):
+            raise BundleError(f"{manifest}: says that {name} holds {file.bytes:,} bytes; at most {most:,}")
+
+
+def _read(folder: Path, name: str, file: File) -> bytes:
+    path = folder / name
+    content = files.read(path, file.bytes)
+    if len(content) < file.bytes:
+        raise IncompleteError(f"{path}: holds {len(content):,} bytes, the manifest says {file.bytes:,}")
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise BundleError(f"{path}: sha256 is {found}, the manifest says {file.sha256}")
+    return content

@@ -1,0 +1,116 @@
+"""The command ``caveat inspect``: what a bundle states of itself, for a person."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.manifest import Manifest, Site
+from caveat.models.bundles.signature import Input
+from caveat.models.bundles.store import find
+from caveat.models.command import Command
+
+Row = tuple[str, ...]
+
+
+class Inspect(Command):
+    """Verify a bundle and print what it states of itself."""
+
+    bundle: CliPositionalArg[Path] = Field(
+        description="folder of a bundle, or of a model, which stands for its highest version"
+    )
+
+    def cli_cmd(self) -> None:
+        """Load, which verifies every digest, and print."""
+        print(describe(Bundle.load(find(self.bundle)).manifest))
+
+
+def describe(manifest: Manifest) -> str:
+    """Lay a manifest out as text: one section per subject, columns aligned."""
+    sections: dict[str, list[Row]] = {
+        "model": _model(manifest),
+        "inputs": [row for spec in manifest.inputs for row in _input(spec)],
+        "output": _output(manifest),
+        "dropout sites": [_site(site) for site in manifest.sites],
+        "metrics on held-out rows": [(name, f"{value:.4g}") for name, value in manifest.metrics.items()],
+        "provenance": list(_provenance(manifest)),
+        "files": [(name, f"{file.bytes:,} bytes", file.sha256) for name, file in manifest.files.items()],
+    }
+    return "\n\n".join(f"{title}\n{_align(rows)}" for title, rows in sections.items() if rows)
+
+
+def _model(manifest: Manifest) -> list[Row]:
+    stated: list[Row] = [
+        ("name", manifest.name),
+        ("version", str(manifest.version)),
+        ("task", manifest.task),
+        ("description", manifest.description),
+        ("digest", manifest.digest),
+    ]
+    return [row for row in stated if row[-1]]
+
+
+def _input(spec: Input) -> list[Row]:
+    rows: list[Row] = [(spec.name, spec.dtype, _shape(spec.shape))]
+    for feature in spec.features or ():
+        kind = "number" if feature.categories is None else f"one of {', '.join(feature.categories)}"
+        rows.append((f"  {feature.name}", kind))
+    return rows
+
+
+def _output(manifest: Manifest) -> list[Row]:
+    rows: list[Row] = [("shape", _shape(manifest.output))]
+    if manifest.target is not None:
+        rows.append(("target", manifest.target))
+    if manifest.targets is not None:
+        rows.append(("targets", ", ".join(manifest.targets)))
+    if manifest.classes is not None:
+        rows.append(("classes", ", ".join(manifest.classes)))
+    if manifest.noise_variance is not None:
+        noises = np.ravel(manifest.noise_variance)
+        rows.append(("noise variance", ", ".join(f"{noise:.6g}" for noise in noises)))
+    return rows
+
+
+def _site(site: Site) -> Row:
+    law = site.law if site.rate is None else f"rate {site.rate:g}"
+    return (site.name, site.kind, law, _shape(site.shape))
+
+
+def _provenance(manifest: Manifest) -> Iterable[Row]:
+    provenance = manifest.provenance
+    if provenance.seed is not None:
+        yield ("seed", str(provenance.seed))
+    for part in (provenance.hyperparameters, provenance.data, provenance.libraries):
+        for name, value in part.items():
+            yield (name, value if isinstance(value, str) else json.dumps(value))
+
+
+def _shape(shape: Iterable[int | str]) -> str:
+    """Write a shape.
+
+    >>> _shape(("rows", 8, 8))
+    '(rows, 8, 8)'
+    """
+    return f"({', '.join(map(str, shape))})"
+
+
+def _align(rows: list[Row]) -> str:
+    """Lay rows out in columns, indented; the last cell of a row takes no part in the widths.
+
+    >>> print(_align([("a", "bc"), ("def", "g")]))
+      a    bc
+      def  g
+    """
+    widths: dict[int, int] = {}
+    for row in rows:
+        for column, cell in enumerate(row[:-1]):
+            widths[column] = max(widths.get(column, 0), len(cell))
+    return "\n".join(
+        "  " + "  ".join([*(cell.ljust(widths[i]) for i, cell in enumerate(row[:-1])), row[-1]])
+        for row in rows
+    )

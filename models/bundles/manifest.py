@@ -1,0 +1,253 @@
+"""The manifest of a bundle: everything about a model that is not a weight."""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from caveat.models.bundles import dimension
+from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
+
+SCHEMA_VERSION: Final = 1
+
+NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+Name = Annotated[str, Field(pattern=NAME)]
+"""A model's name: also a folder's name and a part of a URL, and held to what is safe in both."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+PASSES = "passes"
+"""The symbolic dimension that every mask starts with."""
+
+LARGEST: Final = 2**28
+"""Float32 values (1 GiB) that one row, what one pass draws, or a network for one of them may have."""
+
+
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Size = Annotated[int, Field(ge=0)] | str
+"""A number, or arithmetic on the sizes that a request chooses (see `caveat.models.bundles.dimension`)."""
+
+Sets = Literal["lac", "aps", "raps"]
+"""How classes are scored: by their own probability, or by that of all that are as probable; see
+`caveat.models.answers.conformal.scores`."""
+
+Law = Literal["keep", "bernoulli", "uniform", "normal"]
+
+
+class Site(_Part):
+    """One place where the network draws at random, and the input of ``passes.onnx`` that decides it.
+
+    Parameters
+    ----------
+    name, kind
+        The module that draws, and the operator that it draws with.
+    law
+        What is drawn. ``keep``: 0 where a unit is dropped and ``1 / (1 - rate)`` where it is kept.
+        ``bernoulli``: 0 and 1 likewise. ``uniform``: from [0, 1). ``normal``: of mean 0 and variance 1.
+    rate
+        Probability of 0.
+    shape
+        Of the draws: passes first, and 1 where the network has its rows.
+    trained
+        Whether the network was trained with this site at this rate, as far as its own code tells.
+    """
+
+    name: Label
+    kind: Label
+    law: Law = "keep"
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    shape: Annotated[tuple[Size, ...], Field(min_length=1)]
+    trained: bool = True
+
+    @model_validator(mode="after")
+    def _has_rate(self) -> Self:
+        if (self.rate is None) == (self.law in ("keep", "bernoulli")):
+            raise ValueError(f"site {self.name}: a rate goes with the laws keep and bernoulli")
+        return self
+
+
+class Cost(_Part):
+    """What running the graphs takes, in float32 values held at once.
+
+    Parameters
+    ----------
+    row
+        Held for each row, once, however many passes.
+    row_pass
+        Held for each row in each pass.
+    mask
+        Held for each pass, by its draws.
+    """
+
+    row: Size
+    row_pass: Size
+    mask: Size
+
+
+class Provenance(_Part):
+    """Where a model comes from."""
+
+    seed: int | None = None
+    hyperparameters: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    libraries: dict[str, str] = {}
+
+
+class Calibration(_Part):
+    """What held-out rows have taught about the model's uncertainty; their numbers are in a file of arrays.
+
+    Parameters
+    ----------
+    rows
+        How many there were.
+    samples, seed
+        The passes behind the answers on them.
+    temperature
+        What makes calibrated probabilities of a classification's mean; see
+        `caveat.models.answers.tempering`.
+    sets, by_class
+        How a classification's prediction sets are made, and whether they hold the truth at the asked rate
+        in every class by itself; see `caveat.models.answers.conformal`.
+    """
+
+    rows: Annotated[int, Field(ge=2)]
+    samples: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    sets: Sets | None = None
+    by_class: bool = False
+
+
+class File(_Part):
+    """A file beside the manifest."""
+
+    sha256: Digest
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Manifest(_Part):
+    """All that is known of a model: what it takes, what it answers, how it came to be.
+
+    ``classes`` names the classes of a classification in the order of its outputs, and ``targets`` those
+    of a regression that has several; ``output`` is then (rows, targets), and of a single one (rows).
+    ``noise_variance`` is the variance of a regression's target around its mean, in the target's units
+    squared, of several one for each; a network with the outputs ``mean_variance`` predicts it row by row
+    instead, and has a last axis of 2.
+    ``least_rows`` is how many rows a run must hold for a row's bits to be the same however many there
+    are: ONNX Runtime multiplies a lone row by another kernel in some operators. ``example`` is the
+    ``inputs`` of a request, as a client writes them.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: Annotated[int, Field(ge=1, lt=10**18)]
+    task: Literal["classification", "regression"]
+    description: str = ""
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
+    output: Annotated[tuple[Dimension, ...], Field(min_length=1)]
+    outputs: Literal["probabilities", "mean", "mean_variance"]
+    target: Label | None = None
+    targets: Annotated[tuple[Label, ...], Field(min_length=2)] | None = None
+    classes: tuple[Label, ...] | None = None
+    sites: Annotated[tuple[Site, ...], Field(min_length=1)]
+    cost: Cost
+    least_rows: Annotated[int, Field(ge=1)] = 1
+    noise_variance: Variance | tuple[Variance, ...] | None = None
+    provenance: Provenance = Provenance()
+    metrics: dict[Label, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    calibration: Calibration | None = None
+    example: list[Any] | dict[str, Any] | None = None
+    files: dict[str, File] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.task == "classification") != (self.outputs == "probabilities"):
+            raise ValueError(f"a {self.task} does not answer with {self.outputs}")
+        if self.task == "classification":
+            if self.classes is None or self.output[1:] != (len(self.classes),):
+                raise ValueError(f"a classification names one class per output; outputs are {self.output}")
+        elif (self.noise_variance is None) == (self.outputs == "mean"):
+            raise ValueError("a regression states its noise_variance, or predicts it")
+        else:
+            self._check_targets()
+        if self.calibration and (self.calibration.sets is None) == (self.task == "classification"):
+            raise ValueError("the calibration of a classification, and of no other, says how to make sets")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        features = [spec.features or () for spec in self.inputs]
+        for what, each in (
+            ("inputs and sites", [*(spec.name for spec in self.inputs), *(site.name for site in self.sites)]),
+            *(("features", [feature.name for feature in group]) for group in features),
+            *(("categories", feature.categories or ()) for group in features for feature in group),
+            ("classes", self.classes or ()),
+            ("targets", self.targets or ()),
+        ):
+            if len(set(each)) < len(each):
+                twice = next(name for name, count in Counter(each).items() if count > 1)
+                raise ValueError(f"{what} are called {twice!r} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> Self:
+        for what, first, shape in (
+            *((f"input {spec.name}", ROWS, spec.shape) for spec in self.inputs),
+            *((f"site {site.name}", PASSES, site.shape) for site in self.sites),
+            ("output", ROWS, self.output),
+        ):
+            if shape[0] != first:
+                raise ValueError(f"{what}: its first axis is {first}")
+            _check_size(what, shape[1:], self.free_sizes)
+        if any(isinstance(size, str) for size in self.output[1:]):
+            raise ValueError("output: has sizes but that of the rows that are not fixed")
+        for what, size in self.cost:
+            _check_size(f"cost: {what}", (size,), self.free_sizes)
+        return self
+
+    def _check_targets(self) -> None:
+        own = self.output[1:-1] if self.outputs == "mean_variance" else self.output[1:]
+        if own != (() if self.targets is None else (len(self.targets),)):
+            raise ValueError(f"a regression of several names each in targets; outputs are {self.output}")
+        if self.targets is not None and self.target is not None:
+            raise ValueError("a regression has a target or several targets")
+        noises = len(self.noise_variance) if isinstance(self.noise_variance, tuple) else None
+        if self.noise_variance is not None and noises != (self.targets and len(self.targets)):
+            raise ValueError("a regression states a noise_variance for each of its targets")
+
+    @property
+    def free_sizes(self) -> set[str]:
+        """The names of the sizes that a request chooses beside the number of rows."""
+        return {size for spec in self.inputs for size in spec.shape[1:] if isinstance(size, str)}
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all that this model computes and states, whatever its name and version."""
+        content = self.model_dump(mode="json", exclude={"name", "version"}, exclude_none=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_size(what: str, sizes: Sequence[int | str], free: Collection[str]) -> None:
+    for size in sizes:
+        try:
+            dimension.check(size, free)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+    values = math.prod(dimension.evaluate(size, {}) for size in sizes if not dimension.names(size))
+    if not 0 <= values <= LARGEST:
+        raise ValueError(f"{what}: says {_words(values)} values; at most {LARGEST:,}")
+
+
+def _words(number: int) -> str:
+    return f"{number:,}" if abs(number) < 10**30 else "more than 10**30"

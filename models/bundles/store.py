@@ -1,0 +1,115 @@
+"""A store: a folder of bundles, ``<store>/<name>/<version>/``."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from caveat.models.bundles.bundle import MANIFEST, Bundle, BundleError
+
+BUNDLED = Path(__file__).parents[1] / "bundled"
+"""The store that ships with the package, with the small default model."""
+
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""What changes with the content of a folder: names, sizes and times of its files."""
+
+
+def bundle_folders(store: Path) -> Iterator[Path]:
+    """Find the folders of all bundles of a store, in the order of their names and versions.
+
+    Folders whose name can't be told to anybody, such as one that is no text, are passed over.
+
+    Raises
+    ------
+    BundleError
+        If the store is not a folder.
+    """
+    if not store.is_dir():
+        raise BundleError(f"{store}: not a folder; a store holds <name>/<version>/{MANIFEST}")
+    for model in sorted(path for path in store.iterdir() if path.is_dir() and path.name.isprintable()):
+        for version in versions(model):
+            yield model / str(version)
+
+
+def versions(model: Path) -> list[int]:
+    """List the versions in a model's folder, ascending; other entries are passed over."""
+    if not model.is_dir():
+        return []
+    return sorted(int(path.name) for path in model.iterdir() if _is_version(path))
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Take the fingerprint of a folder, without reading its files; of one that is not there, an empty one."""
+    try:
+        with os.scandir(folder) as entries:
+            files = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:  # it may go while it is looked at
+        return ()
+    # Copies keep the time of the last change; that of the inode tells of every one.
+    return tuple(sorted((name, it.st_size, it.st_mtime_ns, it.st_ctime_ns) for name, it in files))
+
+
+def load(folder: Path) -> Bundle:
+    """Load a bundle of a store and check that it stands where its manifest says.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not sound, its name or version is not its folder's, or its folder is a link,
+        which may lead out of the store.
+    """
+    for part in (folder.parent, folder):
+        if part.is_symlink():
+            raise BundleError(f"{part}: a link; a store may be one, what is in it may not")
+    bundle = Bundle.load(folder)
+    stated = f"{bundle.manifest.name}/{bundle.manifest.version}"
+    if stated != f"{folder.parent.name}/{folder.name}":
+        raise BundleError(f"{folder / MANIFEST}: says {stated}, which is not where it stands")
+    return bundle
+
+
+def find(path: Path) -> Path:
+    """Find a bundle's folder: ``path`` itself, or the highest version below a model's folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no bundle.
+    """
+    if (path / MANIFEST).exists():
+        return path
+    below = versions(path)
+    if not below:
+        raise BundleError(f"{path}: no bundle here; expected <name>/<version>/{MANIFEST}")
+    return path / str(below[-1])
+
+
+def prepare(store: Path) -> None:
+    """Make sure that bundles can be written into a store, before work is done for one.
+
+    Raises
+    ------
+    BundleError
+        If the store is no folder, or can't be written to.
+    """
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=store):
+            pass
+    except OSError as error:
+        raise BundleError(f"{store}: no folder to write a bundle into: {error.strerror}") from None
+
+
+def add(store: Path, bundle: Bundle) -> Path:
+    """Write a bundle into a store as the next version of its model; return its folder."""
+    model = store / bundle.manifest.name
+    version = max(versions(model), default=0) + 1
+    manifest = bundle.manifest.model_copy(update={"version": version})
+    folder = model / str(version)
+    Bundle(manifest, bundle.files).save(folder)
+    return folder
+
+
+def _is_version(path: Path) -> bool:
+    return path.is_dir() and path.name.isascii() and path.name.isdigit() and path.name[0] != "0"

@@ -1,0 +1,1 @@
+"""Seeded draws: the masks of dropout, and other noise."""

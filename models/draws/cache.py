@@ -1,0 +1,87 @@
+"""The draws of all sites of a model; those of the seed that most requests have are made once."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.bundles.dimension import evaluate
+from caveat.models.bundles.manifest import Site
+from caveat.models.bundles.signature import InputError
+from caveat.models.draws.masks import Sampler, draw
+
+KEPT_BYTES: Final = 2**25
+"""Bytes of draws that a model keeps (32 MiB)."""
+
+KEPT_PASSES: Final = 100
+"""Passes whose draws are kept as one piece: as many as a request asks for by default."""
+
+Drawn = dict[str, NDArray[np.float32]]
+"""Draws by the name of their site; the first axis of each is the pass."""
+
+
+class DrawCache:
+    """Makes draws, and keeps the first of them for one seed.
+
+    Parameters
+    ----------
+    sites
+        The sites of a model.
+    kept_seed
+        The seed whose draws are worth keeping, such as the one of requests that name none.
+    """
+
+    def __init__(self, sites: Sequence[Site], kept_seed: int | None = None) -> None:
+        self._sites = sites
+        self._kept_seed = kept_seed
+        self._kept: dict[object, Drawn] = {}  # the one used longest ago comes first
+        self._bytes = 0
+
+    def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
+        """Make the draws of the passes ``start`` to ``stop`` (exclusive); see `masks.draw`."""
+        if sizes:
+            self._refuse_too_small(sizes)
+        if seed != self._kept_seed:
+            return self._draw(seed, sampler, start, stop, sizes)
+        first = start // KEPT_PASSES
+        pieces = [self._piece(number, sampler, sizes) for number in range(first, -(-stop // KEPT_PASSES))]
+        if not all(pieces):
+            return self._draw(seed, sampler, start, stop, sizes)
+        start, stop = start - first * KEPT_PASSES, stop - first * KEPT_PASSES
+        return {site.name: _joined(piece[site.name] for piece in pieces)[start:stop] for site in self._sites}
+
+    def _piece(self, number: int, sampler: Sampler, sizes: Mapping[str, int]) -> Drawn:
+        """Give the draws of a hundred passes; nothing where they are too large to keep."""
+        key = (number, sampler, *sizes.items())
+        piece = self._kept.pop(key, None)
+        if piece is None:
+            size = self._bytes_of_a_piece(sizes)
+            if size > KEPT_BYTES:
+                return {}
+            while self._bytes + size > KEPT_BYTES:
+                oldest = self._kept.pop(next(iter(self._kept)))
+                self._bytes -= sum(array.nbytes for array in oldest.values())
+            self._bytes += size
+            start = number * KEPT_PASSES
+            piece = self._draw(self._kept_seed or 0, sampler, start, start + KEPT_PASSES, sizes)
+        self._kept[key] = piece  # last, as the one that was used last
+        return piece
+
+    def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
+        units = (math.prod(evaluate(size, sizes) for size in site.shape[1:]) for site in self._sites)
+        return KEPT_PASSES * np.dtype(np.float32).itemsize * sum(units)
+
+    def _refuse_too_small(self, sizes: Mapping[str, int]) -> None:
+        if min(evaluate(size, sizes) for site in self._sites for size in (*site.shape[1:], 1)) < 1:
+            got = " and ".join(f"a {name} of {size}" for name, size in sizes.items())
+            raise InputError("inputs", "sizes that the network can run on", got)
+
+    def _draw(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
+        return {site.name: draw(site, seed, start, stop, sizes, sampler) for site in self._sites}
+
+
+def _joined(pieces: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    first, *others = pieces
+    return np.concatenate([first, *others]) if others else first

@@ -1,0 +1,1 @@
+"""Whether served rows are still like those of the calibration."""

@@ -1,0 +1,1 @@
+"""Rows through their passes, and the decisions that a request asks for."""

@@ -1,0 +1,178 @@
+"""Rows on their way through their passes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.answers.uncertainty import Columns, summary
+from caveat.models.bundles.signature import Inputs
+from caveat.models.draws.masks import Sampler
+from caveat.models.draws.strata import BLOCK
+from caveat.models.estimates.decisions import NOTHING, Decisions
+from caveat.models.predictor import Predictor, row_blocks
+
+FIRST_LOOK: Final = 4 * BLOCK
+"""Passes after which a row may first be found good enough; from there on it is looked at every `BLOCK`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of some rows.
+
+    Parameters
+    ----------
+    samples
+        Passes to make, at least 2.
+    seed, sampler
+        Decide every draw.
+    tolerance
+        Standard error of the mean at which a row has had enough passes, in the units of the mean; at 0
+        it gets all of them.
+    decisions
+        What to tell beyond the numbers.
+    """
+
+    samples: int
+    seed: int
+    sampler: Sampler = "stratified"
+    tolerance: float = 0.0
+    decisions: Decisions = NOTHING
+
+
+class Cohort:
+    """Rows that go through the same passes together; each leaves when it has had what was asked for it.
+
+    What a row gets depends on neither the other rows nor how its passes are cut into steps.
+
+    Parameters
+    ----------
+    inputs
+        B rows.
+    seed, sampler
+        Decide every draw, for all rows alike.
+    samples, tolerance
+        What is asked for each row, shape (B,); see `Asked`.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        inputs: Inputs,
+        seed: int,
+        sampler: Sampler,
+        samples: NDArray[np.intp],
+        tolerance: NDArray[np.float64],
+    ) -> None:
+        self.rows: NDArray[np.intp] = np.arange(len(samples))
+        """The rows that are still on their way, by their place among all."""
+        self._predictor = predictor
+        self._inputs = inputs
+        self._seed = seed
+        self._sampler = sampler
+        self._samples = samples
+        self._least = int(samples.min())
+        self._tolerance = tolerance
+        self._may_stop = bool(tolerance.any())
+        self._summary = summary(predictor.manifest)
+        self.passes = 0
+        """Passes that have been made."""
+
+    def step(self) -> tuple[NDArray[np.intp], Columns]:
+        """Make the next passes, as many as one run may hold.
+
+        Returns
+        -------
+        rows, columns
+            The rows that have left with this step, and their answers: the fields of
+            `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and what
+            `Calibration.columns` adds if the model has a calibration.
+        """
+        start, stop = self.passes, self._next_stop()
+        self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
+        self.passes = stop
+        done = self._samples == stop
+        if self._looks_at(stop):
+            done |= (self._tolerance > 0) & (self._summary.standard_error() <= self._tolerance)
+        count = np.count_nonzero(done)
+        if not count:
+            return self.rows[:0], {}
+        columns = {**self._summary.columns(), "passes": np.full(len(done), stop)}
+        if self._predictor.calibration is not None:
+            columns |= self._predictor.calibration.columns(columns)
+        if count == len(done):
+            rows, self.rows = self.rows, self.rows[:0]
+            return rows, columns
+        rows = self.rows[done]
+        self._keep(~done)
+        return rows, {name: column[done] for name, column in columns.items()}
+
+    def leave(self, gone: NDArray[np.bool_]) -> None:
+        """Let rows go without an answer; flags for each of `rows`."""
+        self._keep(~gone)
+
+    def _next_stop(self) -> int:
+        stop = min(self.passes + self._predictor.passes_at_once(self._inputs), self._least)
+        if self._may_stop:
+            look = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
+            stop = min(stop, look)
+        return stop
+
+    def _looks_at(self, passes: int) -> bool:
+        return self._may_stop and passes >= FIRST_LOOK and passes % BLOCK == 0
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        self.rows = self.rows[kept]
+        self._inputs = {name: array[kept] for name, array in self._inputs.items()}
+        self._samples = self._samples[kept]
+        self._least = int(self._samples.min()) if kept.any() else 0
+        self._tolerance = self._tolerance[kept]
+        self._may_stop = bool(self._tolerance.any())
+        if self.passes:
+            self._summary.keep(kept)
+
+
+def estimate(
+    predictor: Predictor,
+    inputs: Inputs,
+    samples: int,
+    seed: int,
+    sampler: Sampler = "stratified",
+    tolerance: float = 0.0,
+) -> Columns:
+    """Answer rows with their uncertainty, in memory that depends on neither rows nor samples.
+
+    Parameters
+    ----------
+    inputs
+        B rows.
+    samples, seed, sampler, tolerance
+        See `Asked`.
+
+    Returns
+    -------
+    Columns
+        See `Cohort.step`.
+    """
+    blocks = []
+    for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
+        count = len(next(iter(block.values())))
+        cohort = Cohort(predictor, block, seed, sampler, np.full(count, samples), np.full(count, tolerance))
+        blocks.append(_run_to_the_end(cohort))
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _run_to_the_end(cohort: Cohort) -> Columns:
+    pieces = []
+    while len(cohort.rows):
+        pieces.append(cohort.step())
+    return in_order([piece for piece in pieces if len(piece[0])])
+
+
+def in_order(pieces: list[tuple[NDArray[np.intp], Columns]]) -> Columns:
+    """Put rows that left in several steps together in their order."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    order = np.argsort(np.concatenate([rows for rows, _ in pieces]))
+    return {name: np.concatenate([columns[name] for _, columns in pieces])[order] for name in pieces[0][1]}

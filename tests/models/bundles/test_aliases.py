@@ -1,0 +1,61 @@
+import resource
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from caveat.models.bundles import aliases
+from caveat.models.bundles.aliases import AliasError
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    assert aliases.read(tmp_path) == {}
+    aliases.point(tmp_path, "champion", 3)
+    aliases.point(tmp_path, "b", 1)
+    aliases.point(tmp_path, "champion", 4)
+    assert aliases.read(tmp_path) == {"b": 1, "champion": 4}
+    aliases.point(tmp_path, "b", None)
+    assert aliases.read(tmp_path) == {"champion": 4}
+    assert [path.name for path in tmp_path.iterdir()] == [aliases.FILE]
+    assert (tmp_path / aliases.FILE).stat().st_mode & 0o777 == 0o644
+
+
+def test_none_is_lost_when_several_write(tmp_path: Path) -> None:
+    names = [f"alias-{number}" for number in range(20)]
+    writers = [Thread(target=aliases.point, args=(tmp_path, name, 1)) for name in names]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(aliases.read(tmp_path)) == sorted(names)
+
+
+def test_a_write_that_fails_leaves_what_was(tmp_path: Path) -> None:
+    aliases.point(tmp_path, "champion", 3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(AliasError, match="can't write there: File too large"):
+            aliases.point(tmp_path, "champion", 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert aliases.read(tmp_path) == {"champion": 3}
+    assert [path.name for path in tmp_path.iterdir()] == [aliases.FILE]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Invalid JSON"),
+        ("[1]", "should be an object"),
+        ('{"champion": 3.5}', "champion: "),
+        ('{"champion": true}', "champion: "),
+        ('{"champion": 0}', "champion: Input should be greater"),
+        ('{"3": 3}', "no number"),
+        ('{"../x": 3}', "small letters"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / aliases.FILE).write_text(text)
+    with pytest.raises(AliasError, match=message):
+        aliases.read(tmp_path)

@@ -1,0 +1,89 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from caveat.models.bundles import store
+from caveat.models.bundles.bundle import Bundle, BundleError, pack
+from caveat.models.bundles.description import Inspect, describe
+from caveat.models.bundles.manifest import Cost, Manifest, Provenance, Site
+from caveat.models.bundles.signature import Feature, Input
+from tests.bundles import linear_targets, tabular
+
+PETS = (Feature(name="pet", categories=("cat", "dog")), Feature(name="age"))
+MANIFEST = Manifest(
+    name="vet",
+    version=1,
+    task="regression",
+    inputs=(Input(name="features", dtype="float64", shape=("rows", 2), features=PETS),),
+    output=("rows",),
+    outputs="mean",
+    target="weight",
+    sites=(Site(name="network.dropout1", kind="dropout", rate=0.25, shape=("passes", 1, 3)),),
+    cost=Cost(row=3, row_pass=3, mask=3),
+    noise_variance=2.5,
+    provenance=Provenance(seed=7, hyperparameters={"hidden": [128]}, libraries={"torch": "2.13.0"}),
+    metrics={"rmse": 1.23456789},
+)
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return pack(MANIFEST, {"predict.onnx": b"predict", "passes.onnx": b"passes"})
+
+
+def test_everything_a_person_asks_for_is_there(bundle: Bundle) -> None:
+    lines = describe(bundle.manifest).splitlines()
+    for line in (
+        f"  digest   {bundle.manifest.digest}",
+        "  features  float64  (rows, 2)",
+        "    pet     one of cat, dog",
+        "    age     number",
+        "  shape           (rows)",
+        "  target          weight",
+        "  noise variance  2.5",
+        "  network.dropout1  dropout  rate 0.25  (passes, 1, 3)",
+        "  rmse  1.235",
+        "  seed    7",
+        "  hidden  [128]",
+        "  torch   2.13.0",
+        f"  predict.onnx  7 bytes  {bundle.manifest.files['predict.onnx'].sha256}",
+    ):
+        assert line in lines
+
+
+def test_a_models_folder_stands_for_its_highest_version(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.add(tmp_path, bundle)
+    store.add(tmp_path, bundle)
+    Inspect(bundle=tmp_path / "vet").cli_cmd()
+    assert "  version  2\n" in capsys.readouterr().out
+    Inspect(bundle=tmp_path / "vet" / "1").cli_cmd()
+    assert "  version  1\n" in capsys.readouterr().out
+
+
+def test_a_changed_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    folder = store.add(tmp_path, bundle)
+    (folder / "passes.onnx").write_bytes(b"passed")
+    with pytest.raises(BundleError, match=r"passes\.onnx: sha256 is"):
+        Inspect(bundle=folder).cli_cmd()
+
+
+def test_inspecting_needs_no_torch() -> None:
+    code = "import sys, caveat.models.bundles.description; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_every_target_is_named_with_its_noise() -> None:
+    lines = describe(linear_targets().manifest).splitlines()
+    assert {"  targets         small, large", "  noise variance  0.25, 400"} <= set(lines)
+
+
+def test_classes_are_listed_and_what_is_not_stated_is_left_out() -> None:
+    text = describe(tabular().manifest)
+    assert "  classes  no, yes\n" in text
+    assert "noise variance" not in text
+    assert "metrics" not in text
+    assert "seed" not in text

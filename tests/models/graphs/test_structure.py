@@ -1,0 +1,94 @@
+"""What is read off a graph's file is what readers of protocol buffers make of it."""
+
+from collections.abc import Iterator
+
+import onnx
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caveat.models.bundles.bundle import PASSES, PREDICT
+from caveat.models.bundles.store import BUNDLED, find, load
+from caveat.models.graphs import structure as graph
+from tests.models.damage.graphs import apart, endless, loop, without_end
+
+DIGITS = load(find(BUNDLED / "digits"))
+FILES = {"weights.bin": 64}
+
+
+@pytest.mark.parametrize("file", [PREDICT, PASSES])
+def test_a_graph_that_was_exported_is_taken(file: str) -> None:
+    graph.check(DIGITS.files[file], {})
+
+
+@pytest.mark.parametrize("content", [without_end(), endless(3), apart("weights.bin", offset="52")])
+def test_a_sound_graph_is_taken(content: bytes) -> None:
+    graph.check(content, FILES)
+
+
+def test_a_graph_cut_off_anywhere_is_refused_or_whole() -> None:
+    content = endless(3)
+    taken = [length for length in range(len(content)) if _takes(content[:length])]
+    for length in taken:  # between two parts of the file
+        onnx.load_from_string(content[:length])
+    assert len(taken) < 10
+
+
+# A second operator, a second place or a second graph is written behind the first: readers take the last.
+BEHIND = [
+    b"\x3a\x07\x0a\x05\x22\x03Add",
+    b"\x3a\x08\x0a\x06\x22\x04Loop",
+    b"\x3a\x0b\x0a\x09\x22\x03Add\x22\x02If",
+    apart("secret"),
+    apart("secret", inside="branch"),
+    apart("weights.bin", inside="constant"),
+    loop(),
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    content=st.sampled_from([apart("weights.bin"), apart("weights.bin", offset="52"), endless(3), b""]),
+    behind=st.lists(st.sampled_from(BEHIND), max_size=2),
+    changes=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), max_size=3),
+)
+def test_what_is_taken_holds_nothing_that_is_refused(
+    content: bytes, behind: list[bytes], changes: list[tuple[int, int]]
+) -> None:
+    mixed = bytearray(b"".join([content, *behind]))
+    for place, byte in changes:
+        if place < len(mixed):
+            mixed[place] = byte
+    if not _takes(bytes(mixed)):
+        return
+    try:
+        model = onnx.load_from_string(bytes(mixed))
+    except DecodeError:
+        return  # nor will an engine read it
+    for depth, inner in _graphs(model.graph, 0):
+        for node in inner.node:
+            assert node.op_type != "Loop"
+            assert node.domain in ("", "ai.onnx")
+            assert not any(each.t.external_data for each in node.attribute)
+        for tensor in inner.initializer:
+            place_of = {entry.key: entry.value for entry in tensor.external_data}
+            assert tensor.data_location == onnx.TensorProto.DEFAULT or (depth == 0 and place_of)
+            assert not place_of or place_of["location"] == "weights.bin"
+
+
+def _takes(content: bytes) -> bool:
+    try:
+        graph.check(content, FILES)
+    except ValueError:
+        return False
+    return True
+
+
+def _graphs(found: onnx.GraphProto, depth: int) -> Iterator[tuple[int, onnx.GraphProto]]:
+    yield depth, found
+    for node in found.node:
+        for attribute in node.attribute:
+            for inner in [attribute.g, *attribute.graphs]:
+                if inner.node or inner.initializer:
+                    yield from _graphs(inner, depth + 1)

@@ -1,0 +1,82 @@
+"""Calibrates a bundle."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.answers import calibration
+from caveat.models.bundles.bundle import CARD, Bundle, pack
+from caveat.models.bundles.manifest import Calibration, Sets
+from caveat.models.bundles.signature import Inputs
+from caveat.models.errors import CaveatError
+from caveat.models.estimates.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.training.calibration.noise import fit_noise
+from caveat.training.calibration.temperature import most_likely_temperature
+
+LEAST_ROWS = 20
+
+
+def calibrate(
+    bundle: Bundle,
+    inputs: Inputs,
+    y: NDArray[Any],
+    samples: int = 100,
+    seed: int = 0,
+    sets: Sets = "lac",
+    by_class: bool = False,
+) -> Bundle:
+    """Calibrate a bundle on rows held out from its training, through the predictor that will serve.
+
+    Fits the temperature of a classification, or the noise of a regression that does not predict it, and
+    keeps the truths of the rows and the answers to them, by which other answers are judged.
+
+    Parameters
+    ----------
+    inputs, y
+        Raw rows, and their truths: indices of classes, or values.
+    samples, seed
+        The passes behind every answer.
+    sets, by_class
+        See `caveat.models.bundles.manifest.Calibration`.
+
+    Raises
+    ------
+    CaveatError
+        If there are too few rows, or the network's answers are not finite.
+    """
+    manifest = bundle.manifest
+    if len(y) < LEAST_ROWS:
+        raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
+    if manifest.classes is not None:
+        _refuse_missing(manifest.classes, y, by_class)
+    elif manifest.outputs == "mean":
+        noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
+        manifest = manifest.model_copy(update={"noise_variance": noise})
+    files = {name: content for name, content in bundle.files.items() if name not in (calibration.FILE, CARD)}
+    bare = pack(manifest.model_copy(update={"calibration": None}), files)
+    answers = estimate(Predictor(bare), inputs, samples, seed)
+    for name, column in answers.items():
+        if not np.isfinite(column).all():
+            raise CaveatError(f"the {name} is not finite on the rows to calibrate on")
+    facts = Calibration(
+        rows=len(y),
+        samples=samples,
+        seed=seed,
+        temperature=None if manifest.classes is None else most_likely_temperature(answers["mean"], y),
+        sets=None if manifest.classes is None else sets,
+        by_class=by_class and manifest.classes is not None,
+    )
+    return pack(
+        bare.manifest.model_copy(update={"calibration": facts}),
+        {**files, calibration.FILE: calibration.write(y, answers)},
+    )
+
+
+def _refuse_missing(classes: tuple[str, ...], y: NDArray[Any], by_class: bool) -> None:
+    missing = [name for code, name in enumerate(classes) if not (y == code).any()]
+    if by_class and missing:
+        raise CaveatError(
+            f"no row of the class {missing[0]!r} to calibrate on; sets by class need some of each"
+        )

@@ -1,0 +1,1 @@
+"""Evaluates a bundle on rows whose truth is known."""

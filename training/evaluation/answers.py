@@ -1,0 +1,120 @@
+"""Answers to the rows to judge on: with passes, without them, and with what was calibrated."""
+
+import io
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.answers import calibration
+from caveat.models.answers.tempering import tempered
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.signature import Inputs
+from caveat.models.errors import CaveatError
+from caveat.models.estimates.cohort import estimate
+from caveat.models.predictor import Predictor
+from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibration.temperature import most_likely_temperature
+
+COVERAGES: Final = (0.8, 0.9, 0.95, 0.99)
+
+ONCE, ONCE_CALIBRATED = "once", "once_calibrated"
+"""What the pass without dropout says, and how unsure it is with what was fitted on other rows: its
+probabilities at a temperature, or the variance of its residuals."""
+
+
+def answers(
+    bundle: Bundle,
+    predictor: Predictor,
+    inputs: Inputs,
+    y: NDArray[Any],
+    samples: int,
+    seed: int,
+    crossed: bool,
+) -> Columns:
+    """Answer all rows; what is fitted for one half of them is fitted on the other.
+
+    Parameters
+    ----------
+    predictor
+        Of the bundle.
+
+    Returns
+    -------
+    Columns
+        Those of `caveat.models.estimates.cohort.estimate`; `ONCE` and `ONCE_CALIBRATED`; and what was
+        calibrated, by coverage: `held_name`.
+
+    Raises
+    ------
+    CaveatError
+        If an answer is not finite.
+    """
+    once = predictor.predict(inputs)
+    once_calibrated = _tempered if bundle.manifest.classes else _residual_variance
+    halves = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
+    parts = []
+    for half, other in (halves, halves[::-1]):
+        rows, others = ({name: array[of] for name, array in inputs.items()} for of in (half, other))
+        asked = predictor
+        if crossed and bundle.manifest.calibration is not None:
+            asked = Predictor(_calibrated_anew(bundle, others, y[other], samples, seed))
+        answer = estimate(asked, rows, samples, seed)
+        sure = once_calibrated(once[half], once[other], y[other])
+        parts.append({**answer, ONCE: once[half], ONCE_CALIBRATED: sure, **_held(asked, answer)})
+    places = np.argsort(np.concatenate(halves))
+    found = {
+        name: np.concatenate([part[name] for part in parts])[places]
+        for name in parts[0]
+        if name in parts[1]  # the halves may support other coverages
+    }
+    for name, column in found.items():
+        if not np.isfinite(column).all():
+            raise CaveatError(f"the {name} is not finite on these rows")
+    return found
+
+
+def held_name(coverage: float) -> str:
+    """Name the column of what is held at a coverage."""
+    return f"held_{coverage:g}"
+
+
+def coverages(answer: Columns) -> list[float]:
+    """List the coverages at which it is told what is held."""
+    return [coverage for coverage in COVERAGES if held_name(coverage) in answer]
+
+
+def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
+    """Tell whether these are the rows that the bundle was calibrated on."""
+    if bundle.manifest.calibration is None:
+        return False
+    with np.load(io.BytesIO(bundle.files[calibration.FILE]), allow_pickle=False) as arrays:
+        truth, mean = arrays[calibration.TRUTH], arrays["mean"]
+    return truth.shape == y.shape and np.array_equal(truth, y) and np.allclose(mean, answer["mean"], atol=0.1)
+
+
+def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Bundle:
+    """Calibrate as the bundle is, by class only where there is a row of each."""
+    facts, classes = bundle.manifest.calibration, bundle.manifest.classes or ()
+    assert facts is not None
+    by_class = facts.by_class and len(np.unique(y)) == len(classes)
+    return calibrate(bundle, inputs, y, samples, seed, facts.sets or "lac", by_class)
+
+
+def _tempered(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Give probabilities at the temperature that other rows, with their truths, make most likely."""
+    return tempered(once, most_likely_temperature(of_others, y))
+
+
+def _residual_variance(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Give the variance of the residuals of other rows to each row."""
+    return np.broadcast_to(np.square(of_others - y).mean(axis=0), once.shape)
+
+
+def _held(predictor: Predictor, answer: Columns) -> Columns:
+    known = predictor.calibration
+    if known is None:
+        return {}
+    held = known.prediction_set if "label" in answer else known.interval
+    return {held_name(each): held(answer, each) for each in COVERAGES if each <= known.highest_coverage}

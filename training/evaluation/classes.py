@@ -1,0 +1,141 @@
+"""Measures of class probabilities."""
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from caveat.models.answers.uncertainty import Columns, entropy
+from caveat.training.evaluation.figure import Figure, averaged, resampled
+
+BINS: Final = 15
+
+Vector = NDArray[np.float64]
+
+
+def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Figure]:
+    """Judge probabilities (B, C) by the true classes (B,).
+
+    Returns
+    -------
+    dict
+        ``accuracy``; ``log likelihood`` in nats a row; ``Brier score``, the squared distance to the truth
+        (0 to 2; Brier 1950); ``ECE`` and ``adaptive ECE``, the expected calibration error of the label's
+        probability in 15 bins of equal width (Guo et al., ICML 2017) and of equal numbers of rows (Nguyen &
+        O'Connor, EMNLP 2015); ``AURC``, the error rate of the surest answers, on average over how many of
+        them are given (Geifman, Uziel & El-Yaniv, ICLR 2019); ``AUROC of errors``, how well 1 - the label's
+        probability tells wrong answers from right ones, NaN where there are none of either.
+    """
+    exact = scaled(probabilities)
+    rows = np.arange(len(y))
+    wrong = exact.argmax(axis=-1) != y
+    least = np.finfo(np.float32).smallest_subnormal
+    return {
+        "accuracy": averaged(~wrong),
+        "log likelihood": averaged(np.log(np.maximum(exact[rows, y], least))),
+        "Brier score": averaged(brier(exact, y)),
+        "ECE": resampled(ece, exact, y),
+        "adaptive ECE": resampled(adaptive_ece, exact.max(axis=-1), wrong),
+        "AURC": resampled(aurc, doubt(probabilities), wrong),
+        "AUROC of errors": resampled(error_auroc, doubt(probabilities), wrong),
+    }
+
+
+def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
+    """Give the squared distance of each row's probabilities from certainty of the true class, shape (B,).
+
+    >>> brier(np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([0, 1])).round(2)
+    array([0.08, 0.5 ])
+    """
+    distances: Vector = np.square(probabilities - np.eye(probabilities.shape[1])[y]).sum(axis=-1)
+    return distances
+
+
+def ece(probabilities: Vector, y: NDArray[np.integer]) -> float:
+    """Give the expected calibration error in bins of equal width."""
+    return float(
+        multiclass_calibration_error(
+            torch.from_numpy(probabilities),
+            torch.from_numpy(y),
+            num_classes=probabilities.shape[1],
+            n_bins=BINS,
+            norm="l1",
+        )
+    )
+
+
+def adaptive_ece(confidence: Vector, wrong: NDArray[np.bool_]) -> float:
+    """Give the expected calibration error in bins of as many rows.
+
+    >>> round(adaptive_ece(np.full(30, 0.9), np.arange(30) < 6), 3)
+    0.26
+    """
+    order = np.argsort(confidence, kind="stable")
+    gaps = [
+        abs((~wrong[rows]).mean() - confidence[rows].mean()) * len(rows)
+        for rows in np.array_split(order, BINS)
+        if len(rows)
+    ]
+    return float(sum(gaps) / len(confidence))
+
+
+def aurc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
+    """Give the area under the curve of risk against coverage.
+
+    >>> round(aurc(np.array([1.0, 2.0, 3.0]), np.array([False, False, True])), 3)
+    0.111
+    """
+    return float(risks(uncertainty, wrong).mean())
+
+
+def risks(uncertainty: Vector, wrong: NDArray[Any]) -> Vector:
+    """Give the mean of ``wrong`` among the surest row, the two surest, and so on, shape (B,)."""
+    found: Vector = wrong[np.argsort(uncertainty, kind="stable")].cumsum() / np.arange(1, len(wrong) + 1)
+    return found
+
+
+def error_auroc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
+    """Tell how well an uncertainty tells wrong answers from right ones; NaN where all are one of them."""
+    if wrong.all() or not wrong.any():
+        return float("nan")
+    return float(roc_auc_score(wrong, uncertainty))
+
+
+def scores(answer: Columns) -> dict[str, Vector]:
+    """Give every score that can be read from an answer of the service, each (B,) and larger for less trust.
+
+    ``variance`` is the sum over the classes.
+    """
+    names = ("predictive_entropy", "expected_entropy", "mutual_information")
+    return {
+        **{name: answer[name].astype(np.float64) for name in names},
+        "1 - max probability": doubt(answer["mean"]),
+        "variance": answer["variance"].sum(axis=-1, dtype=np.float64),
+    }
+
+
+def deterministic_scores(probabilities: NDArray[Any]) -> dict[str, Vector]:
+    """Give the scores that can be read from probabilities (B, C) without passes, likewise."""
+    exact = scaled(probabilities)
+    return {"predictive_entropy": entropy(exact), "1 - max probability": doubt(exact)}
+
+
+def scaled(probabilities: NDArray[Any]) -> Vector:
+    """Take the rounding of float32 out of the sum of probabilities."""
+    exact = probabilities.astype(np.float64)
+    rescaled: Vector = exact / exact.sum(axis=-1, keepdims=True)
+    return rescaled
+
+
+def doubt(probabilities: NDArray[Any]) -> Vector:
+    """Give 1 - max probability, as the sum of the others: 1 - 1e-9 has no float32 of its own.
+
+    >>> f"{doubt(np.array([1, 1e-9, 2e-9], np.float32)):.1e}"
+    '3.0e-09'
+    """
+    others = np.sort(probabilities.astype(np.float64), axis=-1)[..., :-1]
+    total: Vector = others.sum(axis=-1)
+    return total
