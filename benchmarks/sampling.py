@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 
+from caveat.commands.train import Train
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.estimates import cohort
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.training.train import Train
 
 HERE = Path(__file__).parent
 SAMPLERS = ("independent", "stratified")

@@ -13,7 +13,8 @@ from statistics import mean
 import torch
 
 from caveat.training.data.bundled import BUNDLED
-from caveat.training.train import Train
+from caveat.training.options import Options
+from caveat.training.train import train
 
 SHOWN = {"digits": ("accuracy", "error_auroc"), "diabetes": ("rmse", "log_likelihood")}
 SEEDS = range(10)
@@ -23,7 +24,7 @@ def main() -> None:
     """Train, and print a table."""
     torch.set_num_threads(1)
     results = {
-        name: [Train(dataset=name, seed=seed).bundle(BUNDLED[name]()).manifest.metrics for seed in SEEDS]
+        name: [train(BUNDLED[name](), Options(seed=seed)).manifest.metrics for seed in SEEDS]
         for name in SHOWN
     }
     if "--json" in sys.argv[1:]:

@@ -1,7 +1,7 @@
 """Runs a bundle."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from caveat.models.answers.calibration import Calibration
 from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Manifest, Site
-from caveat.models.bundles.signature import InputError, Inputs, sizes
+from caveat.models.bundles.signature import InputError, Inputs, encode, sizes
 from caveat.models.draws.cache import KEPT_BYTES, KEPT_PASSES, DrawCache
 from caveat.models.draws.masks import Sampler
 from caveat.models.engines.engine import Engine, Precision, Type
@@ -122,6 +122,24 @@ class Predictor:
     def working_set(self) -> int:
         """Float32 values that a run may hold."""
         return self._times * WORKING_SET
+
+    def encode(self, rows: object) -> Inputs:
+        """Turn rows into one array per input of the graphs.
+
+        Parameters
+        ----------
+        rows
+            As a client writes them, or as arrays: those of the only input, or of each input by its name.
+
+        Raises
+        ------
+        InputError
+            If they do not fit the model; the message names the first row and field that does not.
+        """
+        names = [spec.name for spec in self.manifest.inputs]
+        if len(names) == 1 and isinstance(rows, Mapping) and list(rows) == names:
+            rows = rows[names[0]]
+        return encode(self.manifest.inputs, rows)
 
     def predict(self, inputs: Inputs) -> NDArray[np.floating]:
         """Answer without dropout.

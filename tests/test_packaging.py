@@ -9,7 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import time
+import venv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +23,9 @@ import httpx
 import pytest
 import trustme
 import yaml
-from hatchling.build import build_wheel
+from hatchling.build import build_sdist, build_wheel
 
+import caveat
 from caveat.models.bundles.store import BUNDLED
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +51,43 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: zipfile.Z
     assert {
         f"caveat/models/bundled/digits/1/{name}" for name in ("manifest.json", "predict.onnx", "passes.onnx")
     } <= found
+
+
+def test_a_wheel_of_the_source_distribution_is_the_same(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        name = build_sdist(str(tmp_path))
+        with tarfile.open(tmp_path / name) as archive:
+            archive.extractall(tmp_path, filter="data")
+        patch.chdir(tmp_path / name.removesuffix(".tar.gz"))
+        made = build_wheel(str(tmp_path))
+    with zipfile.ZipFile(tmp_path / made) as other:
+        assert contents(other) == contents(wheel)
+
+
+@pytest.mark.parametrize("order", [("caveat", "other"), ("other", "caveat")], ids=" then ".join)
+def test_a_project_with_the_same_folders_and_ours_leave_each_other_alone(
+    wheel: zipfile.ZipFile, order: tuple[str, str], tmp_path: Path
+) -> None:
+    """Another project installs packages `models`, `service` and `training`, before ours or after it."""
+    wheels = {"caveat": str(wheel.filename), "other": other_project(tmp_path)}
+    python = bare_environment(tmp_path / "venv")
+    for name in order:
+        pip(python, "install", "--no-index", "--no-deps", wheels[name])
+    assert told(python, "-m", "caveat", "--version") == f"caveat {caveat.__version__}\n"
+    assert told(python, "-c", "import models, service, training; print(models.WHOSE)") == "theirs\n"
+    pip(python, "uninstall", "--yes", "other")
+    assert told(python, "-m", "caveat", "--version") == f"caveat {caveat.__version__}\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--editable"]], ids=["install", "editable install"])
+def test_an_install_leaves_one_new_name(options: list[str], tmp_path: Path) -> None:
+    python = bare_environment(tmp_path / "venv")
+    pip(python, "install", "--no-index", "--no-deps", "--no-build-isolation", *options, str(ROOT))
+    names = ["caveat", "models", "service", "training", "tests", "benchmarks", "docs"]
+    found = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
+    assert told(python, "-c", found) == "['caveat']\n"
+    assert told(python, "-m", "caveat", "--version") == f"caveat {caveat.__version__}\n"
 
 
 def test_only_the_training_extra_asks_for_torch(wheel: zipfile.ZipFile) -> None:
@@ -143,6 +184,45 @@ def test_a_compose_implementation_accepts_the_file() -> None:
         pytest.skip("no compose implementation on this machine")
     profiles = ["--profile", "train", "--profile", "monitoring"]
     subprocess.run([*program.split(), *profiles, "config", "--quiet"], cwd=ROOT, check=True)
+
+
+def contents(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    """Read what a wheel holds; `RECORD` lists it in an order of its own."""
+    return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
+
+
+def other_project(folder: Path) -> str:
+    """Make the wheel of a project that installs packages named as our folders."""
+    path = folder / "other-1-py3-none-any.whl"
+    files = {f"{name}/__init__.py": "WHOSE = 'theirs'\n" for name in ("models", "service", "training")}
+    files["other-1.dist-info/METADATA"] = "Metadata-Version: 2.1\nName: other\nVersion: 1\n"
+    files["other-1.dist-info/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files["other-1.dist-info/RECORD"] = "".join(f"{name},,\n" for name in files)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return str(path)
+
+
+def bare_environment(folder: Path) -> str:
+    """Make an environment that has our dependencies, and not ourselves."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    # The path alone: hooks that lie there, such as that of an editable install, are not run.
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return str(folder / "bin" / "python")
+
+
+def pip(python: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--python", python, *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def told(python: str, *arguments: str) -> str:
+    """Run an environment's Python far from our folder, and give what it prints."""
+    run = subprocess.run([python, *arguments], cwd="/", capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 def compose() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from torch import nn
 
@@ -13,9 +12,7 @@ from caveat.models.networks.cnn import CNN
 from caveat.models.networks.mlp import MLP
 from caveat.models.networks.recurrent import Recurrent
 from caveat.models.networks.transformer import Transformer
-from caveat.training.data.dataset import Task
-
-NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]
+from caveat.training.vocabulary import NetworkName, Task
 
 Build = Callable[[Sequence[int], int | None, Sequence[int], Sequence[float]], nn.Module]
 

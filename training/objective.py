@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from caveat.training.data.errors import DataError
-from caveat.training.export.served import Outputs
 from caveat.training.likelihood import beta_nll, by_target, profile_nll
-
-Noise = Literal["constant", "predicted"]
-"""Whether a regression's target is as noisy in every row, or the network says how noisy it is in each."""
+from caveat.training.vocabulary import Noise, Outputs
 
 
 class Unscale(nn.Module):

@@ -17,7 +17,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,8 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset
-from caveat.training.train import Train
+from caveat.training.options import Options
+from caveat.training.train import train
 
 RESULTS = Path(__file__).parents[1] / "results" / "abstention.json"
 FOLDS = 5
@@ -101,10 +102,8 @@ def population(dataset: Dataset, samples: int) -> tuple[Manifest, NDArray[np.int
     answers = []
     for seed, fold in enumerate(folds):
         rows = np.setdiff1d(np.arange(len(dataset.y)), fold)
-        part = Dataset(
-            dataset.name, dataset.input, dataset.x[rows], dataset.y[rows], dataset.target, dataset.classes
-        )
-        bundle = Train(dataset="digits", seed=seed).bundle(part)
+        part = replace(dataset, x=dataset.x[rows], y=dataset.y[rows])
+        bundle = train(part, Options(seed=seed))
         predictor = Predictor(bundle, threads=1)
         answers.append(estimate(predictor, {dataset.input.name: dataset.x[fold]}, samples, seed=0))
     columns = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

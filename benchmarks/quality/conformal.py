@@ -20,7 +20,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ from caveat.models.predictor import Predictor
 from caveat.training.calibration.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset
-from caveat.training.train import Train
+from caveat.training.options import Options
+from caveat.training.train import train
 
 RESULTS = Path(__file__).parents[1] / "results" / "conformal.json"
 SETS = (*BUNDLED, "boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
@@ -119,12 +120,8 @@ def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[C
 
 def trained(dataset: Dataset, rows: Rows, seed: int) -> Bundle:
     """Train and export a network that has seen these rows alone."""
-    part = Dataset(
-        dataset.name, dataset.input, dataset.x[rows], dataset.y[rows], dataset.target, dataset.classes
-    )
-    # What is trained is told by the data set that is handed over; a name has to be given.
-    recipe = Train(dataset="digits", name="benchmark", epochs=EPOCHS, test_size=0.1, seed=seed)
-    return recipe.bundle(part)
+    part = replace(dataset, x=dataset.x[rows], y=dataset.y[rows])
+    return train(part, Options(name="benchmark", epochs=EPOCHS, test_size=0.1, seed=seed))
 
 
 def held(dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, split: int) -> list[Count]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,18 +71,33 @@ class Bundle:
         FileExistsError
             If the folder exists: a version is never overwritten.
         BundleError
-            If the manifest could not be read again.
+            If the manifest could not be read again, or the folder can't be written.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        manifest = _written(self.manifest)
+        made = [parent for parent in folder.parents if not parent.exists()]
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._write(folder, manifest)
+        except BaseException as error:
+            for parent in made:
+                with suppress(OSError):  # what is not empty is somebody else's by now
+                    parent.rmdir()
+            if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+                raise BundleError(f"{folder}: can't be written: {error.strerror}") from None
+            raise
+
+    def _write(self, folder: Path, manifest: str) -> None:
         scratch = Path(tempfile.mkdtemp(prefix=".incomplete-", dir=folder.parent))
         try:
             for name, content in self.files.items():
                 (scratch / name).write_bytes(content)
-            (scratch / MANIFEST).write_text(_written(self.manifest))
+            (scratch / MANIFEST).write_text(manifest)
             scratch.chmod(0o755)
-            if folder.exists():
-                raise FileExistsError(f"{folder} exists already")
             scratch.rename(folder)
+        except OSError:
+            if folder.exists():
+                raise FileExistsError(f"{folder} exists already") from None
+            raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -1,32 +1,17 @@
-"""The command ``caveat inspect``: what a bundle states of itself, for a person."""
+"""What a bundle states of itself, and what a store holds, as text for a person."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
-from pydantic_settings import CliPositionalArg
 
-from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.bundle import Bundle, BundleError
 from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Input
-from caveat.models.bundles.store import find
-from caveat.models.command import Command
+from caveat.models.bundles.store import bundle_folders
 
 Row = tuple[str, ...]
-
-
-class Inspect(Command):
-    """Verify a bundle and print what it states of itself."""
-
-    bundle: CliPositionalArg[Path] = Field(
-        description="folder of a bundle, or of a model, which stands for its highest version"
-    )
-
-    def cli_cmd(self) -> None:
-        """Load, which verifies every digest, and print."""
-        print(describe(Bundle.load(find(self.bundle)).manifest))
 
 
 def describe(manifest: Manifest) -> str:
@@ -41,6 +26,23 @@ def describe(manifest: Manifest) -> str:
         "files": [(name, f"{file.bytes:,} bytes", file.sha256) for name, file in manifest.files.items()],
     }
     return "\n\n".join(f"{title}\n{_align(rows)}" for title, rows in sections.items() if rows)
+
+
+def listing(store: Path) -> str:
+    """Lay out what a store holds: a line for each version, which verifies it."""
+    head = ("model", "version", "task", "sites", "calibrated on", "bytes")
+    return _align([head, *(_listed(folder) for folder in bundle_folders(store))])
+
+
+def _listed(folder: Path) -> Row:
+    name, version = folder.parent.name, folder.name
+    try:
+        manifest = Bundle.load(folder).manifest
+    except BundleError as error:
+        return (name, version, f"can't be served: {error}")
+    rows = "-" if manifest.calibration is None else f"{manifest.calibration.rows} rows"
+    size = sum(file.bytes for file in manifest.files.values())
+    return (name, version, manifest.task, str(len(manifest.sites)), rows, f"{size:,}")
 
 
 def _model(manifest: Manifest) -> list[Row]:

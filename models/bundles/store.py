@@ -39,6 +39,13 @@ def versions(model: Path) -> list[int]:
     return sorted(int(path.name) for path in model.iterdir() if _is_version(path))
 
 
+def is_store(path: Path) -> bool:
+    """Tell whether a folder is a store, rather than a bundle or the folder of a model."""
+    if not path.is_dir() or (path / MANIFEST).exists() or versions(path):
+        return False
+    return any(versions(model) for model in path.iterdir())
+
+
 def fingerprint(folder: Path) -> Fingerprint:
     """Take the fingerprint of a folder, without reading its files; of one that is not there, an empty one."""
     try:
@@ -50,8 +57,19 @@ def fingerprint(folder: Path) -> Fingerprint:
     return tuple(sorted((name, it.st_size, it.st_mtime_ns, it.st_ctime_ns) for name, it in files))
 
 
-def load(folder: Path) -> Bundle:
-    """Load a bundle of a store and check that it stands where its manifest says.
+def load(path: str | Path) -> Bundle:
+    """Load a bundle of a store: the version in a folder, or the highest version of a model.
+
+    Raises
+    ------
+    BundleError
+        If there is no bundle, or `load_version` refuses it.
+    """
+    return load_version(find(Path(path)))
+
+
+def load_version(folder: Path) -> Bundle:
+    """Load the bundle in a folder of a store, and check that it stands where its manifest says.
 
     Raises
     ------
@@ -88,27 +106,46 @@ def find(path: Path) -> Path:
 def prepare(store: Path) -> None:
     """Make sure that bundles can be written into a store, before work is done for one.
 
+    A store that does not exist yet is not made: work that fails leaves nothing behind.
+
     Raises
     ------
     BundleError
         If the store is no folder, or can't be written to.
     """
+    existing = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=store):
+        with TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise BundleError(f"{store}: no folder to write a bundle into: {error.strerror}") from None
 
 
-def add(store: Path, bundle: Bundle) -> Path:
-    """Write a bundle into a store as the next version of its model; return its folder."""
-    model = store / bundle.manifest.name
-    version = max(versions(model), default=0) + 1
-    manifest = bundle.manifest.model_copy(update={"version": version})
-    folder = model / str(version)
-    Bundle(manifest, bundle.files).save(folder)
-    return folder
+def add(store: str | Path, bundle: Bundle) -> Path:
+    """Write a bundle into a store as the next version of its model.
+
+    Returns
+    -------
+    Path
+        The folder of the version.
+
+    Raises
+    ------
+    BundleError
+        If it can't be written, such as on a full disk; nothing is left behind.
+    """
+    model = Path(store) / bundle.manifest.name
+    while True:
+        version = max(versions(model), default=0) + 1
+        manifest = bundle.manifest.model_copy(update={"version": version})
+        folder = model / str(version)
+        try:
+            Bundle(manifest, bundle.files).save(folder)
+        except FileExistsError:
+            if version in versions(model):  # another process was faster
+                continue
+            raise BundleError(f"{folder}: exists, and is no version of a model") from None
+        return folder
 
 
 def _is_version(path: Path) -> bool:

@@ -135,9 +135,9 @@ class Cohort:
 
 def estimate(
     predictor: Predictor,
-    inputs: Inputs,
-    samples: int,
-    seed: int,
+    rows: object,
+    samples: int = 100,
+    seed: int = 0,
     sampler: Sampler = "stratified",
     tolerance: float = 0.0,
 ) -> Columns:
@@ -145,8 +145,8 @@ def estimate(
 
     Parameters
     ----------
-    inputs
-        B rows.
+    rows
+        B rows as a client writes them, or as arrays: those of the only input, or of each input by its name.
     samples, seed, sampler, tolerance
         See `Asked`.
 
@@ -154,7 +154,13 @@ def estimate(
     -------
     Columns
         See `Cohort.step`.
+
+    Raises
+    ------
+    InputError
+        If the rows do not fit the model; the message names the first that does not.
     """
+    inputs = predictor.encode(rows)
     blocks = []
     for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
         count = len(next(iter(block.values())))

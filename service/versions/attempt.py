@@ -27,7 +27,7 @@ def attempt(folder: Path, settings: Settings) -> Attempt:
     start = perf_counter()
     result: Predictor | Failure
     try:
-        result = predictors.predictor(store.load(folder), settings)
+        result = predictors.predictor(store.load_version(folder), settings)
         predictors.warm_up(result, settings.default_seed)
     except Exception as error:  # a version that is not served shall not end those that are
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -10,7 +10,7 @@ PROOF = """
 import asyncio, sys
 from pathlib import Path
 import httpx
-import caveat.commands, caveat.service.client, caveat.service.serve
+import caveat.commands.serve, caveat.commands.predict
 from caveat.service.app import create_app
 from caveat.service.settings import Settings
 

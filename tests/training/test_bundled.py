@@ -6,17 +6,17 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split
-from caveat.training.train import Train
+from caveat.training.options import Options
+from caveat.training.train import train
 
 
 @pytest.mark.slow
 def test_the_bundled_model_made_anew_predicts_the_same() -> None:
     """What `make bundled` makes is what ships, up to what another processor rounds differently."""
     shipped = load(find(BUNDLED / "digits"))
-    command = Train(dataset="digits")
-    data = DATA["digits"]()
-    made = command.bundle(data)
-    inputs = {"image": split(data, command.test_size, command.seed).test.x}
+    data, options = DATA["digits"](), Options()
+    made = train(data, options)
+    inputs = {"image": split(data, options.test_size, options.seed).test.x}
     expected, found = (estimate(Predictor(bundle), inputs, 100, seed=0) for bundle in (shipped, made))
     assert (expected["label"] == found["label"]).mean() >= 0.99
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=0.05)

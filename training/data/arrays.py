@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Input
-from caveat.training.data.dataset import Dataset, Task
+from caveat.training.data.dataset import Dataset
 from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target
+from caveat.training.vocabulary import Task
 
 
 def read_arrays(path: Path, task: Task | None) -> Dataset:

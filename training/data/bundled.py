@@ -18,6 +18,7 @@ def digits() -> Dataset:
         x=data.images.astype(np.float32),
         y=data.target.astype(np.int64),
         target="digit",
+        public=True,
         classes=tuple(str(digit) for digit in data.target_names),
     )
 
@@ -35,6 +36,7 @@ def diabetes() -> Dataset:
         x=data.data.astype(np.float64),
         y=data.target.astype(np.float64),
         target="disease progression",
+        public=True,
     )
 
 

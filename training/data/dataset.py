@@ -2,15 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.training.data.errors import DataError
-
-Task = Literal["classification", "regression"]
+from caveat.training.vocabulary import Task
 
 MIN_ROWS = 20
 """With fewer rows, no held-out part says anything."""
@@ -42,6 +41,8 @@ class Dataset:
         What each of several is called, instead.
     classes
         Names of the classes; None makes the task a regression.
+    public
+        Whether rows may be shown to anyone, in a bundle that is handed on.
 
     Raises
     ------
@@ -56,6 +57,7 @@ class Dataset:
     target: str | None = None
     classes: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
+    public: bool = False
 
     def fed(self, part: "Part") -> tuple[Inputs, NDArray[Any]]:
         """Give a part as a predictor takes it, and its targets."""

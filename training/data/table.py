@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Feature, Input
-from caveat.training.data.dataset import Dataset, Task
+from caveat.training.data.dataset import Dataset
 from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target
+from caveat.training.vocabulary import Task
 
 MAX_CATEGORIES = 1000
 """Each category of a column becomes an input of the network."""

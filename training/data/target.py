@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.training.data.dataset import Task
 from caveat.training.data.errors import DataError
+from caveat.training.vocabulary import Task
 
 MAX_INFERRED_CLASSES = 20
 """Whole numbers are taken for classes up to so many different ones."""

@@ -26,11 +26,12 @@ from caveat.training.export.probe import find_interleaved
 from caveat.training.export.randomness import is_random, rate_of
 from caveat.training.export.rewrite import Rewritten
 from caveat.training.export.rows import Rows, place
-from caveat.training.export.served import Outputs, Served
+from caveat.training.export.served import Served
 from caveat.training.export.sites import Found, active, find_sites
 from caveat.training.export.stated_inputs import stated_inputs
 from caveat.training.export.verify import verify
 from caveat.training.export.weights import to_files
+from caveat.training.vocabulary import Outputs
 
 _EXAMPLES = 8  # rows that a network is tried on
 

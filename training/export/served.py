@@ -1,15 +1,13 @@
 """The network as it is served: preprocessing before it, and outputs of a stated kind after it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from caveat.training.export.errors import ExportError
-
-Outputs = Literal["logits", "probabilities", "mean", "mean_log_variance"]
-"""What a network answers with; nobody can tell these apart from numbers alone."""
+from caveat.training.vocabulary import Outputs
 
 
 class Served(nn.Module):

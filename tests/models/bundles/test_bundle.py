@@ -72,7 +72,7 @@ def test_what_could_not_be_read_again_is_not_written(
         pack(manifest, toy.files)
     with pytest.raises(BundleError, match=message):
         Bundle(manifest, toy.files).save(tmp_path / "toy" / "1")
-    assert list((tmp_path / "toy").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def edit(folder: Path, **changes: object) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from caveat.commands.inspect import Inspect
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle, BundleError, pack
-from caveat.models.bundles.description import Inspect, describe
+from caveat.models.bundles.description import describe
 from caveat.models.bundles.manifest import Cost, Manifest, Provenance, Site
 from caveat.models.bundles.signature import Feature, Input
 from tests.bundles import linear_targets, tabular
@@ -58,9 +59,9 @@ def test_a_models_folder_stands_for_its_highest_version(
 ) -> None:
     store.add(tmp_path, bundle)
     store.add(tmp_path, bundle)
-    Inspect(bundle=tmp_path / "vet").cli_cmd()
+    Inspect(path=tmp_path / "vet").cli_cmd()
     assert "  version  2\n" in capsys.readouterr().out
-    Inspect(bundle=tmp_path / "vet" / "1").cli_cmd()
+    Inspect(path=tmp_path / "vet" / "1").cli_cmd()
     assert "  version  1\n" in capsys.readouterr().out
 
 
@@ -68,7 +69,7 @@ def test_a_changed_file_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     folder = store.add(tmp_path, bundle)
     (folder / "passes.onnx").write_bytes(b"passed")
     with pytest.raises(BundleError, match=r"passes\.onnx: sha256 is"):
-        Inspect(bundle=folder).cli_cmd()
+        Inspect(path=folder).cli_cmd()
 
 
 def test_inspecting_needs_no_torch() -> None:
@@ -87,3 +88,18 @@ def test_classes_are_listed_and_what_is_not_stated_is_left_out() -> None:
     assert "noise variance" not in text
     assert "metrics" not in text
     assert "seed" not in text
+
+
+def test_a_store_is_listed_with_what_cannot_be_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.add(tmp_path, linear_targets())
+    broken = store.add(tmp_path, linear_targets())
+    (broken / "predict.onnx").unlink()
+    Inspect(path=tmp_path).cli_cmd()
+    head, sound, damaged = capsys.readouterr().out.splitlines()
+    assert head.split() == ["model", "version", "task", "sites", "calibrated", "on", "bytes"]
+    assert sound.split()[:3] == [broken.parent.name, "1", "regression"]
+    assert damaged.split()[:2] == [broken.parent.name, "2"]
+    assert "can't be served" in damaged
+    assert "predict.onnx: missing" in damaged

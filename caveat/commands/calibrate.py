@@ -1,18 +1,19 @@
-"""The command ``caveat calibrate``: from a bundle and held-out rows to a version that judges its answers."""
+"""The command ``caveat calibrate``: from a bundle and held-out rows to a version that is calibrated."""
 
 from pathlib import Path
 
-import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from caveat.commands.command import Command
+from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Sets
-from caveat.models.command import Command
-from caveat.training.calibration.calibrate import calibrate
-from caveat.training.card.card import with_card
-from caveat.training.held_out import read_held_out
-from caveat.training.report import report
+
+LAYOUT = {
+    "model and rows": {"bundle": "BUNDLE", "data": "FILE"},
+    "calibration": {"samples": "N", "seed": "N", "sets": None, "by_class": None},
+}
 
 
 class Calibrate(Command):
@@ -41,6 +42,15 @@ class Calibrate(Command):
     def cli_cmd(self) -> None:
         """Read, calibrate, write, and say what came of it."""
         folder = store.find(self.bundle)
+        store.prepare(folder.parent.parent)
+        with needing("training"):
+            import torch
+
+            from caveat.training.calibration.calibrate import calibrate
+            from caveat.training.card.card import with_card
+            from caveat.training.held_out import read_held_out
+            from caveat.training.report import report
+
         bundle = store.load(folder)
         inputs, y = read_held_out(self.data, bundle.manifest)
         torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake

@@ -1,6 +1,11 @@
 """What the commands of ``caveat`` share."""
 
+from collections.abc import Mapping
+
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+Layout = Mapping[str, Mapping[str, str | None]]
+"""Groups of fields by title; for each field what stands for its value in the help, None for its choices."""
 
 
 class Command(BaseSettings):

@@ -1,45 +1,13 @@
-"""The ``caveat serve`` command."""
+"""Sockets to listen on."""
 
 import socket
-from contextlib import ExitStack
 
 from caveat.models.errors import CaveatError
-from caveat.service import server
-from caveat.service.settings import Settings
-from caveat.service.versions.watch import report
 
 
-class Serve(Settings):
-    """Serve every bundle of a store over HTTP.
-
-    Each option can be given as an environment variable as well: --max-rows is CAVEAT_MAX_ROWS.
-    """
-
-    def cli_cmd(self) -> None:
-        """Serve until told to stop."""
-        with ExitStack() as stack:
-            first = stack.enter_context(_listen(self.host, self.port))
-            host, port = first.getsockname()[:2]
-            scheme = "https" if self.tls_certificate else "http"
-            url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-            def ready(started: server.Started) -> None:
-                report(started.news)
-                print(f"Caveat serves {started.words} at {url}, see {url}/docs", flush=True)
-
-            if self.workers == 1:
-                server.run(self, first, ready)
-            else:
-                from caveat.service.workers import Workers  # which one process has no use for
-
-                first.close()
-                with _bind(host, port):  # keeps the port while nobody listens
-                    Workers(self, lambda: _bind(host, port)).run(ready)
-
-
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take a port for this process alone."""
-    listener = _bind(host, port, shared=False)
+    listener = bind(host, port, shared=False)
     try:
         listener.listen()
     except OSError as error:
@@ -48,7 +16,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _bind(host: str, port: int, shared: bool = True) -> socket.socket:
+def bind(host: str, port: int, shared: bool = True) -> socket.socket:
     """Make a socket on a port, which others may share; it does not listen yet."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

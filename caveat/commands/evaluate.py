@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from caveat.commands.command import Command
+from caveat.extras import needing
 from caveat.models.bundles import store
-from caveat.models.command import Command
 from caveat.models.errors import CaveatError
-from caveat.training.card.card import card
-from caveat.training.evaluation.evaluate import compared, evaluate
-from caveat.training.held_out import read_held_out, read_rows
+
+LAYOUT = {
+    "model and rows": {"bundle": "BUNDLE", "data": "FILE", "ood": "FILE"},
+    "evaluation": {"samples": "N", "seed": "N", "out": "FILE"},
+}
 
 
 class Evaluate(Command):
-    """Judge a model on rows that it has not seen, print the figures, and write them with plots as a page.
+    """Evaluate a model on rows that it has not seen, print the figures, and write them with plots as a page.
 
     Monte Carlo dropout stands beside what may do as well: the network without dropout, as it is and with
     its own uncertainty calibrated.
@@ -39,20 +41,25 @@ class Evaluate(Command):
     )
 
     def cli_cmd(self) -> None:
-        """Read, judge, print and write."""
+        """Read, evaluate, print and write."""
+        folder = store.find(self.bundle)
+        with needing("training"):
+            import torch
+
+            from caveat.training.card.card import card
+            from caveat.training.evaluation.evaluate import compared, evaluate
+            from caveat.training.held_out import read_held_out, read_rows
+
         torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake
-        bundle = store.load(store.find(self.bundle))
+        bundle = store.load(folder)
         manifest = bundle.manifest
         inputs, y = read_held_out(self.data, manifest)
         if len(y) < 2:
-            raise CaveatError(f"{self.data}: one row to judge on; at least 2 are needed")
+            raise CaveatError(f"{self.data}: one row to evaluate on; at least 2 are needed")
         strange = read_rows(self.ood, manifest) if self.ood else None
         found = evaluate(bundle, inputs, y, self.samples, self.seed, strange)
         path = self.out or Path(f"{manifest.name}-{manifest.version}.html")
-        try:
-            path.write_text(card(found), encoding="utf-8")
-        except OSError as error:
-            raise CaveatError(f"{path}: can't be written: {error.strerror}") from None
+        _write(path, card(found))
         for evaluation in found:
             of = f": {evaluation.target}" if evaluation.target else ""
             print(f"{manifest.name} {manifest.version}, {len(y)} rows, {self.samples} passes{of}")
@@ -60,3 +67,19 @@ class Evaluate(Command):
                 print("  (the rows that it was calibrated on: what is calibrated looks better than it is)")
             print("\n".join([*compared(evaluation), ""]))
         print(f"page  {path}")
+
+
+def _write(path: Path, page: str) -> None:
+    """Write a page whole, or not at all."""
+    try:
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            path.write_text(page, encoding="utf-8")
+            return
+        scratch = path.with_name(f".{path.name}.incomplete")
+        try:
+            scratch.write_text(page, encoding="utf-8")
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise CaveatError(f"{path}: can't be written: {error.strerror}") from None

@@ -1,0 +1,59 @@
+"""The command ``caveat serve``: serves every bundle of a store over HTTP."""
+
+from contextlib import ExitStack
+
+from caveat.service import server
+from caveat.service.settings import Settings
+from caveat.service.sockets import bind, listen
+from caveat.service.versions.watch import report
+
+LAYOUT = {
+    "what is served": {"store": "STORE", "default_model": "NAME", "poll": "SECONDS"},
+    "where": {"host": "HOST", "port": "PORT", "tls_certificate": "FILE", "tls_key": "FILE"},
+    "who may ask": {"api_keys": "KEYS", "admin_keys": "KEYS"},
+    "how it runs": {
+        "workers": "N",
+        "threads": "N",
+        "precision": None,
+        "providers": "NAMES",
+        "default_seed": "N",
+    },
+    "limits": {
+        "max_rows": "N",
+        "max_samples": "N",
+        "max_bytes": "N",
+        "max_pending": "N",
+        "max_pending_passes": "N",
+        "timeout": "SECONDS",
+        "client_timeout": "SECONDS",
+        "drain": "SECONDS",
+    },
+}
+
+
+class Serve(Settings):
+    """Serve every bundle of a store over HTTP.
+
+    Each option can be given as an environment variable as well: --max-rows is CAVEAT_MAX_ROWS.
+    """
+
+    def cli_cmd(self) -> None:
+        """Serve until told to stop."""
+        with ExitStack() as stack:
+            first = stack.enter_context(listen(self.host, self.port))
+            host, port = first.getsockname()[:2]
+            scheme = "https" if self.tls_certificate else "http"
+            url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+            def ready(started: server.Started) -> None:
+                report(started.news)
+                print(f"Caveat serves {started.words} at {url}, see {url}/docs", flush=True)
+
+            if self.workers == 1:
+                server.run(self, first, ready)
+            else:
+                from caveat.service.workers import Workers  # which one process has no use for
+
+                first.close()
+                with bind(host, port):  # keeps the port while nobody listens
+                    Workers(self, lambda: bind(host, port)).run(ready)

@@ -1,0 +1,91 @@
+"""The command ``caveat train``: from data to a bundle in a store."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import CliPositionalArg
+
+from caveat.commands.command import Command
+from caveat.extras import needing
+from caveat.models.bundles import store
+from caveat.training.options import Options
+from caveat.training.vocabulary import Task
+
+LAYOUT = {
+    "data": {"dataset": None, "data": "FILE", "target": "NAMES", "task": None},
+    "network": {"network": None, "hidden": "SIZES", "dropout": "RATES", "noise": None},
+    "training": {
+        "epochs": "N",
+        "batch_size": "N",
+        "lr": "STEP",
+        "weight_decay": "PENALTY",
+        "patience": "N",
+        "test_size": "PART",
+        "seed": "N",
+    },
+    "bundle": {"samples": "N", "name": "NAME", "out": "STORE"},
+}
+
+
+class Train(Options, Command):
+    """Train a dropout network on a bundled data set or a file, and write it into a store.
+
+    The rows' standardisation and the target's scale become part of the network. A part of the rows is
+    held out to test the model on and then to calibrate it, another decides when training stops.
+    """
+
+    dataset: CliPositionalArg[Literal["digits", "diabetes"] | None] = Field(
+        None, description="digits or diabetes, a bundled data set to train on, unless --data names a file"
+    )
+    data: Path | None = Field(
+        None, description="file to train on: .csv, .parquet, or .npz with arrays x and y"
+    )
+    target: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="column of the file to predict from all others, or several, such as price,rent; not for "
+        ".npz, whose y may have several columns",
+    )
+    task: Task | None = Field(
+        None,
+        description="what to learn from the file; unless given, a target of text, booleans or at most 20 "
+        "different whole numbers is a classification, another a regression",
+    )
+    out: Path = Field(Path("store"), description="store to write the bundle into")
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _not_a_file(cls, value: Any) -> Any:
+        if isinstance(value, str) and Path(value).suffix:
+            raise ValueError(f"{value} looks like a file; a file goes with --data {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.dataset is None) == (self.data is None):
+            raise ValueError(
+                "name a bundled data set (digits or diabetes) or a file with --data, one of the two"
+            )
+        if self.data is None and (self.target, self.task) != (None, None):
+            raise ValueError("--target and --task go with --data; a bundled data set has its own")
+        if self.dropout is not None and not any(self.dropout):
+            raise ValueError("--dropout is 0 everywhere: without dropout there is no uncertainty to tell")
+        return self
+
+    def cli_cmd(self) -> None:
+        """Train, export, evaluate, write, and say what came of it."""
+        with needing("training"):
+            import torch
+
+            from caveat.training.data.bundled import BUNDLED
+            from caveat.training.data.read import read
+            from caveat.training.report import report
+            from caveat.training.train import train
+
+        # Batches are small, and with one thread no sum depends on the number of cores.
+        torch.set_num_threads(1)
+        store.prepare(self.out)
+        dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
+        bundle = train(dataset, self)
+        print(report(store.add(self.out, bundle), bundle))

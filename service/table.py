@@ -1,0 +1,61 @@
+"""An answer as a table, for a person."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> str:
+    """Lay an answer out, one line per row; of a column with a value per class, the label's is shown.
+
+    Where there are several targets, each has a line of its own.
+
+    Examples
+    --------
+    >>> columns = {"label": ["a", "b"], "probabilities": [[0.9, 0.1], [0.25, 0.75]]}
+    >>> print(table({"model": "m", "version": 1, **columns}))
+    m version 1
+    row  label  probabilities
+      0  a                0.9
+      1  b               0.75
+    >>> print(table({"model": "m", "version": 1, "prediction": [[3, 0.5]]}, ["price", "rent"]))
+    m version 1
+    row  target  prediction
+      0  price            3
+      0  rent           0.5
+    """
+    head = f"{answer['model']} version {answer['version']}"
+    if "samples" in answer:
+        head += f", {answer['samples']} passes, seed {answer['seed']}"
+    columns = {name: values for name, values in answer.items() if isinstance(values, list)}
+    classes = columns.get("probabilities", columns.get("mean", []))
+    for name, values in columns.items():
+        if "label" in columns and name != "prediction_set" and isinstance(values[0], list):
+            columns[name] = [value[row.index(max(row))] for value, row in zip(values, classes, strict=True)]
+    rows = len(next(iter(columns.values())))
+    columns = {"row": list(range(rows)), **columns}
+    if targets:
+        columns = {"row": columns.pop("row"), "target": [list(targets)] * rows, **columns}
+        columns = {name: _by_target(values, len(targets)) for name, values in columns.items()}
+    return "\n".join([head, *_align(columns)])
+
+
+def _by_target(values: Sequence[Any], targets: int) -> list[Any]:
+    """Give each target of each row a cell of its own; what is of the whole row stands in all of them."""
+    rows = (value if isinstance(value, list) else [value] * targets for value in values)
+    return [cell for row in rows for cell in row]
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, list):  # an interval, quantiles, a set
+        return " ".join(map(_text, cell))
+    return cell if isinstance(cell, str) else f"{cell:.4g}"
+
+
+def _align(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    laid = []
+    for name, values in columns.items():
+        texts = list(map(_text, values))
+        width = max(map(len, [name, *texts]))
+        left = isinstance(values[0], str)
+        laid.append([text.ljust(width) if left else text.rjust(width) for text in [name, *texts]])
+    return ["  ".join(line).rstrip() for line in zip(*laid, strict=True)]

@@ -1,0 +1,59 @@
+"""How ``caveat train`` trains: one definition for its flags and for its Python."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from caveat.models.bundles.manifest import Name
+from caveat.training.vocabulary import NetworkName, Noise
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Options(BaseModel):
+    """What to train, and how."""
+
+    network: NetworkName = Field(
+        "mlp",
+        description="what to train: mlp takes rows of any shape; cnn images (H, W) or (C, H, W); lstm, gru "
+        "and transformer sequences (length, features), and they serve sequences of any length",
+    )
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="size of each hidden layer, such as 512,512: units of mlp, lstm and gru, channels of "
+        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp (128,128 for a "
+        "regression), 32,64 for cnn and 64,64 for the others",
+    )
+    dropout: tuple[Rate, ...] | None = Field(
+        None,
+        min_length=1,
+        description="one dropout rate for all hidden layers, or one for the input and each of them, such as "
+        "0.2,0.5,0.5; cnn drops whole channels, lstm and gru drop a unit at every step or none; unless "
+        "given, 0.1 for a regression, and for a classification 0.5 for mlp, 0.2 for cnn, lstm and gru, and "
+        "0.1 for transformer",
+    )
+    noise: Noise | None = Field(
+        None,
+        description="what a regression takes the target's noise for: constant, or predicted for each row; "
+        "unless given, a network is trained for either, and the one is kept under which the validation rows "
+        "are more likely",
+    )
+    epochs: int = Field(200, ge=1, description="times to go over the training rows, at most")
+    batch_size: int = Field(32, ge=1, description="rows per step")
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="step size of Adam; unless given, 0.001 for a classification and 0.005 for a regression",
+    )
+    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a lower validation loss after which to stop; unless given, 40 for a "
+        "classification, while a regression goes through all epochs, as the step size falls to 0",
+    )
+    samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
+    test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")
+    seed: int = Field(1, ge=0, lt=2**32, description="decides the split, the weights and every batch")
+    name: Name | None = Field(None, description="what to call the model; unless given, the name of the data")
