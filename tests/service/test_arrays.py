@@ -73,12 +73,12 @@ def test_json_may_be_answered_with_arrays(service: Service) -> None:
     ("body", "status", "detail"),
     [
         (b"junk", 400, "not an array as numpy.save writes it"),
-        (npy(POINTS)[:-1], 400, "the array's header speaks of 24 bytes; 23 follow"),
-        (npy(POINTS) + b"!", 400, "the array's header speaks of 24 bytes; 25 follow"),
-        (npy(np.zeros((10**6, 3), np.float32))[:200], 400, "speaks of 12000000 bytes"),
-        (npy(np.array([{"a": 1}], object)), 400, "an array of object; expected one of numbers"),
-        (npy(np.array([["a"]])), 400, "an array of <U1; expected one of numbers"),
-        (npy(np.array([[True] * 3])), 400, "an array of bool; expected one of numbers"),
+        (npy(POINTS)[:-1], 400, "the array's header states 24 bytes; 23 follow"),
+        (npy(POINTS) + b"!", 400, "the array's header states 24 bytes; 25 follow"),
+        (npy(np.zeros((10**6, 3), np.float32))[:200], 400, "states 12000000 bytes"),
+        (npy(np.array([{"a": 1}], object)), 400, "an array of object; expected an array of numbers"),
+        (npy(np.array([["a"]])), 400, "an array of <U1; expected an array of numbers"),
+        (npy(np.array([[True] * 3])), 400, "an array of bool; expected an array of numbers"),
         (npy(np.float32(1)), 422, "numbers of shape (rows, 3), got float32 of shape ()"),
         (npy(np.zeros((0, 3), np.float32)), 422, "got float32 of shape (0, 3)"),
         (npy(np.zeros((2, 4), np.float32)), 422, "got float32 of shape (2, 4)"),
@@ -167,7 +167,7 @@ def test_the_query_is_held_to_the_schema(service: Service, query: dict[str, str]
 def test_named_features_have_no_array(service: Service) -> None:
     response = send(service, "/predict", npy(POINTS))
     assert response.status_code == 415
-    assert "named features; send them as JSON" in response.json()["detail"]
+    assert "named features; send the rows as JSON" in response.json()["detail"]
 
 
 def test_the_query_holds_for_json_too_and_the_body_goes_before_it(service: Service) -> None:
