@@ -92,7 +92,7 @@ def test_what_is_copied_slowly_is_served_once_it_is_whole(
     assert failing(watching) == {}
     assert watching.get("/models/linear").json()["versions"] == [1, 2]
     incomplete, loaded = told_at_the_end(watching)
-    assert "linear 2 is not complete: " in incomplete
+    assert "incomplete bundle linear 2: " in incomplete
     assert loaded == "linear 2 is loaded"
 
 

@@ -214,8 +214,8 @@ def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path
         assert 'caveat_model_failing{model="linear",version="1"} 1.0' in counted
         assert 'caveat_model_loaded{model="tabular",version="2"} 1.0' in counted
         first, second = service.events("store")
-        assert "linear 1 is not as it should be" in first["message"]
-        assert "tabular 1 is not as it should be" in second["message"]
+        assert "problem with linear 1: " in first["message"]
+        assert "problem with tabular 1: " in second["message"]
 
 
 def test_a_graph_that_is_none_ends_with_a_line(tmp_path: Path) -> None:
