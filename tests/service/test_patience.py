@@ -39,7 +39,7 @@ def test_a_request_that_does_not_come_is_waited_for_no_longer(hurried: Service, 
             answer = client.answer()
         assert answer is not None
         assert answer.status == 408
-        assert "the request was not there in time" in answer.problem["detail"]
+        assert "the request did not arrive in time" in answer.problem["detail"]
         assert client.closed()
 
 

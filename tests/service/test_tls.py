@@ -102,10 +102,10 @@ def test_predict_asks_over_https(bundles: Path, identity: Identity, tmp_path: Pa
         ("nowhere.pem", "key.pem", "nowhere.pem: No such file or directory"),
         ("certificate.pem", "nowhere.pem", "nowhere.pem: No such file or directory"),
         ("certificate.pem", ".", "Is a directory"),
-        ("key.pem", "key.pem", "key.pem: holds no certificate in PEM form"),
-        ("certificate.pem", "certificate.pem", "certificate.pem: holds no private key in PEM form"),
+        ("key.pem", "key.pem", "key.pem: holds no certificate in PEM format"),
+        ("certificate.pem", "certificate.pem", "certificate.pem: holds no private key in PEM format"),
         ("certificate.pem", "other.pem", "other.pem: is not the key of"),
-        ("certificate.pem", "encrypted.pem", "encrypted.pem: is encrypted; give it without a passphrase"),
+        ("certificate.pem", "encrypted.pem", "encrypted.pem: is encrypted; write it without a passphrase"),
         ("damaged.pem", "key.pem", "is damaged, or of a kind that OpenSSL refuses"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_wrong_identity_ends_the_start_with_a_line(
 ) -> None:
     ended = caveat("serve", bundles, "--tls-certificate", identity.key, "--tls-key", identity.key, *flags)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"caveat serve: {identity.key}: holds no certificate in PEM form\n"
+    assert ended.stderr == f"caveat serve: {identity.key}: holds no certificate in PEM format\n"
 
 
 def test_a_certificate_and_its_key_need_each_other(identity: Identity) -> None:
