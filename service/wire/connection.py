@@ -69,7 +69,7 @@ class Connection(HttpToolsProtocol):
         self.flow = Flow(self.transport)
         self._patience.begin(self)
         if len(self.connections) > self._most_connections:
-            self.turn_away(503, "too many connections are open; ask again shortly", linger=False)
+            self.turn_away(503, "too many connections are open; try again shortly", linger=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the connection."""

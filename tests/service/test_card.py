@@ -28,7 +28,7 @@ def test_a_model_without_a_card_says_how_to_make_one(bundles: Path) -> None:
     with serving(bundles) as service:
         refused = service.get("/models/linear/card")
         assert refused.status_code == 404
-        assert "`caveat calibrate` makes a version that has one" in refused.json()["detail"]
+        assert "`caveat calibrate` makes a version with a card" in refused.json()["detail"]
         assert service.get("/models/linear").json()["card"] is False
 
 

@@ -23,8 +23,8 @@ POINT = b'{"inputs": [[1, 2, 3]]}'
         ("GET", "/docs/assets/nothing.js", b"", 404, "there is nothing at"),
         ("GET", "/docs/assets/" + "a" * 5000, b"", 404, "there is nothing at"),
         ("GET", "/docs/assets/..%2Fapi.py", b"", 404, "there is nothing at"),
-        ("GET", "/predict", b"", 405, "GET is not for /predict, which takes POST"),
-        ("DELETE", "/models", b"", 405, "DELETE is not for /models"),
+        ("GET", "/predict", b"", 405, "/predict takes POST, not GET"),
+        ("DELETE", "/models", b"", 405, "/models takes GET, not DELETE"),
         ("GET", "/models/none", b"", 404, "no model 'none'; there is linear or tabular"),
         ("POST", "/models/none/predict", POINT, 404, "no model 'none'; there is linear or tabular"),
         (

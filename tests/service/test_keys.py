@@ -192,12 +192,12 @@ def test_no_key_is_told_by_the_process_or_kept_in_it(bundles: Path, file: Path) 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "holds none"),
-        ("# nobody yet\n", "holds none"),
+        ("", "holds no keys"),
+        ("# nobody yet\n", "holds no keys"),
         (f"{CLIENT}\nshort-secret\n", "line 2 of the file of keys: expected a key of 16 characters or more"),
         ("team = a-secret-with-blanks\n", "line 1 of the file"),
         ("sha256:abc-secret\n", "64 hex digits"),
-        (f"# of an empty variable\n{hashed('')}", "line 2 of the file of keys: is the hash of nothing"),
+        (f"# of an empty variable\n{hashed('')}", "line 2 of the file of keys: is the hash of an empty text"),
         ("\x00\xff-secret-of-bytes", "line 1 of the file of keys: expected a key"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_wrong_file_ends_the_start_with_a_line(
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("/no/such/secret", "is a file of keys, which can't be read: No such file or directory"),
+        ("/no/such/secret", "names a file of keys, which can't be read: No such file or directory"),
         (f"{CLIENT},short-secret", "key 2: expected a key of 16 characters or more"),
         (f"{CLIENT},", "key 2: expected"),
         ("a secret that has blanks", "key 1: expected"),
@@ -293,6 +293,6 @@ def test_help_shows_no_key(command: Callable[..., Ended], capsys: pytest.Capture
 def test_the_name_of_a_file_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "production-client-keys").write_text("c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8\n")
-    with pytest.raises(ValueError, match=r"a file has this name; put \./ before it"):
+    with pytest.raises(ValueError, match=r"a file has this name; to read keys from it, put \./ before"):
         Keys.given("production-client-keys")
     assert Keys.given("./production-client-keys").hold(b"c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8")

@@ -112,7 +112,7 @@ def test_who_has_no_answer_within_the_time_to_drain_is_cut_off(bundles: Path, wo
     assert code == 0
     assert time.monotonic() - start < 10
     assert {message.partition(":")[0] for message in messages} == {
-        "connections cut off that had no answer within 1 s (--drain)"
+        "connections cut off without an answer within 1 s (--drain)"
     }
 
 
@@ -126,7 +126,7 @@ def test_a_second_signal_stops_at_once(busy: Service) -> None:
         assert working.closed()
         code, _, messages = told(busy)
     assert code == 0
-    assert messages == ["connections cut off that had no answer when told to stop at once: 1"]
+    assert messages == ["connections cut off without an answer when told to stop at once: 1"]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
