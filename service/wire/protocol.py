@@ -83,7 +83,7 @@ class Protocol(Connection):
             super().timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Clean up after the connection, and fail its job, which nobody waits for any more."""
+        """Clean up after the connection, and fail the job that its client waited for."""
         super().connection_lost(exc)
         if self.scope and (job := self.scope["state"].get(JOB)):
             job.fail(ClientDisconnect())
