@@ -1,8 +1,8 @@
-"""How biased the mutual information of 100 passes is, before and after the correction of its entropy.
+"""The bias of the mutual information of 100 passes, before and after the correction of its entropy.
 
-Trains one network of every kind of classification, as `sampling.py` does, takes many independent passes for
-the truth and compares the answers of many seeds with it, over the half of the rows that have more of it.
-Needs the training extra and matplotlib.
+Trains a classifier of every kind, as `sampling.py` does. The mutual information of many independent passes
+counts as the truth; the answers of many seeds are compared with it, over the half of the rows with the
+higher mutual information. Needs the training extra and matplotlib.
 """
 
 import argparse
@@ -53,12 +53,12 @@ def main() -> None:
 
 
 def plain(made: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the mutual information of passes (N, B, C) as it is, shape (B,)."""
+    """Compute the uncorrected mutual information of passes (N, B, C), shape (B,)."""
     return entropy(made.mean(axis=0)) - entropy(made).mean(axis=0)
 
 
 def corrected(made: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the mutual information of passes as it is served, shape (B,)."""
+    """Compute the mutual information of passes (N, B, C) as the service does, shape (B,)."""
     summary = ClassificationSummary()
     summary.add(made)
     return summary.columns()["mutual_information"]
@@ -67,7 +67,7 @@ def corrected(made: NDArray[np.float64]) -> NDArray[np.float64]:
 def biases(
     predictor: Predictor, rows: Any, truth: NDArray[np.float64], seeds: int, sampler: str
 ) -> dict[str, float]:
-    """Compare the answers of many seeds with the truth; all relative to its mean."""
+    """Compare the answers of many seeds with the truth; all figures are relative to the truth's mean."""
     uncertain = truth > np.median(truth)
     made = [passes(predictor, rows, SAMPLES, seed, sampler) for seed in range(seeds)]
     errors = {

@@ -1,6 +1,6 @@
-"""What 100 passes cost beside one deterministic pass, for networks whose only dropout is in their head.
+"""The cost of 100 passes relative to one deterministic pass, for networks with dropout only in their head.
 
-All that comes before the dropout runs once, so the passes should cost little: the bar is 1.3 times the
+The layers before the dropout run once, so the passes should cost little more: the bar is 1.3 times the
 deterministic pass of the same rows. Needs the ``training`` extra.
 """
 
@@ -75,14 +75,14 @@ def vgg() -> nn.Module:
 
 
 def settle(network: nn.Module, example: Tensor) -> None:
-    """Let batch norms see some rows, so that the network's features neither vanish nor explode."""
+    """Run some rows through the batch norms, so that the network's features neither vanish nor explode."""
     with torch.no_grad():
         for _ in range(10):
             network.train()(example)
 
 
 def measure(predictor: Predictor, rows: int, rounds: int, samples: int = 100) -> dict[str, float]:
-    """Time a deterministic pass and ``samples`` passes of the same rows, in turn; give medians."""
+    """Time a deterministic pass and ``samples`` passes of the same rows, in turn; return the medians."""
     random = np.random.default_rng(0)
     inputs = {"x": random.random((rows, 3, SIZE, SIZE), np.float32)}
 
@@ -126,7 +126,7 @@ def main() -> None:
 
 
 def table(figures: list[dict[str, Any]]) -> str:
-    """Lay the figures out for a person."""
+    """Format the figures as a table."""
     lines = [
         f"100 passes beside one deterministic pass, {SIZE}x{SIZE} images, dropout in the head only, medians",
         f"{'network':12}{'rows':>6}{'one pass, ms':>14}{'100 passes, ms':>16}{'ratio':>8}{'bar':>6}",

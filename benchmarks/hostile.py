@@ -1,10 +1,10 @@
-"""Good clients beside hostile ones.
+"""Good clients among hostile ones.
 
-Hostile clients send, on connections of their own and at random, whatever a grammar of bad requests comes up
-with: deep and odd JSON, wrong framing, endless heads, bodies far beyond the limit, requests in drops, answers
-that nobody reads, thousands of connections. Good ones ask all the while. The program ends with code 1 if the
-service answered anything with a 500, wrote a traceback, ended, left a good client without an answer, or holds
-more memory or files than before.
+Hostile clients send random requests from a grammar of bad ones: deep and odd JSON, wrong framing, endless
+heads, bodies far beyond the limit, requests that trickle in, unread answers, thousands of connections. Good
+clients send valid requests all the while. The program ends with code 1 if the service answered anything with
+a 500, wrote a traceback, ended, left a good client without an answer, or holds more memory or files than
+before.
 """
 
 import json
@@ -25,15 +25,15 @@ PATHS = ("/predict", "/predict/uncertainty", ROUTE, "/models/digits/versions/1/p
 JSON, NPY = "application/json", "application/x-npy"
 ROW = [[0.0] * 8] * 8
 GROWTH = 100e6
-"""Bytes that the service may hold more than after its first minute: what allocators keep."""
+"""Bytes by which the service's memory may grow after its first minute, which allocators keep."""
 TIMEOUT = 3.0
-"""Seconds that the service gives its clients, so that many of them run out of it."""
+"""Seconds of the client timeout, short enough that many clients exceed it."""
 PENDING = 512
-"""Requests that the service takes in: those among a crowd that mean it may fill the 128 of the default."""
+"""Requests that the service admits: the valid ones among a crowd may fill the 128 of the default."""
 
 
 class Hostile:
-    """Makes and sends bad requests; all its choices follow from a seed."""
+    """Makes and sends bad requests; a seed decides every choice."""
 
     def __init__(self, seed: int, address: tuple[str, int], tell: Callable[[str], None]) -> None:
         self._random = random.Random(seed)
@@ -52,16 +52,16 @@ class Hostile:
         )
 
     def act(self) -> None:
-        """Do one bad thing."""
-        with suppress(OSError):  # the service may close what it is sent nonsense on
+        """Send one bad request, or many."""
+        with suppress(OSError):  # the service may close the connection of a bad request
             self._random.choice(self._ways)()
 
     def one(self) -> None:
-        """Send one bad request, and read what comes back."""
+        """Send one bad request, and read the answer."""
         self._sent(self._request())
 
     def mutated(self) -> None:
-        """Send one with some bytes changed, left out or said twice."""
+        """Send a request with some bytes changed, left out or repeated."""
         data = bytearray(self._request())
         for _ in range(self._random.choice((1, 2, 5, 50))):
             place = self._random.randrange(len(data) + 1)
@@ -109,7 +109,7 @@ class Hostile:
             self._read(client)
 
     def slow(self) -> None:
-        """Send a request in drops."""
+        """Send a request a few bytes at a time."""
         data = self._request()
         with self._connected() as client:
             client.sendall(data[: self._random.randrange(len(data) + 1)])
@@ -121,7 +121,7 @@ class Hostile:
                         return
 
     def unread(self) -> None:
-        """Ask for much, and read none of it."""
+        """Request large answers, and read none of them."""
         with self._connected() as client:
             client.settimeout(0.5)
             body = json.dumps({"inputs": [ROW] * self._random.choice((1, 300, 2000)), "samples": 2}).encode()
@@ -131,7 +131,7 @@ class Hostile:
             time.sleep(self._random.choice((0, 1, 2 * TIMEOUT)))
 
     def half_closed(self) -> None:
-        """Close the sending half before, in the midst of or behind a request."""
+        """Close the sending half before, within or after a request."""
         data = self._request()
         with self._connected() as client:
             client.sendall(data[: self._random.choice((0, len(data) // 2, len(data)))])
@@ -139,7 +139,7 @@ class Hostile:
             self._read(client)
 
     def pipelined(self) -> None:
-        """Send many requests in one go, and read a part of the answers, or none."""
+        """Send many requests at once, and read some of the answers, or none."""
         request = self._random.choice((b"GET /health/live HTTP/1.1\r\n\r\n", self._good(), self._request()))
         with self._connected() as client:
             client.settimeout(1)
@@ -149,14 +149,14 @@ class Hostile:
                 client.recv(self._random.choice((1, 2**16, 2**20)))
 
     def reset(self) -> None:
-        """Ask, and cut the connection."""
+        """Send a request, and reset the connection."""
         with self._connected() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.sendall(self._request())
             time.sleep(self._random.choice((0, 0.001, 0.01)))
 
     def crowd(self, count: int) -> None:
-        """Open many connections, and send next to nothing on them."""
+        """Open many connections, and send a few bytes at most on each."""
         crowd = []
         with suppress(OSError):
             for _ in range(count):
@@ -286,7 +286,7 @@ class Hostile:
 
 
 class Good:
-    """Asks all the while, each time on a connection of its own, and counts what comes back."""
+    """Sends valid requests one after the other, each on a new connection, and counts the answers."""
 
     def __init__(self, address: tuple[str, int], stalls: Stalls) -> None:
         self.codes: Counter[str] = Counter()
@@ -300,7 +300,7 @@ class Good:
         ).encode() + body
 
     def ask(self) -> None:
-        """Ask once."""
+        """Send one request."""
         start, stalled = time.perf_counter(), self._stalls.seconds
         answer = b""
         try:
@@ -312,14 +312,14 @@ class Good:
         except OSError as error:
             code = type(error).__name__
         took = time.perf_counter() - start
-        time.sleep(0.01 if took < 1 else 0.3)  # until a stall would be known
+        time.sleep(0.01 if took < 1 else 0.3)  # gives `Stalls` time to notice a stall
         if self._stalls.seconds == stalled:
             self.codes[code] += 1
             self.slowest = max(self.slowest, took)
 
 
 def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: int, crowd: int) -> list[str]:
-    """Load a service with hostile clients and good ones; give what is wrong with it then."""
+    """Load a service with hostile and good clients; return the faults that were found."""
     codes: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -359,14 +359,14 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
         time.sleep(1)
     for worker in workers:
         worker.join()
-    time.sleep(TIMEOUT + 4)  # so that all who were waited for are given up
+    time.sleep(TIMEOUT + 4)  # until every client timeout is over
     late, files = running.resident(), running.files()
     answered = sum((client.codes for client in good), Counter[str]())
     print(
-        f"seed {seed}: {acts['acts']} bad things in {seconds:.0f} s, answers {dict(codes)}; good clients "
+        f"seed {seed}: {acts['acts']} hostile acts in {seconds:.0f} s, answers {dict(codes)}; good clients "
         f"{dict(answered)}, the slowest {max(client.slowest for client in good):.2f} s; memory "
         f"{first / 1e6:.0f} MB at first, {(early or 0) / 1e6:.0f} early, {most / 1e6:.0f} at "
-        f"most, {late / 1e6:.0f} at last; files {first_files} and {files}; the machine stood still for "
+        f"most, {late / 1e6:.0f} at last; files {first_files} and {files}; the machine stalled for "
         f"{stalls.seconds:.0f} s",
         flush=True,
     )
@@ -383,10 +383,10 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
 
 
 def main() -> int:
-    """Fuzz, print, and tell by the exit code."""
+    """Fuzz and print; return the exit code."""
     arguments = parser(__doc__)
-    arguments.add_argument("--minutes", type=float, default=60, help="how long (default: 60)")
-    arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all choices")
+    arguments.add_argument("--minutes", type=float, default=60, help="duration (default: 60)")
+    arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="seed of all choices")
     arguments.add_argument("--threads", type=int, default=8, help="hostile clients at once (default: 8)")
     arguments.add_argument("--crowd", type=int, default=8000, help="connections of a crowd (default: 8000)")
     options = arguments.parse_args()

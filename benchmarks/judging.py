@@ -1,8 +1,8 @@
-"""What a calibration costs the service: answers per second without one, with one, and with all that it tells.
+"""The cost of a calibration: answers per second without one, with one, and with all of its decisions.
 
-The same network is served as two versions, one of them calibrated. The cases take short turns, so that a
-machine whose speed drifts is as fast for all of them; figures are medians over the rounds, of rates and of
-their ratios within a round. Needs the training extra.
+The same network is served as two versions, one of them calibrated. The cases take short turns, so that
+drifts in the machine's speed affect all alike; figures are medians over the rounds, of rates and of their
+ratios within a round. Needs the training extra.
 """
 
 import statistics
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def calibrated(scratch: Path) -> list[float]:
-    """Write the network, and a version that is calibrated on random rows; make a row to ask about."""
+    """Write the network, and a version calibrated on random rows; return a row for requests."""
     (row,) = make(NET, scratch)
     random = np.random.default_rng(0)
     rows, truths = random.random((ROWS, NET[0]), np.float32), random.integers(0, NET[-1], ROWS)

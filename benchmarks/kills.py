@@ -1,10 +1,10 @@
-"""Workers that are killed under load.
+"""Workers killed under load.
 
-Clients ask on connections that they keep while one worker after the other is killed with SIGKILL, and
-another client asks /health/ready on new connections all the while. The program ends with code 1 if a request
-failed on a connection that the killed worker did not hold and that was not made in the moment of its end,
-while the system still closed what it held one by one; if the service was unready for more than 2 s, if
-a worker was not replaced, or if the service holds more memory or files than before.
+Clients send requests on kept connections while one worker after the other is killed with SIGKILL; another
+client asks /health/ready on new connections all the while. The program ends with code 1 if a request failed
+on a connection that belonged to another worker; if the service was unready for more than 2 s; if a worker
+was not replaced; or if the service holds more memory or files than before. Connections made just as a
+worker ends do not count: the system closes the sockets of a killed process one by one.
 """
 
 import http.client
@@ -23,24 +23,24 @@ from running import Running, Stalls, started
 ROUTE = "/models/digits/predict/uncertainty"
 BODY = json.dumps({"inputs": [[[0.0] * 8] * 8]})
 UNREADY = 2.0
-"""Seconds for which nobody may find the service unready."""
+"""Seconds for which the service may be unready."""
 MOMENT = 0.25
-"""Seconds in which the system has closed all that a killed worker held, its listener too."""
+"""Seconds within which the system closes every socket of a killed worker, including its listener."""
 GROWTH = 30e6
-"""Bytes that all processes together may hold more than before."""
+"""Bytes by which the memory of all processes together may grow."""
 
 
 class Client:
-    """Asks on a connection that it keeps, and notes on which ones it got no answer."""
+    """Sends requests on a kept connection, and notes the connections on which one failed."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.answered = 0
         self.refused: Counter[int] = Counter()
-        self.failed: list[tuple[int, float]] = []  # ports, and when they were connected
+        self.failed: list[tuple[int, float]] = []  # port, and when it was connected
         self._address = address
 
     def ask_until(self, end: threading.Event) -> None:
-        """Ask, and connect anew where the connection was cut."""
+        """Send requests, and reconnect after a lost connection."""
         while not end.is_set():
             connection = http.client.HTTPConnection(*self._address, timeout=60)
             port, since = 0, time.monotonic()
@@ -68,11 +68,11 @@ class Prober:
         self.probes = 0
         self.failures: Counter[str] = Counter()
         self.slowest = 0.0
-        self.longest = 0.0  # seconds between two probes that found it ready, with one between that did not
+        self.longest = 0.0  # seconds from the last ready probe before unready ones to the first one after
         self._address = address
 
     def ask_until(self, end: threading.Event, stalls: Stalls) -> None:
-        """Ask ten times as often as the service may be unready."""
+        """Probe ten times within the time for which the service may be unready."""
         since, stalled = time.monotonic(), stalls.seconds
         bad = False
         while not end.is_set():
@@ -103,7 +103,7 @@ class Prober:
 
 
 def held(worker: int, port: int) -> set[int]:
-    """Tell the ports of the clients whose connections to a port a process holds; 0 if it listens there."""
+    """List the client ports of a process's connections to a port, with 0 if it listens on the port."""
     sockets = set()
     for entry in Path(f"/proc/{worker}/fd").iterdir():
         try:
@@ -121,7 +121,7 @@ def held(worker: int, port: int) -> set[int]:
 
 
 def replaced(running: Running, victim: int, count: int) -> float:
-    """Wait until as many workers as before take connections; give the seconds that it took."""
+    """Wait until as many workers as before accept connections; return the seconds that it took."""
     start = time.monotonic()
     while time.monotonic() - start < 60:
         workers = running.workers()
@@ -136,7 +136,7 @@ def replaced(running: Running, victim: int, count: int) -> float:
 
 
 def scraped(running: Running) -> float:
-    """Give the seconds that the counters of all workers take to collect."""
+    """Measure the seconds that collecting the counters of all workers takes."""
     connection = http.client.HTTPConnection(*running.address, timeout=30)
     start = time.perf_counter()
     connection.request("GET", "/metrics")
@@ -147,7 +147,7 @@ def scraped(running: Running) -> float:
 
 
 def attack(running: Running, kills: int, pause: float, clients: int) -> list[str]:
-    """Kill workers under load, print what came of it, and tell what is wrong."""
+    """Kill workers under load, print the figures, and return the faults."""
     count = len(running.workers())
     asking = [Client(running.address) for _ in range(clients)]
     prober = Prober(running.address)
@@ -162,11 +162,12 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
         first, first_files, first_scrape = running.resident(), 0, scraped(running)
         longest = 0.0
         for number in range(kills):
-            if number == count:  # all have been replaced once: the first ones inherited less
+            if number == count:  # every worker is a replacement now; the first workers inherited less
                 first_files = running.files()
             victim = running.workers()[0]  # the oldest
             before = [len(client.failed) for client in asking]
-            its = set().union(*(held(victim, running.address[1]) for _ in range(3)))  # no look is complete
+            # One reading of /proc can miss some connections.
+            its = set().union(*(held(victim, running.address[1]) for _ in range(3)))
             killed = time.monotonic()
             os.kill(victim, signal.SIGKILL)
             longest = max(longest, replaced(running, victim, count))
@@ -192,7 +193,7 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
         f"replaced within {longest:.2f} s; {prober.probes} probes, failed {dict(prober.failures)}, slowest "
         f"{prober.slowest:.2f} s, unready for {prober.longest:.2f} s at most; memory {first / 1e6:.0f} and "
         f"{last / 1e6:.0f} MB, files {first_files} and {last_files}; /metrics {1e3 * first_scrape:.1f} and "
-        f"{1e3 * last_scrape:.1f} ms; the machine stood still for {stalls.seconds:.0f} s",
+        f"{1e3 * last_scrape:.1f} ms; the machine stalled for {stalls.seconds:.0f} s",
         flush=True,
     )
     if refused:
@@ -203,18 +204,22 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
         faults.append("a worker was not replaced")
     if last > first + GROWTH:
         faults.append(f"memory grew from {first / 1e6:.0f} to {last / 1e6:.0f} MB")
-    if last_files > first_files + 4:  # a probe or two are on their way
+    if last_files > first_files + 4:  # a probe or two may be open
         faults.append(f"{last_files} files are open, at first {first_files}")
     return faults
 
 
 def main() -> int:
-    """Kill, print, and tell by the exit code."""
+    """Kill workers and print; return the exit code."""
     arguments = parser(__doc__)
-    arguments.add_argument("--workers", type=int, nargs="+", default=[2, 3], help="(default: 2 3)")
-    arguments.add_argument("--kills", type=int, default=20, help="for each number of workers (default: 20)")
+    arguments.add_argument(
+        "--workers", type=int, nargs="+", default=[2, 3], help="numbers of workers (default: 2 3)"
+    )
+    arguments.add_argument(
+        "--kills", type=int, default=20, help="kills for each number of workers (default: 20)"
+    )
     arguments.add_argument("--pause", type=float, default=2, help="seconds between kills (default: 2)")
-    arguments.add_argument("--clients", type=int, default=8, help="that ask at once (default: 8)")
+    arguments.add_argument("--clients", type=int, default=8, help="clients at once (default: 8)")
     options = arguments.parse_args()
     faults = []
     for workers in options.workers:

@@ -1,6 +1,6 @@
-"""A client that loads a server: as fast as so many connections go, or at a rate of its own.
+"""A client that loads a server: as fast as its connections allow (closed), or at a fixed rate (opened).
 
-It speaks just enough HTTP for servers on this machine, so that it costs them little.
+It supports only as much HTTP as servers on this machine need, so that it takes little of their CPU time.
 """
 
 import asyncio
@@ -17,16 +17,18 @@ import uvloop
 
 @dataclass
 class Result:
-    """What a server did under load.
+    """The answers of a server under load.
 
     Parameters
     ----------
     seconds
-        How long it was loaded.
+        Duration of the load.
     codes
-        Answers by status; 0 where the server closed the connection, -1 where none was free.
+        Number of requests by status of their answers; 0 if the server closed the connection, -1 if no
+        connection was free.
     latencies
-        Seconds from when a request was due to the end of its answer, of those with status 200.
+        Seconds from the time at which a request was due to the end of its answer, for answers with status
+        200.
     """
 
     seconds: float
@@ -39,24 +41,26 @@ class Result:
         return self.codes[200] / self.seconds
 
     def percentile(self, q: float) -> float:
-        """Give a percentile of the latencies, in seconds."""
+        """Compute a percentile of the latencies, in seconds."""
         return float(np.percentile(self.latencies, q)) if self.latencies else float("nan")
 
 
 class _Connection(asyncio.Protocol):
-    """One request after the other on a connection that is kept.
+    """A kept connection that sends one request after the other.
 
     Parameters
     ----------
+    request
+        The request to send, as bytes.
     answered
-        Is told the status of each answer, and when its request was due.
+        Called after each answer with the connection, the status, and when the request was due.
     """
 
     def __init__(self, request: bytes, answered: Callable[["_Connection", int, float], None]) -> None:
         self._request = request
         self._answered = answered
         self._buffer = b""
-        self.body = b""  # of the last answer
+        self.body = b""  # body of the last answer
         self._due: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,17 +111,17 @@ def request_of(url: str, body: bytes) -> bytes:
 
 
 class _Load:
-    """Connections to a server, and what it answers on them."""
+    """Connections to a server, and the answers on them."""
 
     def __init__(self, url: str, body: bytes) -> None:
         self.result = Result(0.0)
         self.pending = 0
-        self.idle: deque[_Connection] = deque()  # each is used in turn: servers close those that are not
+        self.idle: deque[_Connection] = deque()  # all are used in turn, because servers close unused ones
         self._parts = urlsplit(url)
         self._request = request_of(url, body)
 
     async def connect(self, count: int) -> None:
-        """Make connections."""
+        """Open connections."""
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, connection = await loop.create_connection(
@@ -126,7 +130,7 @@ class _Load:
             self.idle.append(connection)
 
     def ask(self, due: float) -> None:
-        """Send a request on a connection that is idle; count one for which there is none."""
+        """Send a request on an idle connection; count the request as -1 if there is none."""
         if self.idle:
             self.pending += 1
             self.idle.popleft().ask(due)
@@ -152,7 +156,7 @@ class _Load:
 
 
 def closed(url: str, body: bytes, connections: int, seconds: float) -> Result:
-    """Let every connection send its next request as soon as its last one is answered."""
+    """Load a server in a closed loop: each connection sends its next request after the last answer."""
 
     class Closed(_Load):
         def _answered(self, connection: _Connection, code: int, due: float) -> None:
@@ -174,7 +178,7 @@ def closed(url: str, body: bytes, connections: int, seconds: float) -> Result:
 
 
 def opened(url: str, body: bytes, rate: float, seconds: float, connections: int = 2000) -> Result:
-    """Send requests at random times of a rate, whether or not earlier ones are answered."""
+    """Load a server in an open loop: requests come at random times at a rate, answered or not."""
 
     async def main() -> Result:
         load = _Load(url, body)

@@ -1,7 +1,7 @@
-"""How much memory a service holds: for each worker, for each model, for each version. Linux only.
+"""The memory of a service, per worker, per model and per version. Linux only.
 
-What all processes of a service hold together after each version has answered 32 connections: a page that
-several of them share counts once. Needs the training extra.
+Measures all processes of a service together, after each version has answered 32 connections; a page that
+several processes share counts once. Needs the training extra.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from caveat.models.bundles import store
 
 @dataclass
 class Store:
-    """Versions of one network, and what it takes to ask them."""
+    """Versions of one network, and a request for them."""
 
     folder: Path
     row: list[float]
@@ -28,9 +28,11 @@ class Store:
 def main() -> None:
     """Measure, print a table, and write JSON."""
     arguments = parser(__doc__)
-    arguments.add_argument("--versions", type=int, default=6, help="of each network, to compare one with (6)")
-    arguments.add_argument("--workers", type=int, default=3, help="to compare one with (3)")
-    arguments.add_argument("--seconds", type=float, default=1, help="that each version is asked (1)")
+    arguments.add_argument("--versions", type=int, default=6, help="versions, compared with one (default: 6)")
+    arguments.add_argument("--workers", type=int, default=3, help="workers, compared with one (default: 3)")
+    arguments.add_argument(
+        "--seconds", type=float, default=1, help="seconds of load per version (default: 1)"
+    )
     options = arguments.parse_args()
     figures: dict[str, dict[str, float]] = {}
     for net, widths in NETS.items():
@@ -59,7 +61,7 @@ def written(widths: tuple[int, ...], folder: Path) -> Store:
 
 
 def held(served: Store, versions: int, workers: int, seconds: float) -> float:
-    """Serve, ask each version, and add up what the processes hold, in megabytes."""
+    """Serve, ask each version, and add up the memory of the processes, in megabytes."""
     with serving(served.folder, "--workers", str(workers)) as service:
         for version in range(1, versions + 1):
             url = f"{service.url}/models/mlp/versions/{version}/predict/uncertainty"
@@ -72,13 +74,13 @@ def held(served: Store, versions: int, workers: int, seconds: float) -> float:
 
 
 def family(pid: int) -> list[int]:
-    """List a process and those that it began."""
+    """List a process and its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(below for child in children for below in family(int(child)))]
 
 
 def mapped(pid: int) -> dict[str, float]:
-    """Read what memory a process has mapped, by kind, in megabytes."""
+    """Read the memory that a process has mapped, by kind, in megabytes."""
     _, *lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return {name: int(size.split()[0]) * 1024 / 1e6 for name, size in (line.split(":") for line in lines)}
 

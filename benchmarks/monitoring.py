@@ -1,10 +1,10 @@
-"""What monitoring costs: answers per second with records, metrics, log lines and a scraper, and without.
+"""The cost of monitoring: answers per second with records, metrics, log lines and a scraper, and without.
 
-Two services with the same calibrated network run side by side and are loaded in short turns, so that a
-machine whose speed drifts is as fast for both. A process is up to 5 % faster or slower than another of the
-same program for as long as it lives (where its memory lies decides that), so both are started again and
-again; the figure is the median, over the starts, of their ratio. Prometheus's part is played by a scrape in
-every turn, of which there are more than it makes. Needs the training extra.
+Two services with the same calibrated network run side by side and are loaded in short turns, so that drifts
+in the machine's speed affect both alike. A process is up to 5 % faster or slower than another of the same
+program for as long as it lives, depending on the layout of its memory. So both are started many times, and
+the figure is the median, over the starts, of their ratio. A scrape in every turn stands for Prometheus,
+which scrapes less often. Needs the training extra.
 """
 
 import statistics
@@ -27,7 +27,7 @@ UNMONITORED = (sys.executable, str(Path(__file__).with_name("unmonitored.py")))
 
 
 def main() -> int:
-    """Measure, print, and write JSON; tell whether the bar was missed."""
+    """Measure, print, and write JSON; return 1 if the bar is missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--starts", type=int, default=30, help="times to start both (default: 30)")
     arguments.add_argument("--seconds", type=float, default=1, help="seconds of each load (default: 1)")
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def compare(scratch: Path, workers: int, body: bytes, seconds: float) -> tuple[float, float]:
-    """Start both and load them in turn; give the answers per second with monitoring and without."""
+    """Start both and load them in turn; return the answers per second with monitoring and without."""
     flags = ("--workers", str(workers))
     with (
         serving(scratch, *flags) as monitored,
@@ -62,7 +62,7 @@ def compare(scratch: Path, workers: int, body: bytes, seconds: float) -> tuple[f
 
 
 def together(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Sum up what was measured in all starts."""
+    """Summarise the figures of all starts."""
     ratios = [monitored / bare for monitored, bare in pairs]
     quarters = statistics.quantiles(ratios, n=4)
     return {
@@ -75,13 +75,13 @@ def together(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 
 def scrape(url: str) -> None:
-    """Ask for the metrics as Prometheus does."""
+    """Request the metrics as Prometheus does."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
         answer.read()
 
 
 def told(figure: dict[str, float]) -> str:
-    """Write a figure out."""
+    """Format a figure."""
     met = "met" if figure["ratio"] >= BAR else "missed"
     return (
         f"{figure['monitored']:.0f} answers per second with monitoring, {figure['bare']:.0f} without; ratio "

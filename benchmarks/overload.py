@@ -1,9 +1,9 @@
-"""What happens to latency and memory under load, and beyond what the service can do.
+"""Latency and memory under load and under overload.
 
-Prints latency percentiles at shares of the capacity, with requests at random times whether or not earlier
-ones are answered; goodput beyond it; the latency of small requests while a large one runs; and memory
-after many requests. Each load has the capacity measured right before and right after it, in a few rounds,
-each with a server of its own. Needs the training extra.
+Prints latency percentiles at fractions of the capacity, with requests at random times, answered or not;
+goodput beyond the capacity; the latency of small requests while a large one runs; and memory after many
+requests. The capacity is measured right before and right after each load, in a few rounds, each with a new
+server. Needs the training extra.
 """
 
 import os
@@ -33,7 +33,7 @@ CAVEAT = str(Path(sys.executable).with_name("caveat"))
 ROUTE = "/predict/uncertainty"
 LARGE = (4096, 1000)  # rows x passes
 FACTORS = (0.5, 0.8, 1.2, 3.0)
-GOODPUT = 0.9  # of capacity, the bar where more is asked for than that
+GOODPUT = 0.9  # the bar under overload, as a fraction of the capacity
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Service:
     pid: int
 
     def megabytes(self) -> float:
-        """Memory that the process holds."""
+        """Resident memory of the process."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -53,8 +53,10 @@ def main() -> None:
     """Measure, print, and write JSON."""
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=3, help="seconds of each load (default: 3)")
-    arguments.add_argument("--rounds", type=int, default=5, help="of all loads (default: 5)")
-    arguments.add_argument("--requests", type=int, default=1_000_000, help="for memory (default: 1000000)")
+    arguments.add_argument("--rounds", type=int, default=5, help="rounds of all loads (default: 5)")
+    arguments.add_argument(
+        "--requests", type=int, default=1_000_000, help="requests before memory is measured (1000000)"
+    )
     options = arguments.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -92,7 +94,7 @@ def serving(scratch: Path, *flags: str, program: Sequence[str] = (CAVEAT,)) -> I
 
 @dataclass
 class Load:
-    """A load, as a share of the capacity, and what the service did under it."""
+    """A load, as a fraction of the capacity, and the service's answers under it."""
 
     factor: float
     capacity: float
@@ -101,12 +103,12 @@ class Load:
 
     @property
     def goodput(self) -> float:
-        """Answers with status 200, of capacity."""
+        """Rate of answers with status 200, as a fraction of the capacity."""
         return self.result.rate / self.capacity
 
 
 def at_rates(service: Service, body: bytes, seconds: float) -> Iterator[Load]:
-    """Load the service at shares of its capacity, in turn with measuring that."""
+    """Load the service at fractions of its capacity, which is measured in between."""
 
     def capacity() -> float:
         return closed(service.url + ROUTE, body, 32, seconds).rate
@@ -120,7 +122,7 @@ def at_rates(service: Service, body: bytes, seconds: float) -> Iterator[Load]:
 
 
 def told(loads: Sequence[Load]) -> dict[str, Any]:
-    """Print and give what a load did in all rounds."""
+    """Print and return the figures of a load over all rounds."""
     factor = loads[0].factor
     latencies = np.concatenate([load.result.latencies for load in loads])
     percentiles = {f"p{q:g}": 1e3 * float(np.percentile(latencies, q)) for q in (50, 90, 99, 99.9)}
@@ -140,7 +142,7 @@ def told(loads: Sequence[Load]) -> dict[str, Any]:
 
 
 def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds: float) -> dict[str, float]:
-    """Ask small requests one after the other, idle and while a large one runs."""
+    """Send small requests one after the other, to an idle service and while a large request runs."""
     idle = closed(service.url + ROUTE, body, 1, seconds)
     before = service.megabytes()
     rows, samples = LARGE
@@ -169,7 +171,7 @@ def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds:
         "idle_p99_ms": 1e3 * idle.percentile(99),
         "busy_p50_ms": 1e3 * float(np.percentile(latencies, 50)),
         "busy_p99_ms": 1e3 * float(np.percentile(latencies, 99)),
-        "bar_ms": 5e3 * idle.percentile(99) + 1e3 * _SHORT,  # of the p99: five times idle, and one chunk
+        "bar_ms": 5e3 * idle.percentile(99) + 1e3 * _SHORT,  # for the p99: five times idle, and one turn
         "large_seconds": took[0],
         "grown_mb": max(grown) - before,
     }
@@ -177,14 +179,14 @@ def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds:
         f"one row when idle: ms p50 {figures['idle_p50_ms']:.2f}, p99 {figures['idle_p99_ms']:.2f}; "
         f"beside {rows} rows x {samples} passes, which took {took[0]:.1f} s: ms "
         f"p50 {figures['busy_p50_ms']:.2f}, p99 {figures['busy_p99_ms']:.2f} (bar of the p99, five times "
-        f"idle and one chunk: {figures['bar_ms']:.2f}); memory grew by {figures['grown_mb']:.0f} MB",
+        f"idle and one turn: {figures['bar_ms']:.2f}); memory grew by {figures['grown_mb']:.0f} MB",
         flush=True,
     )
     return figures
 
 
 def after_many(service: Service, body: bytes, requests: int) -> dict[str, float]:
-    """Look at the memory after ten thousand requests and after many."""
+    """Measure the memory after ten thousand requests and after many more."""
     counted = 0
     early = None
     while counted < requests:

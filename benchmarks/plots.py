@@ -1,6 +1,7 @@
-"""Plots of what the benchmark programs measured, drawn from the JSON that they write.
+"""Plots of the benchmarks' figures, drawn from the JSON that the programs write.
 
-Each program draws its own beside its JSON; this one draws all of them anew, such as into docs/benchmarks.
+Each program draws its own plot beside its JSON; this program redraws all of them, such as into
+docs/benchmarks.
 """
 
 from pathlib import Path
@@ -30,7 +31,7 @@ SERIES = (OURS, "#d1651f", "#4b9b57", "#7d5ba6")
 
 
 def main() -> None:
-    """Draw every plot there are figures for."""
+    """Draw every plot that has figures."""
     arguments = parser(__doc__)
     arguments.add_argument("folder", type=Path, help="where to write, such as docs/benchmarks")
     folder = arguments.parse_args().folder
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def draw(name: str, path: Path) -> None:
-    """Draw what a program measured."""
+    """Draw the plot of a program's figures."""
     results = read(name)
     fill, title, size = PLOTS[name]
     mpl.use("svg")
@@ -68,7 +69,7 @@ def serving(figure: Figure, figures: dict[str, Any]) -> None:
 
 
 def products(figure: Figure, figures: list[dict[str, Any]]) -> None:
-    """Draw milliseconds of the passes beside those of the products, a panel for each network."""
+    """Draw milliseconds of the passes and of the products, a panel for each network."""
     nets = list(dict.fromkeys(row["network"] for row in figures))
     for panel, net in zip(figure.subplots(1, len(nets), sharey=True), nets, strict=True):
         rows = [row for row in figures if row["network"] == net]
@@ -84,7 +85,7 @@ def products(figure: Figure, figures: list[dict[str, Any]]) -> None:
 
 
 def overload(figure: Figure, figures: dict[str, Any]) -> None:
-    """Draw latency percentiles and goodput against what is asked for."""
+    """Draw latency percentiles and goodput against the offered load."""
     latency, goodput = figure.subplots(1, 2)
     rates = figures["rates"]
     loads = [f"{100 * rate['factor']:.0f} %" for rate in rates]
@@ -100,7 +101,7 @@ def overload(figure: Figure, figures: dict[str, Any]) -> None:
 
 
 def startup(figure: Figure, figures: dict[str, Any]) -> None:
-    """Draw every start's time and memory beside its bar."""
+    """Draw the time and the memory of every start, with the bars."""
     names = {"ready_seconds": "process start to ready, s", "resident_mb": "resident after an answer, MB"}
     each_of = zip(*figures["rounds"], strict=True)
     panels = figure.subplots(1, 2)
@@ -112,7 +113,7 @@ def startup(figure: Figure, figures: dict[str, Any]) -> None:
 
 
 def scaling(figure: Figure, figures: dict[str, Any]) -> None:
-    """Draw what a request costs against each thing that grows."""
+    """Draw the cost of a request against passes, rows, width and connections."""
     panels = figure.subplots(2, 2).flat
     labels = {
         "samples": ("passes", "ms"),
@@ -137,7 +138,7 @@ def scaling(figure: Figure, figures: dict[str, Any]) -> None:
 
 
 def head(figure: Figure, figures: list[dict[str, Any]]) -> None:
-    """Draw milliseconds of 100 passes beside those of one."""
+    """Draw milliseconds of 100 passes and of one."""
     panel = figure.subplots()
     groups = [f"{row['network']}, {row['rows']} rows" for row in figures]
     names = {"one deterministic pass": "deterministic", "100 passes": "passes"}
@@ -151,7 +152,7 @@ def head(figure: Figure, figures: list[dict[str, Any]]) -> None:
 
 
 def precision(figure: Figure, figures: dict[str, Any]) -> None:
-    """Draw how much faster bfloat16 is, and what it changes beside the Monte Carlo error."""
+    """Draw the speedup of bfloat16, and its error relative to the Monte Carlo error."""
     speed, error = figure.subplots(1, 2, sharey=True)
     for panel, name, label, line in (
         (speed, "speed", "speed, times that of float32", 1),
@@ -166,7 +167,7 @@ def precision(figure: Figure, figures: dict[str, Any]) -> None:
 
 
 def side_by_side(panel: Axes, groups: list[str], bars: dict[str, list[float]]) -> None:
-    """Draw two bars for each group, the second of which is ours."""
+    """Draw two bars for each group; the second is Caveat's."""
     for shift, colour, (label, heights) in zip((-0.19, 0.19), (OTHERS, OURS), bars.items(), strict=True):
         panel.bar([place + shift for place in range(len(groups))], heights, 0.36, color=colour, label=label)
     panel.set_xticks(range(len(groups)), groups)

@@ -1,7 +1,7 @@
-"""What bfloat16 changes: time, error beside the Monte Carlo error, and whether bits still hold.
+"""The effects of bfloat16: time, error relative to the Monte Carlo error, and whether bits are reproducible.
 
-Trains one network of every kind, as `sampling.py` does, and takes the networks of `serving.py` as they are
-initialised. Needs the training extra and OpenVINO (the extra ``bfloat16``).
+Trains one network of every kind, as `sampling.py` does, and takes the networks of `serving.py` untrained.
+Needs the training extra and OpenVINO (the extra ``bfloat16``).
 """
 
 import statistics
@@ -24,7 +24,7 @@ BAR = 0.1
 
 
 def main() -> None:
-    """Measure, print a table, and write it down."""
+    """Measure, print a table, and write JSON."""
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
     arguments.add_argument("--epochs", type=int, default=25, help="epochs of training (default: 25)")
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def network(kind: str, epochs: int) -> tuple[Bundle, dict[str, Any]]:
-    """Train a network of a kind, or make one of those that are served beside others; give 16 rows for it."""
+    """Train a network of a kind, or make one of the networks of `serving.py`; return it with 16 rows."""
     if kind in KINDS:
         return trained(kind, 16, epochs)
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,8 +56,8 @@ def network(kind: str, epochs: int) -> tuple[Bundle, dict[str, Any]]:
 def measure(bundle: Bundle, rows: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Compare both precisions on the same passes.
 
-    The error is the root mean square, over rows and outputs, of what bfloat16 changes in the mean of the
-    passes, over that of the Monte Carlo standard error of independent passes.
+    The error is the root mean square, over rows and outputs, of the change in the mean of the passes,
+    divided by the root mean square of the Monte Carlo standard error of independent passes.
     """
     single, half = Predictor(bundle), Predictor(bundle, precision="bfloat16")
     runs = {

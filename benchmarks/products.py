@@ -1,7 +1,7 @@
-"""Passes and their statistics beside the bare matrix products that they need, by the fastest library at hand.
+"""The time of passes with their statistics, relative to the bare matrix products of the fastest library.
 
-The time of the products is a limit: whoever runs the passes has to multiply at least once per row what
-comes before the first dropout, and once per row and pass all that comes after. Needs the training extra.
+The time of the products is a lower limit: any implementation has to multiply once per row before the first
+dropout, and once per row and pass after it. Needs the training extra.
 """
 
 import statistics
@@ -25,7 +25,7 @@ ROWS = (1, 16, 64)
 
 
 def main() -> None:
-    """Measure both networks and print what share of the limit the passes reach."""
+    """Measure both networks and print what fraction of the limit the passes reach."""
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
     options = arguments.parse_args()
@@ -65,7 +65,7 @@ def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: in
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 2):
         for name, run in runs.items():
-            time.sleep(0.1)  # so that no library's threads still spin, waiting for more of the work before
+            time.sleep(0.1)  # until no library's threads spin for more work
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)

@@ -1,7 +1,7 @@
-"""What an execution provider of ONNX Runtime brings, such as a GPU: time, error, and whether bits still hold.
+"""The effects of an execution provider of ONNX Runtime, such as a GPU: time, error, and reproducible bits.
 
-Takes each bundle of a store on the rows of its example, over and over; needs what serving needs alone, and
-the provider's package, such as ``onnxruntime-gpu[cuda,cudnn]`` in place of ``onnxruntime``.
+Runs each bundle of a store on the rows of its example, repeated. Needs only Caveat itself and the provider's
+package, such as ``onnxruntime-gpu[cuda,cudnn]`` in place of ``onnxruntime``.
 """
 
 import statistics
@@ -26,11 +26,11 @@ ROWS = (1, 16, 256)
 
 
 def main() -> None:
-    """Measure, print a table, and write it down."""
+    """Measure, print a table, and write JSON."""
     arguments = parser(__doc__)
     arguments.add_argument("store", type=Path, help="folder of bundles, <name>/<version>/")
     arguments.add_argument(
-        "--providers", default=f"CUDAExecutionProvider,{CPU}", help="the preferred one first"
+        "--providers", default=f"CUDAExecutionProvider,{CPU}", help="providers, the preferred one first"
     )
     arguments.add_argument("--rounds", type=int, default=15, help="times to measure, in turn (default: 15)")
     options = arguments.parse_args()
@@ -53,10 +53,10 @@ def main() -> None:
 
 
 def measure(bundle: Bundle, providers: Sequence[str], rounds: int) -> list[dict[str, Any]]:
-    """Compare both on the same passes, with their statistics.
+    """Compare the provider with the CPU on the same passes, with their statistics.
 
-    The error is the root mean square, over rows and outputs, of what the provider changes in the mean, over
-    that of the Monte Carlo standard error of independent passes.
+    The error is the root mean square, over rows and outputs, of the change in the mean, divided by the root
+    mean square of the Monte Carlo standard error of independent passes.
     """
     made = {
         "cpu": Predictor(bundle, kept_seed=0),
@@ -90,7 +90,7 @@ def measure(bundle: Bundle, providers: Sequence[str], rounds: int) -> list[dict[
 
 
 def repeated(example: Inputs, count: int) -> dict[str, Any]:
-    """Repeat rows until there are so many."""
+    """Repeat rows until there are ``count``."""
     return {name: np.resize(array, (count, *array.shape[1:])) for name, array in example.items()}
 
 

@@ -1,4 +1,4 @@
-"""What benchmark programs share: how they are called, the machine's name, and results as JSON and plot."""
+"""Shared parts of the benchmark programs: arguments, the machine's name, and results as JSON and plot."""
 
 import argparse
 import importlib.util
@@ -12,14 +12,14 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser that shows a program's docstring as it stands."""
+    """Make a parser that shows a program's docstring unchanged."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def machine() -> dict[str, Any]:
-    """Say what the figures were measured on."""
+    """Describe the machine."""
     return {"machine": platform.machine(), "cores": os.cpu_count(), "processor": processor()}
 
 
@@ -32,7 +32,7 @@ def processor() -> str:
 
 
 def write(name: str, figures: Any) -> None:
-    """Write what a program measured to the results' folder; with matplotlib at hand, its plot as well."""
+    """Write a program's figures into the folder of results, and its plot if matplotlib is installed."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({**machine(), "figures": figures}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")
@@ -44,13 +44,13 @@ def write(name: str, figures: Any) -> None:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Read what a program wrote: the machine and the figures."""
+    """Read a program's results: the machine and the figures."""
     results: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return results
 
 
 def earlier(name: str) -> dict[str, Any]:
-    """Give the figures of the last run of a program on this machine, if there was one."""
+    """Return the figures of a program's last run on this machine, if there was one."""
     if not (RESULTS / f"{name}.json").exists():
         return {}
     figures: dict[str, Any] = read(name).get("figures", {})

@@ -1,8 +1,8 @@
-"""Whether versions come and go, and aliases move, without a client noticing.
+"""Whether versions are added and removed, and aliases moved, without any effect on clients.
 
 Clients ask the default model and an alias as fast as they are answered. Meanwhile versions are copied into
 the store, file by file, some of them damaged; old ones are removed, and the alias is moved. Every answer is
-held to the times at which its version can have been the one to answer. Needs the training extra.
+checked against the times at which its version may have answered. Needs the training extra.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ KEY = "a-key-of-the-operator"
 
 ROUTES = ("/models/mlp", "/models/mlp/versions/champion")
 KEPT = 5
-"""Versions that stay in the store; older ones are removed, unless the alias stands for them."""
+"""Number of versions kept in the store; older ones are removed, except one that the alias stands for."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """When a request was asked and answered, and by which version; 0 where it failed."""
+    """When a request was sent and answered, and by which version; version 0 if it failed."""
 
     route: str
     asked: float
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass
 class Life:
-    """When a version can have been the one to answer, and when it must have been there."""
+    """When a version may have answered, and when it must have been loaded."""
 
     earliest: float
     certain: float = float("inf")
@@ -59,13 +59,13 @@ class Life:
 
 @dataclass
 class Timeline:
-    """What was done to the service, and when."""
+    """The operator's actions, and their times."""
 
     lives: dict[int, Life] = field(default_factory=dict)
     flips: list[tuple[float, float, int]] = field(default_factory=list)  # began, ended, version
 
     def allows(self, answer: Answer) -> bool:
-        """Tell whether the version can have been the one to answer at some time of the request."""
+        """Tell whether the answer's version may have answered at some time during the request."""
         life = self.lives.get(answer.version)
         if life is None or answer.answered < life.earliest or answer.asked > life.gone:
             return False
@@ -80,14 +80,16 @@ class Timeline:
 
 
 def main() -> int:
-    """Roll out, print, and write JSON; 1 if a client noticed."""
+    """Roll out, print, and write JSON; return 1 if a client was affected."""
     arguments = parser(__doc__)
-    arguments.add_argument("--versions", type=int, default=50, help="to copy into the store (default: 50)")
-    arguments.add_argument("--damaged", type=int, default=10, help="of them (default: 10)")
-    arguments.add_argument("--flips", type=int, default=20, help="of the alias (default: 20)")
-    arguments.add_argument("--connections", type=int, default=32, help="of clients (default: 32)")
-    arguments.add_argument("--seconds", type=float, default=5, help="of load before, for comparison")
-    arguments.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes (default: 1 2)")
+    arguments.add_argument("--versions", type=int, default=50, help="versions to copy into the store (50)")
+    arguments.add_argument("--damaged", type=int, default=10, help="damaged ones among them (default: 10)")
+    arguments.add_argument("--flips", type=int, default=20, help="moves of the alias (default: 20)")
+    arguments.add_argument("--connections", type=int, default=32, help="connections of clients (default: 32)")
+    arguments.add_argument("--seconds", type=float, default=5, help="seconds of load before the rollout (5)")
+    arguments.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers (default: 1 2)"
+    )
     options = arguments.parse_args()
     figures = {}
     noticed = 0
@@ -105,7 +107,7 @@ def main() -> int:
 
 
 async def rolled_out(store: Path, body: bytes, workers: int, options: Any) -> dict[str, Any]:
-    """Ask without and with what operators do; tell how it went."""
+    """Send requests without and with the operator's actions; return the figures."""
     with serving(store, workers) as (url, pid):
         operator = Operator(url, store, options.damaged)
         await asyncio.to_thread(operator.flip, 1)
@@ -134,7 +136,7 @@ async def rolled_out(store: Path, body: bytes, workers: int, options: Any) -> di
 
 
 class Operator:
-    """Copies versions into the store, removes old ones and moves the alias, and notes when."""
+    """Copies versions into the store, removes old ones and moves the alias, and notes the times."""
 
     def __init__(self, url: str, store: Path, damaged: int) -> None:
         self.timeline = Timeline({1: Life(0.0, 0.0)})
@@ -149,7 +151,7 @@ class Operator:
         self._bundle = Bundle.load(self._model / "1")
 
     def work(self, options: Any) -> None:
-        """Do it all."""
+        """Carry out all actions."""
         chance = random.Random(0)
         damaged = set(chance.sample(range(3, options.versions + 2), options.damaged))
         steps = range(2, options.versions + 2)
@@ -172,7 +174,7 @@ class Operator:
         self._champion = version
 
     def _copy(self, version: int, damaged: bool) -> None:
-        """Copy a version as ``cp -r`` does, slowly enough that it is looked at in the midst."""
+        """Copy a version as ``cp -r`` does, slowly enough that the service polls it half copied."""
         manifest = self._bundle.manifest.model_copy(update={"version": version})
         bundle = pack(manifest, self._bundle.files)
         staged = self._model.parent.with_name("staged")
@@ -246,7 +248,7 @@ DAMAGES: Sequence[Callable[[Path, Bundle], None]] = (
 
 
 class _Asking(_Load):
-    """Asks a route until it is told to stop, and notes every answer."""
+    """Sends requests to a route until told to stop, and notes every answer."""
 
     def __init__(self, url: str, route: str, body: bytes, answers: list[Answer]) -> None:
         super().__init__(f"{url}{route}/predict/uncertainty", body)
@@ -264,7 +266,7 @@ class _Asking(_Load):
 
 
 async def asked(url: str, body: bytes, connections: int, meanwhile: Callable[[], None]) -> list[Answer]:
-    """Ask both routes while something is done."""
+    """Send requests to both routes while ``meanwhile`` runs."""
     answers: list[Answer] = []
     loads = [_Asking(url, route, body, answers) for route in ROUTES]
     for load in loads:
@@ -279,7 +281,7 @@ async def asked(url: str, body: bytes, connections: int, meanwhile: Callable[[],
 
 
 def call(url: str, method: str = "GET", body: object = None) -> Any:
-    """Ask for a JSON document."""
+    """Send a request for a JSON document."""
     content = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     request = urllib.request.Request(url, content, headers, method=method)
@@ -288,14 +290,14 @@ def call(url: str, method: str = "GET", body: object = None) -> Any:
 
 
 def percentiles(answers: Sequence[Answer]) -> dict[str, float]:
-    """Give percentiles of latencies, in milliseconds."""
+    """Compute percentiles of latencies, in milliseconds."""
     took = [1e3 * (answer.answered - answer.asked) for answer in answers]
     return {f"p{q:g}": round(float(np.percentile(took, q)), 1) for q in (50, 99, 99.9, 100)}
 
 
 @contextmanager
 def serving(store: Path, workers: int) -> Iterator[tuple[str, int]]:
-    """Serve a store that is looked at often until the block ends."""
+    """Serve a store, which is polled often, until the block ends."""
     flags = ["--port", "0", "--workers", str(workers), "--poll", "0.2"]
     command = [sys.executable, "-m", "caveat", "serve", str(store), *flags]
     keys = os.environ | {"CAVEAT_ADMIN_KEYS": KEY}
@@ -311,7 +313,7 @@ def serving(store: Path, workers: int) -> Iterator[tuple[str, int]]:
 
 
 def megabytes(pid: int) -> float:
-    """Memory that a process and its children hold to themselves."""
+    """Measure the private memory of a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     texts = [Path(f"/proc/{each}/smaps_rollup").read_text() for each in (pid, *children)]
     found = [re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE) for text in texts]

@@ -1,4 +1,4 @@
-"""A service to be treated badly: what it holds, and what it leaves behind."""
+"""A running service for stress tests, with its memory, its open files, and its faults."""
 
 import json
 import os
@@ -16,11 +16,11 @@ from typing import Self
 ROOT = Path(__file__).parents[1]
 
 _BEGINNING = '{"time":'
-"""Of a line of the log."""
+"""The beginning of a line of the log."""
 
 
 class Stalls:
-    """Tells when this machine could run nothing for more than a second: nobody's fault, but its own."""
+    """Counts the seconds for which the machine itself stalled, beyond a second each time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -44,41 +44,41 @@ class Stalls:
 
 
 class Running:
-    """A service that runs, with its workers."""
+    """A running service with its workers."""
 
     def __init__(self, process: subprocess.Popen[str], address: tuple[str, int]) -> None:
         self.process = process
         self.address = address
-        self.errors = ""  # what it wrote to stderr, once it has ended
+        self.errors = ""  # the service's stderr, once it has ended
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the service is still running."""
         return self.process.poll() is None
 
     def workers(self) -> list[int]:
-        """List the processes that it has started."""
+        """List the child processes of the service."""
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def resident(self) -> float:
-        """Bytes of memory that all its processes hold."""
+        """Measure the resident memory of all processes, in bytes."""
         pages = 0
         for pid in (self.process.pid, *self.workers()):
             try:
                 pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            except (OSError, IndexError):  # it has just ended
+            except (OSError, IndexError):  # the process has just ended
                 continue
         return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
     def files(self) -> int:
-        """Count the files that all its processes have open."""
+        """Count the open files of all processes."""
         return sum(_files(pid) for pid in (self.process.pid, *self.workers()))
 
     def faults(self, *expected: str, killed: int = 0) -> list[str]:
-        """Tell what is wrong with how it ended: its code, or events in its log that nobody expects.
+        """List the faults of the ended service: an exit code, or unexpected events in its log.
 
-        Each worker that was killed may have left a line that it was in the midst of.
+        Each killed worker may have left an incomplete line.
         """
         faults = []
         if self.process.returncode != 0:

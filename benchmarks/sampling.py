@@ -1,8 +1,8 @@
-"""How exact N passes are, stratified and independent, and what stopping early costs.
+"""The accuracy of N passes, stratified and independent, and the cost of stopping early.
 
-Trains one network of every kind on scikit-learn's digits, seen as images, rows of pixels or sequences, and
-one on its diabetes set. For each it takes the moments over many independent passes for the truth and then,
-for many seeds, compares those of the first N passes with it. Needs the training extra and matplotlib.
+Trains one network of every kind on scikit-learn's digits, as images, rows of pixels or sequences, and one on
+its diabetes set. For each, the moments of many independent passes count as the truth; for many seeds, the
+moments of the first N passes are compared with it. Needs the training extra and matplotlib.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def trained(kind: str, count: int, epochs: int) -> tuple[Bundle, dict[str, NDArray[Any]]]:
-    """Train a network of a kind; give it and rows to ask about."""
+    """Train a network of a kind; return it with rows to predict."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
         options = dict(KINDS[kind])
         if "network" in options:
@@ -104,7 +104,7 @@ def passes(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: An
 
 
 def moments(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: Any) -> Moments:
-    """Take mean and variance over many passes."""
+    """Compute mean and variance over many passes."""
     made = passes(predictor, rows, samples, seed, sampler)
     return Moments(made.mean(0), made.var(0, ddof=1))
 
@@ -112,8 +112,9 @@ def moments(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: A
 def samplers(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[str, Any]:
     """Measure error and bias of mean and variance for the first N passes of both samplers.
 
-    The error of the mean is relative to that of N independent passes in theory, sqrt(variance / N); the
-    error and the bias of the variance to the variance. Averages over rows and outputs are of squares.
+    The error of the mean is relative to the theoretical error of N independent passes, sqrt(variance / N);
+    the error and the bias of the variance are relative to the variance. Errors are root mean squares over
+    rows and outputs.
     """
     figures: dict[str, Any] = {}
     for sampler in SAMPLERS:
@@ -143,7 +144,7 @@ def rms(errors: list[NDArray[np.float64]]) -> float:
 
 
 def stopping(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[str, Any]:
-    """Measure what a tolerance costs, for several numbers of passes before a row is first looked at.
+    """Measure the cost of a tolerance, for several numbers of passes before a row is first checked.
 
     The tolerance is the median standard error of 150 passes, so that most rows stop between 50 and 400.
     """
@@ -170,7 +171,7 @@ def stopping(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dic
 
 
 def table(kind: str, figures: dict[str, Any]) -> str:
-    """Lay the figures of a kind out."""
+    """Format the figures of a kind as a table."""
     lines = [
         kind,
         f"{'N':>8}{'error of the mean':>24}{'error of the variance':>26}{'bias of the variance':>24}",

@@ -1,8 +1,8 @@
-"""What a request costs, end to end, as passes, rows, width and connections grow; and workers beside threads.
+"""The cost of a request, end to end, by passes, rows, width and connections; and workers against threads.
 
 Milliseconds are the median of requests that one connection sends one after the other; answers per second
-are those of so many connections. Requests are JSON, and name no seed, so that the service has their masks
-at hand; one series names a seed, whose masks are made anew. Needs the training extra.
+are over all connections. Requests are JSON without a seed, so that the service has their masks cached; one
+series gives a seed, whose masks are drawn for each request. Needs the training extra.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ from overload import Service, serving
 from report import parser, write
 from serving import NETS, make
 
-Series = dict[str, dict[str, float]]  # name of a line -> what grows -> what it costs
+Series = dict[str, dict[str, float]]  # name of a line -> size -> cost
 
 PREDICT = "/predict"
 UNCERTAINTY = "/predict/uncertainty"
@@ -24,13 +24,13 @@ SAMPLES = (10, 100, 1000, 10_000)
 ROWS = (1, 16, 256, 4096)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 CONNECTIONS = (1, 4, 16, 64, 256)
-PENDING = "512"  # room for all of them
+PENDING = "512"  # room for the requests of all connections
 WORKERS = (1, 2)
 THREADS = (1, 2)
 
 
 def main() -> None:
-    """Measure, print a table for each thing that grows, and write them down."""
+    """Measure, print a table for each series, and write JSON."""
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=2, help="seconds of each load (default: 2)")
     options = arguments.parse_args()
@@ -66,7 +66,7 @@ def served(widths: tuple[int, ...], *flags: str) -> Iterator[Service]:
 
 
 def against_samples(service: Service, net: str, features: int, seconds: float) -> Series:
-    """Ask about one row with more and more passes: of the service's own seed, and of another."""
+    """Measure one row with more and more passes: with the service's own seed, and with another."""
     rows = random_rows(1, features)
     seeds = {net: {}, f"{net}, another seed": {"seed": 1}}
     return {
@@ -81,7 +81,7 @@ def against_samples(service: Service, net: str, features: int, seconds: float) -
 
 
 def against_rows(service: Service, net: str, features: int, seconds: float) -> Series:
-    """Ask about more and more rows at once."""
+    """Measure requests with more and more rows."""
     return {
         f"{net} {route}": {
             str(count): milliseconds(service.url + route, rows_of(random_rows(count, features)), seconds)
@@ -92,7 +92,7 @@ def against_rows(service: Service, net: str, features: int, seconds: float) -> S
 
 
 def against_connections(service: Service, net: str, features: int, seconds: float) -> Series:
-    """Ask on more and more connections at once."""
+    """Measure more and more connections at once."""
     body = rows_of(random_rows(1, features))
     return {
         f"{net} {route}": {
@@ -103,7 +103,7 @@ def against_connections(service: Service, net: str, features: int, seconds: floa
 
 
 def against_width(seconds: float) -> Series:
-    """Ask about one row, of wider and wider networks."""
+    """Measure one row of wider and wider networks."""
     series: Series = {UNCERTAINTY: {}, PREDICT: {}}
     for width in WIDTHS:
         with served((784, width, width, 10)) as service:
@@ -114,7 +114,7 @@ def against_width(seconds: float) -> Series:
 
 
 def workers_and_threads(seconds: float) -> Series:
-    """Ask on one connection and on 32, of services with other workers and threads."""
+    """Measure one connection and 32, for services with several numbers of workers and threads."""
     series: Series = {f"{net}, {count} connections": {} for net in NETS for count in (1, 32)}
     for net, widths in NETS.items():
         body = rows_of(random_rows(1, widths[0]))
@@ -134,12 +134,12 @@ def random_rows(count: int, features: int) -> list[list[float]]:
 
 
 def milliseconds(url: str, body: bytes, seconds: float) -> float:
-    """Take the median time of a request on one connection."""
+    """Measure the median time of a request on one connection."""
     return 1e3 * loaded(url, body, 1, seconds).percentile(50)
 
 
 def loaded(url: str, body: bytes, connections: int, seconds: float) -> Result:
-    """Load a service that is warm; end the program where one request is not answered."""
+    """Load a warmed-up service; end the program if a request gets no answer."""
     closed(url, body, connections, seconds / 4)
     result = closed(url, body, connections, seconds)
     if result.codes[200] < result.codes.total():
@@ -148,7 +148,7 @@ def loaded(url: str, body: bytes, connections: int, seconds: float) -> Result:
 
 
 def table(title: str, series: Series) -> str:
-    """Lay out what grows as columns, and each line of the plot as a row."""
+    """Format a table with sizes as columns, and each line of the plot as a row."""
     columns = list(next(iter(series.values())))
     lines = [title, f"{'':42}" + "".join(f"{column:>10}" for column in columns)]
     for name, costs in series.items():

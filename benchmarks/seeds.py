@@ -1,7 +1,7 @@
-"""How well `caveat train` does on its two bundled data sets, over ten seeds.
+"""The quality of `caveat train` on its two bundled data sets, over ten seeds.
 
-A seed decides which rows are held out as well as the weights. The figures are those that each bundle
-states of itself: measured on held-out rows, through the graphs that are served.
+A seed decides both the weights and which rows are held out. The figures are the metrics in each bundle,
+measured on held-out rows with the exported graphs.
 
 Usage: python benchmarks/seeds.py [--json]
 """

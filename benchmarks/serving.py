@@ -1,9 +1,9 @@
-"""Caveat beside what people serve Monte Carlo dropout with today: requests per second, end to end.
+"""Caveat compared with other servers of Monte Carlo dropout: requests per second, end to end.
 
-Every server runs in an environment of its own, with the same weights, on the same machine, one at a time;
-the rounds take turns, and each figure is the median over them. A request is one row of 784 numbers and asks
-for 100 passes. All servers may use all cores, and have their passes in one batch and their batching over
-requests on; only the tutorial loops over the passes, as tutorials do.
+Every server runs in its own environment, with the same weights, on the same machine, one at a time; each
+round measures all servers, and each figure is the median over the rounds. A request is one row of 784
+numbers and asks for 100 passes. All servers may use all cores, run their passes in one batch, and batch over
+requests; only the tutorial loops over the passes, as tutorials do.
 
 Run it in Caveat's environment with the training extra: `make bench`. It makes the other environments below
 ``--environments`` on the first run, which takes several gigabytes.
@@ -49,13 +49,13 @@ class Server:
     Parameters
     ----------
     environment
-        Name of its environment; none for Caveat's own.
+        Name of the server's environment; None for Caveat's own.
     packages
-        What is installed there, besides PyTorch.
+        Packages of the environment, besides PyTorch.
     command
-        Makes its command line from its environment's programs, a port and a scratch folder.
+        Makes the command line from the environment's programs, a port and a scratch folder.
     path, body
-        Where and what is asked.
+        Path and body of a request.
     """
 
     environment: str | None
@@ -67,7 +67,7 @@ class Server:
 
 
 def uvicorn(application: str) -> Callable[[Path, int, Path], list[str]]:
-    """Serve an application of the peers' folder as uvicorn does best."""
+    """Serve an application of the peers' folder with uvicorn's fastest options."""
     return lambda programs, port, _: [
         str(programs / "uvicorn"),
         application,
@@ -92,7 +92,7 @@ def bentoml(programs: Path, port: int, _: Path) -> list[str]:
 
 
 def mlserver(programs: Path, port: int, scratch: Path) -> list[str]:
-    """Write the settings that MLServer reads, and serve."""
+    """Write MLServer's settings, and serve."""
     settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
     model = {
         "name": "digits",
@@ -135,12 +135,12 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("servers", nargs="*", help="names of servers (default: all)")
     arguments.add_argument(
-        "--nets", nargs="+", choices=NETS, default=list(NETS), help="what they serve (default: both)"
+        "--nets", nargs="+", choices=NETS, default=list(NETS), help="networks to serve (default: both)"
     )
     arguments.add_argument("--rounds", type=int, default=3, help="times to measure each (default: 3)")
     arguments.add_argument("--seconds", type=float, default=4, help="seconds of load each time (default: 4)")
     arguments.add_argument(
-        "--environments", type=Path, default=Path(".peers"), help="folder (default: .peers)"
+        "--environments", type=Path, default=Path(".peers"), help="folder of environments (default: .peers)"
     )
     options = arguments.parse_args()
     names = options.servers or list(SERVERS)
@@ -156,7 +156,7 @@ def main() -> None:
 def compare(
     names: list[str], widths: tuple[int, ...], environments: Path, rounds: int, seconds: float
 ) -> dict[str, dict[str, float]]:
-    """Measure servers in turn; give each one's median answers per second, by connections."""
+    """Measure servers in turn; return the median answers per second of each, by connections."""
     rates: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in names}
     with tempfile.TemporaryDirectory() as scratch:
         rows = make(widths, Path(scratch))
@@ -172,7 +172,7 @@ def compare(
 
 
 def prepare(server: Server, environments: Path) -> None:
-    """Make the environment of a server unless it is there."""
+    """Make the environment of a server unless it exists."""
     if server.environment is None or (environments / server.environment / ".ready").exists():
         return
     folder = environments / server.environment
@@ -184,7 +184,7 @@ def prepare(server: Server, environments: Path) -> None:
 
 
 def make(widths: tuple[int, ...], scratch: Path) -> list[list[float]]:
-    """Write the network as weights and as a bundle; make a row to ask about."""
+    """Write the network as weights and as a bundle; return a row for requests."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths[:-1]):
@@ -206,7 +206,7 @@ def measure(
     environments: Path,
     seconds: float,
 ) -> dict[int, float]:
-    """Start a server, warm it up, and load it; give answers per second by connections."""
+    """Start a server, warm it up, and load it; return answers per second by connections."""
     with running(server, widths, scratch, environments) as url:
         body = server.body(rows)
         closed(url, body, 4, 1.0)
@@ -221,7 +221,7 @@ def measure(
 
 @contextmanager
 def running(server: Server, widths: tuple[int, ...], scratch: Path, environments: Path) -> Iterator[str]:
-    """Run a server until the block ends; give the address that answers."""
+    """Run a server until the block ends; yield the URL to ask."""
     programs = (
         Path(sys.executable).parent
         if server.environment is None
@@ -258,14 +258,14 @@ def running(server: Server, widths: tuple[int, ...], scratch: Path, environments
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on; a server may need the next two as well."""
+    """Find a free port; a server may need the next two as well."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_answered(process: subprocess.Popen[bytes], url: str, body: bytes, log: Path) -> None:
-    """Ask until there is an answer, for two minutes."""
+    """Send requests until there is an answer, for two minutes at most."""
     end = time.perf_counter() + 120
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     while True:
@@ -279,7 +279,7 @@ def wait_until_answered(process: subprocess.Popen[bytes], url: str, body: bytes,
 
 
 def table(net: str, rates: dict[str, dict[str, float]]) -> str:
-    """Lay the rates of a network out, and how many times as fast as each server Caveat is."""
+    """Format the rates for a network, and how many times as fast as each server Caveat is."""
     ours = rates.get(CAVEAT, {})
     lines = [f"{net}, answers per second", f"{'':30}{'1 connection':>14}{'32':>10}{'Caveat is':>14}"]
     for name, counts in rates.items():

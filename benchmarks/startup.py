@@ -1,6 +1,6 @@
-"""How soon `caveat serve` is ready, and how much memory it holds after a first answer. Linux only.
+"""The time until `caveat serve` is ready, and its memory after a first answer. Linux only.
 
-Run it with the Python of the environment that Caveat is installed in; nothing else is needed.
+Run it with the Python of the environment that Caveat is installed in; it needs nothing else.
 """
 
 import http.client
@@ -21,10 +21,12 @@ RESIDENT_MB = 150
 
 
 def main() -> int:
-    """Measure several starts and print what they took; return 1 if a bar is missed."""
+    """Measure several starts and print their figures; return 1 if a bar is missed."""
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=7, help="times to start the service (default: 7)")
-    arguments.add_argument("--samples", type=int, default=100, help="passes of the first request (100)")
+    arguments.add_argument(
+        "--samples", type=int, default=100, help="passes of the first request (default: 100)"
+    )
     options = arguments.parse_args()
     rounds = [measure(options.samples) for _ in range(options.rounds)]
     figures = {
@@ -42,7 +44,7 @@ def main() -> int:
 
 
 def measure(samples: int) -> tuple[float, float]:
-    """Start a service, ask it once, stop it: seconds to readiness, and megabytes after the answer."""
+    """Start a service, ask it once, stop it; return seconds to readiness, and megabytes after the answer."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("caveat")), "serve", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CAVEAT_")}
@@ -63,14 +65,14 @@ def measure(samples: int) -> tuple[float, float]:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def is_ready(port: int) -> bool:
-    """Ask the service whether it is ready; one that does not listen yet is not."""
+    """Ask the service whether it is ready; False while it does not listen yet."""
     try:
         ask(port, "GET", "/health/ready")
     except (ConnectionError, http.client.HTTPException):
@@ -99,14 +101,14 @@ def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -
 
 
 def resident_mb(pid: int) -> float:
-    """Read how much memory a process holds now."""
+    """Read the resident memory of a process, in megabytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(kib) * 1024 / 1e6
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Lay the figures out for a person."""
+    """Format the figures as a table."""
     ready, resident = figures["ready_seconds"], figures["resident_mb"]
     return "\n".join(
         [

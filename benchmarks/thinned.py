@@ -1,6 +1,6 @@
-"""Passes whose masks were multiplied into the weights, beside those that take the masks with every run.
+"""The speed of passes with masks multiplied into the weights, against passes with masks as inputs.
 
-Networks with one hidden layer and dropout in front of the last one, 100 passes of the service's own seed, one
+Networks with one hidden layer and dropout before the last layer, 100 passes of the service's own seed, one
 thread. Needs the training extra.
 """
 
@@ -23,7 +23,7 @@ FEATURES = 16
 
 
 def main() -> None:
-    """Measure all networks and numbers of rows and print how much faster the passes are."""
+    """Measure all networks and numbers of rows, and print how much faster the thinned passes are."""
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=50, help="times to measure, in turn (default: 50)")
     options = arguments.parse_args()

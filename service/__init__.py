@@ -1,1 +1,1 @@
-"""Serves the bundles of a store over HTTP; asks a running service. Never imports torch."""
+"""The service: serves the bundles of a store over HTTP, with a client for it. Never imports torch."""

@@ -1,4 +1,4 @@
-"""What operators do while the service runs: bring it up to its store, and move aliases."""
+"""Administration of a running service: updating from the store, and moving aliases."""
 
 from typing import Annotated
 
@@ -22,17 +22,17 @@ from caveat.service.versions.watch import report
 Alias = Annotated[str, Path(description=PARAMETERS["alias"][1])]
 
 _LONGEST = 4096
-"""Bytes that the body of a request may hold."""
+"""Bytes of a request's body at most."""
 
 
 class Admin:
-    """The functions behind the routes."""
+    """The handlers of the admin routes."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
     async def reload(self) -> Reloaded:
-        """Look at the store now: load what is new there, drop what is gone, try again what failed."""
+        """Update from the store: load new versions, drop those that are gone, retry those that failed."""
         outcome = await self._everywhere("retry")
         return Reloaded(
             loaded=versions(outcome.loaded),
@@ -41,15 +41,16 @@ class Admin:
         )
 
     async def point(self, request: Request, name: Name, alias: Alias) -> Aliases:
-        """Let an alias stand for a version, in the store and in every worker."""
+        """Point an alias at a version, in the store and in every worker."""
         if not aliases.sound(alias):
-            raise InputError("alias", "a name in small letters, digits, - and _, and no number", alias[:80])
+            expected = "a name of lower-case letters, digits, - and _ that is not a number"
+            raise InputError("alias", expected, alias[:80])
         version = await _version(request)
         self._endpoints.find(name, version)
         return await self._changed(name, alias, version)
 
     async def unpoint(self, name: Name, alias: Alias) -> Aliases:
-        """Let an alias stand for nothing any more, in the store and in every worker."""
+        """Remove an alias, in the store and in every worker."""
         self._endpoints.find(name, alias)
         return await self._changed(name, alias, None)
 
@@ -64,11 +65,11 @@ class Admin:
         await self._everywhere("point")
         found = self._endpoints.catalogue().aliases_of(name)
         if found.get(alias) != version:
-            raise RequestError(409, f"{alias} stands for {found.get(alias)}: something else has changed too")
+            raise RequestError(409, f"{alias} stands for {found.get(alias)}: the store changed meanwhile")
         return Aliases(name=name, aliases=found)
 
     async def _everywhere(self, action: Action) -> Outcome:
-        self._endpoints.catalogue()  # there is nothing to change before it is there
+        self._endpoints.catalogue()  # refuses with 503 while the models are loading
         try:
             outcome = await self._endpoints.relay.everywhere(action)
         except CaveatError as error:
@@ -91,18 +92,18 @@ async def _version(request: Request) -> int:
         raise RequestError(400, f"not JSON: {error}") from None
     except ValidationError:
         raise InputError(
-            "body", '{"version": 3}, with the number of a version', raw[:80].decode(errors="replace")
+            "body", '{"version": 3}, with a version\'s number', raw[:80].decode(errors="replace")
         ) from None
 
 
 def add_routes(app: FastAPI, admin: Admin) -> None:
-    """Add what is for operators alone."""
+    """Add the routes for operators."""
     app.add_api_route(
         "/admin/reload",
         admin.reload,
         methods=["POST"],
         tags=["Operate"],
-        summary="Look at the store now",
+        summary="Update from the store now",
         responses=problems(409, 500, 503, 504),
     )
     alias = "/admin/models/{name}/aliases/{alias}"
@@ -111,7 +112,7 @@ def add_routes(app: FastAPI, admin: Admin) -> None:
         admin.point,
         methods=["PUT"],
         tags=["Operate"],
-        summary="Let an alias stand for a version",
+        summary="Point an alias at a version",
         responses=problems(400, 404, 409, 413, 422, 500, 503, 504),
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": ref(Pointer)}}}

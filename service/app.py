@@ -1,4 +1,4 @@
-"""The application: its routes, and nothing else."""
+"""The application and its routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from caveat.service.verbs import Verbs
 
 
 class App(FastAPI):
-    """FastAPI, with the verbs, the guard and what keeps records before it."""
+    """FastAPI behind the verbs, the recorder and the guard, which see a request first."""
 
     def __init__(self, endpoints: Endpoints, lifespan: Lifespan[Any]) -> None:
         super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> App:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        endpoints.load()  # before anybody can ask
+        endpoints.load()  # before the first request
         yield
         endpoints.close()
 
@@ -50,28 +50,28 @@ def create_app(settings: Settings) -> App:
         "/models",
         endpoints.list_models,
         tags=["Models"],
-        summary="The models that are loaded",
+        summary="List the loaded models",
         responses=problems(500, 503),
     )
     app.add_api_route(
         "/models/{name}",
         endpoints.describe,
         tags=["Models"],
-        summary="What a model takes, answers and comes from",
+        summary="Describe a model: its inputs, its answers, its provenance",
         responses=problems(404, 422, 500, 503),
     )
     app.add_api_route(
         "/models/{name}/versions/{version}",
         endpoints.describe_version,
         tags=["Models"],
-        summary="What a version of a model takes, answers and comes from",
+        summary="Describe a version of a model: its inputs, its answers, its provenance",
         responses=problems(404, 422, 500, 503),
     )
     app.add_api_route(
         "/models/{name}/card",
         endpoints.card,
         tags=["Models"],
-        summary="How far a model can be trusted, as a page",
+        summary="Show the card of a model: how far it can be trusted",
         response_class=HTMLResponse,
         responses=problems(404, 422, 500, 503),
     )
@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> App:
         "/models/{name}/versions/{version}/card",
         endpoints.card_of_version,
         tags=["Models"],
-        summary="How far a version of a model can be trusted, as a page",
+        summary="Show the card of a version of a model: how far it can be trusted",
         response_class=HTMLResponse,
         responses=problems(404, 422, 500, 503),
     )
@@ -87,21 +87,21 @@ def create_app(settings: Settings) -> App:
         "/health/live",
         endpoints.live,
         tags=["Operate"],
-        summary="Whether the process answers",
+        summary="Liveness: whether the process answers",
         responses=problems(500),
     )
     app.add_api_route(
         "/health/ready",
         endpoints.ready,
         tags=["Operate"],
-        summary="Whether the models are loaded",
+        summary="Readiness: whether the models are loaded",
         responses=problems(500, 503),
     )
     app.add_api_route(
         "/models/{name}/ready",
         endpoints.model_ready,
         tags=["Operate"],
-        summary="Whether a model is loaded",
+        summary="Readiness of a model: whether it is loaded",
         responses=problems(404, 422, 500, 503),
     )
     admin.add_routes(app, admin.Admin(endpoints))
@@ -109,11 +109,11 @@ def create_app(settings: Settings) -> App:
         "/metrics",
         endpoints.expose_metrics,
         tags=["Operate"],
-        summary="Counters and timings for Prometheus",
+        summary="Metrics for Prometheus",
         response_class=PlainTextResponse,
         responses=problems(500),
     )
-    # For what probes with HEAD; the document has each as its GET alone.
+    # Some probes use HEAD; the OpenAPI document lists only the GET of each.
     for path, answer in (("/health/live", endpoints.live), ("/health/ready", endpoints.ready)):
         app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/", docs.from_root, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""The key that a client shows, which never stands on a command line, nor in a message."""
+"""The client's key, read from a file or the environment; no command line or message ever holds it."""
 
 import os
 import re
@@ -10,12 +10,17 @@ VARIABLE = "CAVEAT_API_KEY"
 
 
 def headers(file: Path | None) -> dict[str, str]:
-    """Write the header that shows the key in a file, or else that of the environment; none if there is none.
+    """Write the Authorization header with the key in ``file``, or with the environment's if that is None.
+
+    Returns
+    -------
+    headers
+        The header by name; empty if the environment has no key.
 
     Raises
     ------
     CaveatError
-        If the file can't be read, or holds anything but one key.
+        If the file can't be read, or does not hold exactly one key.
     """
     try:
         key = os.environ.get(VARIABLE, "") if file is None else file.read_text("utf-8")

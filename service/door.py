@@ -1,4 +1,4 @@
-"""Who may come in: a bounded number of requests, with a bounded amount of bytes and of work."""
+"""The door: admits a limited number of requests, with limited bytes and work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from caveat.service.errors import RequestError
 from caveat.service.settings import Settings
 
 _BODIES = 4
-"""Bodies of the largest size that may be held at once."""
+"""Number of bodies of the largest size that may be held at once."""
 
 _SMALL = 2**16
-"""Bytes of a body for which as much room again is kept: large bodies that come slowly can't take it."""
+"""Bytes of a small body; small bodies have as much room again, which slow large bodies can't take."""
 
 
 class Door:
-    """Counts what is inside, and turns away at once what is too much."""
+    """Counts the requests, bytes and passes in the service, and refuses those beyond the limits."""
 
     def __init__(self, settings: Settings) -> None:
         self.closing = False
-        """Whether the service is about to end: nobody else may come in."""
+        """Whether the service is shutting down: it admits no more requests."""
         self.requests = 0
         self.bytes = 0
         self.passes = 0
@@ -28,12 +28,12 @@ class Door:
 
     @contextmanager
     def visit(self) -> Iterator["Visit"]:
-        """Let a request come as far as its body, and in, for as long as the block lasts.
+        """Let a request send its body and come in; at the end of the block it leaves.
 
         Raises
         ------
         RequestError
-            503 if the service is about to end, 429 if there are too many.
+            503 if the service is shutting down, 429 if it is full.
         """
         self.check_open()
         self.check_room()
@@ -46,37 +46,37 @@ class Door:
             self.passes -= visit.passes
 
     def close(self) -> None:
-        """Let nobody else in."""
+        """Admit no more requests."""
         self.closing = True
 
     def check_open(self) -> None:
-        """Refuse with 503 if the service is about to end."""
+        """Refuse with 503 if the service is shutting down."""
         if self.closing:
             raise RequestError(
                 503,
-                "the service is shutting down; ask again shortly",
+                "the service is shutting down; try again shortly",
                 {"Retry-After": "1", "Connection": "close"},
             )
 
     def check_room(self) -> None:
-        """Refuse with 429 if there are too many."""
+        """Refuse with 429 if there are too many requests."""
         if self.requests >= self._most_requests:
             raise too_many_requests(self.requests)
 
     def check_bytes(self, count: int, small: bool) -> None:
-        """Refuse more bytes of a body, which is small or not, with 429 if there are too many."""
+        """Refuse ``count`` more bytes of a small or a large body with 429 if there are too many."""
         if self.bytes + count > (2 * self._most_bytes if small else self._most_bytes):
             raise _too_much(f"{self.bytes} bytes of requests are")
 
     def admit_passes(self, count: int) -> None:
-        """Let some work in; 429 if there is too much, unless there is none yet."""
+        """Admit passes; refuse with 429 if there are too many, but never the only request with work."""
         if self.passes and self.passes + count > self._most_passes:
             raise _too_much(f"{self.passes} passes over rows are")
         self.passes += count
 
 
 class Visit:
-    """What one request has brought in, and takes out again as it leaves."""
+    """What one request holds in the service: its place, its bytes and its passes."""
 
     def __init__(self, door: Door) -> None:
         self.inside = False
@@ -85,36 +85,36 @@ class Visit:
         self._door = door
 
     def announce_bytes(self, count: int) -> None:
-        """Refuse a body at once that would not be let in if it were there already."""
+        """Refuse a body of ``count`` bytes before it arrives, if there is no room for it now."""
         self._door.check_bytes(count, small=count <= _SMALL)
 
     def bring_bytes(self, count: int) -> None:
-        """Bring more bytes of the body, if they are let in."""
+        """Add bytes of the body, or refuse them with 429."""
         self._door.check_bytes(count, small=self.bytes + count <= _SMALL)
         self._door.bytes += count
         self.bytes += count
 
     def come_in(self) -> None:
-        """Take a place, if there is one: the body is there, and whoever is still sending has none."""
+        """Take a place once the body has arrived, or refuse with 429; requests still sending have none."""
         self._door.check_room()
         self._door.requests += 1
         self.inside = True
 
     def bring_passes(self, count: int) -> None:
-        """Bring the work in that is asked for, if it is let in."""
+        """Add the passes of the request, or refuse them with 429."""
         self._door.admit_passes(count)
         self.passes += count
 
     def end_work(self) -> None:
-        """Take the work out: it is done, and the answer need not be sent for the next to begin."""
+        """Release the passes as soon as they are done, so that others can begin before the answer is sent."""
         self._door.passes -= self.passes
         self.passes = 0
 
 
 def too_many_requests(count: int) -> RequestError:
-    """Refuse a request beside so many others."""
+    """Make the 429 of a request that finds ``count`` others waiting."""
     return _too_much("1 request is" if count == 1 else f"{count} requests are")
 
 
 def _too_much(what: str) -> RequestError:
-    return RequestError(429, f"{what} waiting already; ask again shortly", {"Retry-After": "1"})
+    return RequestError(429, f"{what} waiting already; try again shortly", {"Retry-After": "1"})

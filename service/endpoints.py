@@ -1,4 +1,4 @@
-"""What each route does, in terms of HTTP."""
+"""The handlers of the routes."""
 
 import re
 from typing import Annotated, Any
@@ -30,11 +30,11 @@ from caveat.service.versions.outcome import Outcome
 from caveat.service.versions.relay import Relay
 from caveat.service.versions.rollout import Rollout
 
-NO_CALIBRATION = "no calibration rows were given; `caveat calibrate` makes a version that has one"
+NO_CALIBRATION = "exported without calibration rows; `caveat calibrate` makes a version with a calibration"
 
-NO_CARD = "this model has no card; `caveat calibrate` makes a version that has one"
+NO_CARD = "this model has no card; `caveat calibrate` makes a version with a card"
 
-# Nothing in it runs, or asks for anything elsewhere, whatever a bundle brings.
+# A card comes from a bundle, so its page may run no scripts and load nothing.
 _PAGE_HEADERS = of_page(style_src="'unsafe-inline'")
 
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
@@ -42,7 +42,7 @@ Version = Annotated[int | str, Path(description=PARAMETERS["version"][1])]
 
 
 class Endpoints:
-    """The functions behind the routes, and what they share."""
+    """The handlers of the routes, and the parts of the service that they share."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -57,38 +57,38 @@ class Endpoints:
         self._document: tuple[Manifest | None, dict[str, Any]] = (None, {})
 
     def load(self) -> Outcome:
-        """Load the store; until then the service is not ready."""
+        """Load the store, which makes the service ready."""
         return self.rollout.begin()
 
     def close(self) -> None:
-        """End what runs beside the requests, once the last one is answered."""
+        """End the batcher and the ledger, once the last request is answered."""
         self.batcher.close()
         self.ledger.close()
 
     def catalogue(self) -> Catalogue:
-        """Give the models that are loaded.
+        """Give the loaded models.
 
         Raises
         ------
         RequestError
-            503 if they are not loaded yet.
+            503 if the models are not loaded yet.
         """
         if self.rollout.catalogue is None:
             raise RequestError(503, "the models are not loaded yet; try again shortly", {"Retry-After": "1"})
         return self.rollout.catalogue
 
     async def live(self) -> Health:
-        """Say that the process answers."""
+        """Answer that the process is alive."""
         return Health(status="live")
 
     async def ready(self) -> Health:
-        """Say that models are loaded, and the service not about to end."""
+        """Answer whether the service is ready: models are loaded, and it is not shutting down."""
         self.catalogue()
         self.door.check_open()
         return Health(status="ready")
 
     async def model_ready(self, name: Name) -> Health:
-        """Say that a version of a model is loaded, and the service not about to end."""
+        """Answer whether a model is ready: a version is loaded, and the service is not shutting down."""
         catalogue = self.catalogue()
         self.door.check_open()
         reasons = catalogue.failures_of(name)
@@ -98,12 +98,12 @@ class Endpoints:
         return Health(status="ready")
 
     async def expose_metrics(self) -> Response:
-        """Counters and timings for Prometheus."""
+        """Write the metrics for Prometheus."""
         self.ledger.fold()
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, request: Request) -> JSONResponse:
-        """Describe the routes, written on the first request after a change of the model that it shows."""
+        """Write the OpenAPI document; it is cached until the model in its examples changes."""
         catalogue = self.catalogue()
         shown = openapi.shown(catalogue)
         if self._document[0] is not shown:
@@ -116,7 +116,7 @@ class Endpoints:
         return JSONResponse(self._document[1])
 
     async def list_models(self) -> Models:
-        """List the models that are loaded."""
+        """List the loaded models."""
         catalogue = self.catalogue()
         manifests = [catalogue.find(name).manifest for name in catalogue.models]
         return Models(
@@ -135,28 +135,35 @@ class Endpoints:
         )
 
     async def describe(self, request: Request, name: Name) -> Model:
-        """Tell what the highest version of a model is."""
+        """Describe the highest version of a model."""
         return self._described(self._found(request.scope, name))
 
     async def describe_version(self, request: Request, name: Name, version: Version) -> Model:
-        """Tell what a version of a model is."""
+        """Describe a version of a model."""
         return self._described(self._found(request.scope, name, version))
 
     async def card(self, request: Request, name: Name) -> Response:
-        """Show how far the highest version of a model can be trusted, as a page."""
+        """Show the card of a model's highest version."""
         return _page(self._found(request.scope, name))
 
     async def card_of_version(self, request: Request, name: Name, version: Version) -> Response:
-        """Show how far a version of a model can be trusted, as a page."""
+        """Show the card of a version of a model."""
         return _page(self._found(request.scope, name, version))
 
     def find(self, name: str | None = None, version: int | str | None = None) -> Predictor:
-        """Find the model that a path asks: the default one, the highest version of one, or a version.
+        """Find the predictor that a path asks for.
+
+        Parameters
+        ----------
+        name
+            Name of the model; None finds the default model.
+        version
+            A number or an alias; None finds the highest version.
 
         Raises
         ------
         RequestError
-            404 if there is no such model.
+            404 if there is no such model or version; 503 if the models are not loaded yet.
         InputError
             If the version is neither a number nor an alias.
         """
@@ -166,7 +173,7 @@ class Endpoints:
             raise RequestError(404, str(error)) from None
 
     def _found(self, scope: Scope, name: str, version: int | str | None = None) -> Predictor:
-        """Find a model, and let the record of the request say which it was."""
+        """Find a predictor, and note it in the record of the request."""
         predictor = self.find(name, version)
         kept = record.of(scope)
         kept.model, kept.version = predictor.manifest.name, predictor.manifest.version
@@ -195,7 +202,7 @@ def _page(predictor: Predictor) -> HTMLResponse:
 
 
 def _version(version: int | str | None) -> int | str | None:
-    """Read what stands in a path for a version: a number or an alias."""
+    """Read the version in a path: a number or an alias."""
     if not isinstance(version, str):
         return version
     if re.fullmatch("[0-9]{1,18}", version):

@@ -1,4 +1,4 @@
-"""Every refusal and failure as ``application/problem+json`` (RFC 9457), in one place."""
+"""Errors, and their answers as ``application/problem+json`` (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from caveat.service.monitoring.record import Record
 MEDIA_TYPE = "application/problem+json"
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""Names of RFC 9110 that Python took over in 3.13 only."""
+"""Names of RFC 9110, which Python has since 3.13."""
 
 
 class Problem(BaseModel):
@@ -29,20 +29,20 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status code.")
     detail: str = Field(description="What was wrong, and what to do about it.")
     request_id: str = Field(
-        description="What the request is called in the log: its X-Request-Id, or one made."
+        description="Id of the request in the log: its X-Request-Id, or an id that the service made."
     )
 
 
 class InputProblem(Problem):
-    """Why a request does not fit: where it goes wrong first, and how."""
+    """Why a request does not fit: its first error."""
 
-    where: str = Field(description="Path of the first offence, such as inputs[3].age.")
-    expected: str = Field(description="What should stand there.")
-    got: str = Field(description="What stood there.")
+    where: str = Field(description="Path of the first error, such as inputs[3].age.")
+    expected: str = Field(description="What the service expected there.")
+    got: str = Field(description="What the request has there.")
 
 
 class RequestError(Exception):
-    """A request that gets no answer.
+    """A request that is refused.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class RequestError(Exception):
     detail
         What was wrong, and what to do about it.
     headers
-        Headers that the status calls for.
+        Headers that go with the status.
     """
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -62,7 +62,7 @@ class RequestError(Exception):
 
 
 def problem(status: int, detail: str, request_id: str) -> dict[str, str | int]:
-    """Write the members that every problem has."""
+    """Write the members of every problem document."""
     return {
         "type": "about:blank",
         "title": title(status),
@@ -78,19 +78,19 @@ def title(status: int) -> str:
 
 
 def is_fault(error: Exception) -> bool:
-    """Tell whether an error is one of the service, not of a request or its client."""
+    """Tell whether an error is a fault of the service, and not of a request or its client."""
     return not isinstance(error, RequestError | InputError | HTTPException | ClientDisconnect)
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Let every failure of an app end as a problem document."""
+    """Make an app answer every error with a problem document."""
     kinds = (RequestError, InputError, RequestValidationError, HTTPException, ClientDisconnect, Exception)
     for kind in kinds:
         app.add_exception_handler(kind, respond)
 
 
 async def respond(request: Request, error: Exception) -> Response:
-    """Make the problem document of a failure."""
+    """Make the problem document of an error."""
     kept = record.of(request.scope)
     match error:
         case RequestError():
@@ -98,7 +98,7 @@ async def respond(request: Request, error: Exception) -> Response:
         case InputError():
             members = {"where": error.where, "expected": error.expected, "got": error.got}
             return _problem(kept, 422, str(error), members)
-        case RequestValidationError():  # of a path: FastAPI parses nothing else for us
+        case RequestValidationError():  # of a path parameter: FastAPI parses nothing else here
             fault = error.errors()[0]
             too_long = fault["type"] == "int_parsing_size"
             expected = "a valid integer" if too_long else fault["msg"].removeprefix("Input should be ")
@@ -108,15 +108,15 @@ async def respond(request: Request, error: Exception) -> Response:
             return _problem(kept, 404, f"there is nothing at {request.url.path}; /docs shows what there is")
         case HTTPException(status_code=405):
             allowed = (error.headers or {}).get("Allow")
-            detail = f"{request.method} is not for {request.url.path}, which takes {allowed}"
+            detail = f"{request.url.path} takes {allowed}, not {request.method}"
             return _problem(kept, 405, detail, headers=error.headers)
         case HTTPException():
             return _problem(kept, error.status_code, error.detail, headers=error.headers)
         case ClientDisconnect():
             kept.cancelled = True
             return _problem(kept, 400, "the connection ended before the body did")
-        case _:  # it is logged, with its traceback
-            return _problem(kept, 500, "a fault of the service, not of the request; its log says more")
+        case _:  # the recorder logs it, with its traceback
+            return _problem(kept, 500, "a fault of the service, not of the request; see the service's log")
 
 
 def _problem(

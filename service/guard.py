@@ -1,4 +1,4 @@
-"""Who may ask: where keys are set, those who show one; and nobody without one may touch the admin routes."""
+"""Authorisation: where API keys are set, requests need one; admin routes always need an admin key."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from caveat.service.settings import Settings
 _ADMIN: Final = "/admin"
 
 _OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
-"""Paths that need no key: those of an orchestrator, and those that say how to ask."""
+"""Paths that need no key: health checks and documentation."""
 
 _OPEN_BELOW: Final = f"{ASSETS}/"
 
@@ -22,7 +22,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 
 class Guard:
-    """Refuses a request without a key that opens its path, before anything of its body is read."""
+    """ASGI middleware that refuses requests without a key for their path, before their bodies are read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -43,12 +43,13 @@ class Guard:
             await self._app(scope, receive, send)
 
     def check(self, scope: Scope) -> None:
-        """Refuse a request without a key that opens its path.
+        """Refuse a request without a key for its path.
 
         Raises
         ------
         RequestError
-            401 if it shows none or one that nobody knows, 403 if what it shows does not open this path.
+            401 if the request has no key or an unknown one; 403 if its key does not open this path, or no
+            admin keys are set.
         """
         path = scope["path"]
         if path.startswith(_ADMIN):
@@ -63,11 +64,11 @@ class Guard:
         if not self._keys.hold(key):
             raise _unauthorized(key)
         if not self._admin_keys.hold(key):
-            raise RequestError(403, "this key is not one of those that open /admin")
+            raise RequestError(403, "this key does not open /admin")
 
 
 def describe(document: dict[str, Any], settings: Settings) -> None:
-    """Say in the OpenAPI document which of its routes ask for a key."""
+    """Add to the OpenAPI document which routes need a key."""
     schemes = {}
     for path, methods in document["paths"].items():
         if path.startswith(_ADMIN):
@@ -94,12 +95,12 @@ def is_open(path: str) -> bool:
 
 
 def _shown(scope: Scope) -> bytes:
-    """Find the key that a request shows; an empty one, which opens nothing, if it shows none."""
+    """Find the bearer key of a request; empty, which opens nothing, if there is none."""
     shown: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, key = shown.partition(b" ")
     return key.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _unauthorized(key: bytes) -> RequestError:
-    detail = "unknown key" if key else "this needs a key; send it as the header Authorization: Bearer KEY"
+    detail = "unknown key" if key else "a key is needed; send it in the header Authorization: Bearer KEY"
     return RequestError(401, detail, _CHALLENGE)

@@ -1,4 +1,4 @@
-"""The keys that clients show: read from a file or from the environment, and known by their hashes alone."""
+"""The service's keys: read from a file or from a setting, and kept only as hashes."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Annotated, Final, Self
 from pydantic import PlainValidator
 
 SHORTEST: Final = 16
-"""Characters that a key has at least."""
+"""Characters of a key at least."""
 
 _HASH: Final = re.compile("sha256:([0-9a-fA-F]{64})")
 _KEY: Final = re.compile(f"[!-~]{{{SHORTEST},}}")
@@ -20,12 +20,12 @@ _EXPECTED: Final = (
 
 
 class Keys:
-    """Some keys, of which only the hashes are kept.
+    """A set of keys, kept as hashes.
 
     Parameters
     ----------
     hashes
-        SHA-256 of each.
+        SHA-256 of each key, 32 bytes.
     """
 
     def __init__(self, hashes: Iterable[bytes]) -> None:
@@ -33,29 +33,29 @@ class Keys:
 
     @classmethod
     def given(cls, value: str) -> Self:
-        """Read the value of a setting: what has a ``/`` or a ``.`` in it is the path of a file, else keys.
+        """Read the value of a setting: the path of a file if it has a ``/`` or a ``.`` in it, else keys.
 
         Raises
         ------
         ValueError
-            If there is no such file, or a line of it, or what stands between commas, is no key, or it is
-            the name of a file; never with what stands there, which may be a secret with a slip.
+            If the file can't be read, a line of it or a part between commas is no key, or keys are also
+            the name of a file. The message never quotes the value, which may be a mistyped secret.
         """
         if "/" in value or "." in value:
             return cls.of_file(Path(value))
         if Path(value).is_file():
-            raise ValueError("a file has this name; put ./ before it, and its keys are read")
+            raise ValueError("a file has this name; to read keys from it, put ./ before the name")
         return cls(_hashed(key.strip(), f"key {number}") for number, key in enumerate(value.split(","), 1))
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
-        """Read a file with a key a line; blank lines, and those that begin with ``#``, hold none."""
+        """Read a file with one key per line; blank lines and lines that begin with ``#`` are skipped."""
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise ValueError(
-                f"a value with / or . in it is a file of keys, which can't be read: {reason}"
+                f"a value with / or . in it names a file of keys, which can't be read: {reason}"
             ) from None
         hashes = [
             _hashed(line.strip(), f"line {number} of the file of keys")
@@ -63,11 +63,11 @@ class Keys:
             if line.strip() and not line.lstrip().startswith("#")
         ]
         if not hashes:
-            raise ValueError("the file of keys holds none")
+            raise ValueError("the file of keys holds no keys")
         return cls(hashes)
 
     def hold(self, key: bytes) -> bool:
-        """Tell whether a key is among these, in a time that does not tell how nearly it is."""
+        """Tell whether a key is among these, in a time that does not depend on how close it is."""
         shown = sha256(key).digest()
         found = False
         for known in self.hashes:
@@ -76,7 +76,7 @@ class Keys:
 
 
 KeysSetting = Annotated[Keys, PlainValidator(Keys.given)]
-"""Keys, as the value of a flag or of a variable gives them."""
+"""Keys, read from the value of a flag or an environment variable."""
 
 
 def _hashed(key: str, where: str) -> bytes:
@@ -85,5 +85,5 @@ def _hashed(key: str, where: str) -> bytes:
         raise ValueError(f"{where}: expected {_EXPECTED}")
     known = bytes.fromhex(found[1]) if found else sha256(key.encode()).digest()
     if known == sha256().digest():
-        raise ValueError(f"{where}: is the hash of nothing, as of a variable that was not set")
+        raise ValueError(f"{where}: is the hash of an empty text, such as an unset variable")
     return known

@@ -1,4 +1,4 @@
-"""One process that serves: it loads the store, answers, and ends when all who came in have their answers."""
+"""One serving process: it loads the store, answers requests, and drains when told to stop."""
 
 import asyncio
 import gc
@@ -29,21 +29,21 @@ from caveat.service.wire.protocol import Protocol
 from caveat.service.wire.refusals import Refusals
 
 _ACCEPTED: Final = 16
-"""Connections that are accepted in one round of the event loop."""
+"""Connections accepted per iteration of the event loop."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What is told once the models are loaded.
+    """Report of a process whose models are loaded.
 
     Parameters
     ----------
     words
-        Which models they are.
+        The loaded models, in words.
     news
-        What is not as it should be.
+        Problems for the log.
     default
-        The model that is asked by default.
+        Name of the default model; None if there is none.
     """
 
     words: str
@@ -59,16 +59,22 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | 
 
     Parameters
     ----------
+    settings
+        Settings of the service.
+    listener
+        Bound socket, on which this process starts to listen.
+    ready
+        Called once the models are loaded.
     pipe
-        To the process that looks after this one and others, if there are several.
+        Connection to the supervisor; None if this is the only process.
 
     Raises
     ------
     CaveatError
-        If the store can't be served, or not with this certificate.
+        If the store can't be served, or the certificate can't be used.
     """
-    # A stop that was asked for is no failure, at no time. (Nor is it an exception, which whoever is at work
-    # might take for an error.)
+    # A requested stop is never a failure, so the process ends with code 0. An exception in its place could
+    # be caught, and taken for an error, by any code that runs at that moment.
     _on_stop(lambda: os._exit(0))
     logs.begin()
     try:
@@ -81,9 +87,9 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe |
     context = tls.context(settings)
     app = create_app(settings)
     endpoints: Endpoints = app.state.endpoints
-    # Else a request that comes while a turn runs waits up to 5 ms for each of its own steps.
+    # With Python's default, a request that arrives during a turn would wait up to 5 ms at each of its steps.
     sys.setswitchinterval(0.0001)
-    # The lifespan is not entered: all that it does is done here, where its errors are no tracebacks.
+    # uvicorn would log errors of the lifespan as tracebacks, so its steps are carried out here.
     refusals = Refusals(settings, endpoints.ledger)
     patience = Patience(settings.client_timeout)
     protocol: Any = partial(
@@ -114,11 +120,11 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe |
 async def _serve(
     server: Server, listener: socket.socket, endpoints: Endpoints, ready: Ready, pipe: Pipe | None
 ) -> None:
-    if pipe:  # clients are dealt to other workers until this one can answer
+    if pipe:  # other workers get the connections until this one listens
         started = _load(endpoints)
         endpoints.relay.connect(pipe)
         serving = _listen(server, listener, endpoints.door)
-    else:  # they are told meanwhile that nothing is loaded yet
+    else:  # clients get a 503 while the models load
         serving = _listen(server, listener, endpoints.door)
         loading = asyncio.create_task(asyncio.to_thread(_load, endpoints))
         await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
@@ -140,15 +146,15 @@ async def _serve(
 def _listen(server: Server, listener: socket.socket, door: Door) -> asyncio.Task[None]:
     _on_stop(door.close)
     listener.listen(server.config.backlog)
-    # uvloop accepts one connection a round from a socket: under load, when rounds are long, new clients
-    # would wait for seconds. Copies of the socket are accepted from one by one, too.
+    # uvloop accepts one connection per iteration from each socket: under load, when iterations are long, new
+    # clients would wait for seconds. Copies of the socket multiply that.
     listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
     return asyncio.create_task(server.serve(sockets=listeners))
 
 
 def _load(endpoints: Endpoints) -> Started:
     outcome = endpoints.load()
-    # What is loaded stays; looking through it for garbage again and again took 8 % of a request's time.
+    # The loaded models stay; collecting garbage among them took 8 % of a request's time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

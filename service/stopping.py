@@ -1,4 +1,4 @@
-"""How a server ends: nobody else comes in, and all who came have their answers."""
+"""Draining: a server that is told to stop admits no more requests, and answers those it has admitted."""
 
 import asyncio
 import os
@@ -16,23 +16,27 @@ from caveat.service.monitoring import logs
 from caveat.service.wire.refusals import Refusals
 
 _LAST_CALL: Final = 0.2
-"""Seconds in which requests that are under way are read: once told to stop, and once nobody is let in."""
+"""Seconds to read requests that are on their way: after a stop is requested, and after listening ends."""
 
 _PAUSE: Final = 0.05
-"""Seconds between looks at who is still there."""
+"""Seconds between two checks of the open connections."""
 
 
 class Server(uvicorn.Server):
-    """Told to stop, lets nobody else in and ends when all who are in have their answers.
+    """A uvicorn server that drains before it ends.
 
     Parameters
     ----------
+    config
+        uvicorn's configuration.
     endpoints
-        Of the application: who is in, what is told of them, and the seconds after which those who have no
-        answer yet are cut off.
+        The application's handlers, for the door, the ledger and the settings.
+    refusals
+        Holds the deferred connections, which are answered first.
     supervised
-        Whether the parent is a supervisor, without which nobody would stop this process. It says SIGTERM,
-        which may come twice where a whole group of processes is told, and SIGINT to stop at once.
+        Whether the parent process is a supervisor. The server then also stops when its parent ends. The
+        supervisor sends SIGTERM to drain, which may come twice where a whole process group gets the signal,
+        and SIGINT to stop at once.
     """
 
     def __init__(
@@ -48,13 +52,13 @@ class Server(uvicorn.Server):
         self._supervisor = os.getppid() if supervised else None
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Begin to stop; a second signal stops at once."""
+        """Start to drain; a second signal stops at once."""
         if self._door.closing and (self._supervisor is None or sig == signal.SIGINT):
             self._at_once = True
         self._door.close()
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell, several times a second, whether to end."""
+        """Fold the ledger and tell whether to end; uvicorn calls this ten times a second."""
         await super().on_tick(counter)
         if self._supervisor not in (None, os.getppid()):
             self._door.close()
@@ -65,23 +69,23 @@ class Server(uvicorn.Server):
         if self._told_at is None:
             self._told_at = monotonic()
             self._close_after_answers()
-            logs.event("drain", f"told to stop; {waiting} requests are answered first", requests=waiting)
+            logs.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
         return self._over or (not waiting and monotonic() - self._told_at >= _LAST_CALL)
 
     @property
     def _over(self) -> bool:
-        """Whether those who have no answer yet are waited for no longer."""
+        """Whether to stop waiting for answers: told to stop at once, or the time to drain is over."""
         return self._at_once or monotonic() - (self._told_at or 0.0) >= self._drain
 
     def _close_after_answers(self) -> None:
-        """Let the answers that are being made be the last ones on their connections."""
+        """Close each connection after the answer that is under way."""
         for connection in self.server_state.connections:
             cycle = connection.cycle  # type: ignore[union-attr]
             if cycle and not cycle.response_complete:
                 connection.shutdown()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, and wait for those who are still there."""
+        """Stop listening, wait for the open connections, and abort those that are left."""
         connecting = await self._accept_the_last(sockets or [])
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -90,7 +94,7 @@ class Server(uvicorn.Server):
         if self.server_state.connections:
             count = len(self.server_state.connections)
             within = "when told to stop at once" if self._at_once else f"within {self._drain:g} s (--drain)"
-            words = f"connections cut off that had no answer {within}: {count}"
+            words = f"connections cut off without an answer {within}: {count}"
             logs.event("cut_off", words, "warning", connections=count)
         connecting.cancel()
         for connection in list(self.server_state.connections):
@@ -99,7 +103,7 @@ class Server(uvicorn.Server):
             await asyncio.wait(self.server_state.tasks, timeout=1)
 
     async def _accept_the_last(self, sockets: Sequence[socket.socket]) -> "asyncio.Future[list[Any]]":
-        """Stop listening, and take those who have been connected by the system, but not by us."""
+        """Stop listening, and accept the connections that are left in the system's queue."""
         last = sockets[0].dup()
         last.setblocking(False)
         for server in self.servers:
@@ -112,14 +116,14 @@ class Server(uvicorn.Server):
             while True:
                 try:
                     accepted, _ = last.accept()
-                except OSError:  # nobody, or too many files
+                except OSError:  # the queue is empty, or too many files are open
                     break
                 connecting.append(
                     loop.create_task(
                         loop.connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
                     )
                 )
-        await asyncio.sleep(_LAST_CALL)  # until what the last of them have sent is read
+        await asyncio.sleep(_LAST_CALL)  # until the requests of the last connections are read
         return asyncio.gather(*connecting, return_exceptions=True)
 
     def _protocol(self) -> asyncio.Protocol:

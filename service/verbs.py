@@ -1,6 +1,6 @@
 """``POST .../predict`` and ``POST .../predict/uncertainty``, from bytes to bytes.
 
-Plain ASGI, before FastAPI: what a framework does for a request takes longer than its answer.
+Plain ASGI, before FastAPI, because a framework's work on a request takes longer than answering it.
 """
 
 from collections.abc import Callable
@@ -34,19 +34,23 @@ T = TypeVar("T")
 _BYTES = attrgetter("nbytes")
 
 _LARGE = 2**17
-"""Bytes from which on JSON is read and written off the event loop."""
+"""Bytes from which JSON is read and written on a thread, off the event loop."""
 
 
 class Verbs:
-    """Answers both verbs, and passes every other request on.
+    """ASGI application that answers both verbs, and passes every other request on.
 
-    Its answers are recorded where they are made: a record that came with the request all the way through
-    cost twice as much.
+    The record of an answer is made at the end, in one step: a record that travelled with the request cost
+    twice as much.
 
     Parameters
     ----------
     others
-        Answers other requests, and refuses these.
+        Answers all other requests, and writes the refusals of both verbs.
+    guard
+        Checks the keys of requests.
+    endpoints
+        The application's handlers, for the catalogue, the door, the batcher and the ledger.
     """
 
     def __init__(self, others: Recorder, guard: Guard, endpoints: Endpoints) -> None:
@@ -61,7 +65,7 @@ class Verbs:
         }
         self._deadlines = Deadlines()
         self._replies = Replies()
-        self._off_loop = CapacityLimiter(1)  # what is parsed takes several times the memory of its bytes
+        self._off_loop = CapacityLimiter(1)  # parsing takes several times the memory of the bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -98,9 +102,9 @@ class Verbs:
             refused = _refused(name, scope["method"], began, route, predictor, job)
             await self._others.refuse(refused, error, scope, receive, send)
             if not is_fault(error):
-                # Its frames hold the body, and one of them holds the error: a cycle, which may last long.
+                # The traceback's frames hold the body and the error itself, a cycle that could live long.
                 error.__traceback__ = None
-        except BaseException:  # cut off, as the service ends
+        except BaseException:  # cancelled as the service ends
             self._ledger.enter(_refused(name, scope["method"], began, route, predictor, job), scope)
             raise
         else:
@@ -134,12 +138,12 @@ class Verbs:
         return await self._run(size, lambda: answers.write(job.predictor, job.asked, columns, wanted))
 
     async def _run(self, size: int, work: Callable[[], T]) -> T:
-        """Do work on a number of bytes, off the event loop if they are many."""
+        """Do ``work`` on ``size`` bytes, off the event loop if they are many."""
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
 
 
 def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -> Record:
-    """Make the record of an answer; that it is made last and at once is half of what it costs."""
+    """Make the record of an answer; making it last, in one call, halves its cost."""
     manifest, asked = job.predictor.manifest, job.asked
     passes, seed = 0, None
     if asked is not None:
@@ -166,7 +170,7 @@ def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -
 def _refused(
     name: str, method: str, began: float, route: str, predictor: Predictor | None, job: Job | None
 ) -> Record:
-    """Begin the record of a request that gets no answer, with what is known of it."""
+    """Begin the record of a request that is refused or fails, with the facts so far."""
     record = Record(name, method, began, route)
     if predictor is not None:
         record.model, record.version = predictor.manifest.name, predictor.manifest.version
@@ -174,11 +178,11 @@ def _refused(
         record.rows = job.rows
         record.seed = job.asked.seed if job.asked else None
         record.submitted, record.taken_up = job.submitted, job.began
-        record.done = job.ended or perf_counter()  # nobody waits for it any more
+        record.done = job.ended or perf_counter()  # a job that was cut off ends now
     return record
 
 
 def _accepted(headers: body.Headers) -> str:
-    """Choose the type of the answer: JSON, unless an array is what the client accepts."""
+    """Choose the type of the answer: JSON, unless the client accepts an array."""
     accepted = headers.get(b"accept", b"").lower()
     return next((kind for kind in (NPY, NPZ) if kind.encode() in accepted), body.JSON)

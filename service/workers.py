@@ -1,4 +1,4 @@
-"""Several processes that serve the same port, and one that looks after them."""
+"""Workers, several processes that serve the same port, and the supervisor that starts and replaces them."""
 
 import math
 import multiprocessing
@@ -18,36 +18,38 @@ from caveat.service.server import Ready, Started
 from caveat.service.settings import Settings
 from caveat.service.versions.relay import Rounds
 
-_FORK = multiprocessing.get_context("fork")  # each begins with what is imported already
+_FORK = multiprocessing.get_context("fork")  # a worker starts with all modules imported
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 _SHORT_LIFE = 1.0
-"""Seconds; a worker that ended sooner is not replaced before they are over."""
+"""Seconds between the start of a worker and its replacement at least, however soon the worker ends."""
 
 _GRACE = 5.0
-"""Seconds beyond the time to drain after which a worker that was told to stop is killed."""
+"""Seconds that a stopped worker has beyond the time to drain before it is killed."""
 
 
 class Workers:
-    """Runs several workers, and another one in place of each that ends unasked.
+    """Supervisor that runs several workers, and replaces each that ends without being told to.
 
-    Each listens by itself from when it is ready until it ends, and the system deals connections out to
-    those who do. So nobody waits for a worker that is dead or not there yet.
+    Each worker listens on a socket of its own from when it is ready until it ends. The system distributes
+    connections among the listening sockets, so no client waits for a worker that is dead or not ready yet.
 
     Parameters
     ----------
+    settings
+        Settings of the service.
     bind
-        Makes one more socket on the port, which does not listen yet.
+        Makes another socket bound to the port, which does not listen yet.
     """
 
     def __init__(self, settings: Settings, bind: Callable[[], socket.socket]) -> None:
         self._settings = settings
         self._bind = bind
-        # By what tells that it has ended; with the time at which it began.
+        # The process, its pipe and its start time, by the sentinel that tells when it has ended.
         self._running: dict[int, tuple[ForkProcess, Connection, float]] = {}
         self._rounds = Rounds()
-        self._due: list[float] = []  # when to start more
+        self._due: list[float] = []  # times at which to start replacements
         self._stop_by = math.inf
 
     def run(self, ready: Ready) -> None:
@@ -70,7 +72,7 @@ class Workers:
                 self._stop()
                 self._join()
                 raise
-            # What was the only model stays the default, in workers that begin later too.
+            # The only model stays the default, also in workers that start after others have come.
             self._settings = self._settings.model_copy(update={"default_model": started[0].default})
             if not self._stopping:
                 ready(started[0])
@@ -83,7 +85,7 @@ class Workers:
     def _start(self) -> Connection:
         logs.end()
         pipe, end = _FORK.Pipe()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has handlers of its own
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the worker has its own handlers
         with self._bind() as listener:
             process = _FORK.Process(target=_work, args=(self._settings, listener, end))
             process.start()
@@ -94,7 +96,7 @@ class Workers:
         return pipe
 
     def _stop(self) -> None:
-        sign = signal.SIGINT if self._stopping else signal.SIGTERM  # the second time, at once
+        sign = signal.SIGINT if self._stopping else signal.SIGTERM  # a second stop is at once
         self._stop_by = time.monotonic() + self._settings.drain + _GRACE
         self._tell(sign)
 
@@ -119,7 +121,7 @@ class Workers:
             self._due = [due for due in self._due if due > now]
 
     def _pause(self) -> float | None:
-        """Tell for how long nothing needs to be done unless a worker ends."""
+        """Compute the seconds until something is due; None if only the end of a worker is awaited."""
         until = min([self._stop_by, *self._due])
         return None if until == math.inf else max(0.1, until - time.monotonic())
 
@@ -155,7 +157,7 @@ def _received(pipe: Connection) -> Started:
 
 
 def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
-    os.setpgid(0, 0)  # a Ctrl-C on the terminal is for the supervisor, which tells the workers
+    os.setpgid(0, 0)  # Ctrl-C on the terminal reaches only the supervisor, which tells the workers
     for stop in _STOPS:
         signal.signal(stop, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

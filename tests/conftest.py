@@ -12,7 +12,7 @@ from tests.service.serving import Service, serving
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a regression, and two versions of a classification."""
+    """Make a store with a regression, and two versions of a classification."""
     folder = tmp_path_factory.mktemp("store")
     for bundle in (linear_regression(), tabular(), tabular(rate=0.25)):
         store.add(folder, bundle)

@@ -1,4 +1,4 @@
-"""The least that a prediction over HTTP takes: parse the JSON, multiply once, answer."""
+"""The minimum of a prediction over HTTP: parse the JSON, multiply once, answer."""
 
 import numpy as np
 import orjson

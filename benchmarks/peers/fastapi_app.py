@@ -1,4 +1,4 @@
-"""The tutorial: FastAPI, a pydantic body, and PyTorch. ``PEER_PASSES`` is looped or tiled."""
+"""The tutorial: FastAPI, a pydantic body, and PyTorch. ``PEER_PASSES`` is ``looped`` or ``tiled``."""
 
 import os
 from typing import Any

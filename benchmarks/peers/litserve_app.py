@@ -21,7 +21,7 @@ class Uncertainty(litserve.LitAPI):
         return torch.tensor(request["inputs"])
 
     def batch(self, inputs: list[Tensor]) -> Tensor:
-        """Put rows together."""
+        """Join rows into a batch."""
         return torch.cat(inputs)
 
     def predict(self, x: Tensor) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class Uncertainty(litserve.LitAPI):
         return mc.columns(mc.tiled(self.network, x, 100))
 
     def unbatch(self, output: dict[str, Any]) -> list[dict[str, Any]]:
-        """Take rows apart."""
+        """Split a batch into rows."""
         return [mc.row(output, index) for index in range(len(output["mean"]))]
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout as its users write it today, for the servers that Caveat is measured beside.
+"""Monte Carlo dropout as its users write it today, for the servers that Caveat is compared with.
 
 ``PEER_WEIGHTS`` names the weights and ``PEER_WIDTHS`` the layers, such as 784,128,10.
 """
@@ -38,7 +38,7 @@ def tiled(made: nn.Module, x: Tensor, samples: int) -> Tensor:
 
 @torch.inference_mode()
 def columns(passes: Tensor) -> dict[str, Any]:
-    """Sum passes up to the fields that Caveat answers with."""
+    """Summarise passes as the fields of Caveat's answers."""
     mean, variance = passes.mean(0), passes.var(0)
     predictive = -(mean * (mean + 1e-30).log()).sum(-1)
     expected = -(passes * (passes + 1e-30).log()).sum(-1).mean(0)

@@ -1,4 +1,4 @@
-"""Write the dashboard that Grafana shows: ``python docker/monitoring/dashboard.py``."""
+"""Write Grafana's dashboard: ``python docker/monitoring/dashboard.py``."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ VERSION = "{{model}} {{version}}"
 def panel(
     kind: str, title: str, width: int, height: int, description: str, queries: list[dict[str, str]], unit: str
 ) -> Panel:
-    """Make what all panels have."""
+    """Make a panel with the fields that all kinds have."""
     return {
         "type": kind,
         "title": title,
@@ -34,7 +34,7 @@ def panel(
 def number(
     title: str, unit: str, query: str, description: str, colours: dict[float, str] | None = None
 ) -> Panel:
-    """Show the present value, green, or from a value on in another colour."""
+    """Show the present value in green, or above thresholds in other colours."""
     made = panel("stat", title, 3, 4, description, [{"expr": query}], unit)
     made["fieldConfig"]["defaults"]["thresholds"] = steps(colours or {})
     made["options"] = {
@@ -53,7 +53,7 @@ def graph(
     lines: dict[float, str] | None = None,
     **custom: Any,
 ) -> Panel:
-    """Draw queries over time, by their legends; with lines across at some values."""
+    """Draw queries over time, by their legends, with horizontal lines at some values."""
     shown = [{"expr": query, "legendFormat": legend} for legend, query in queries.items()]
     made = panel("timeseries", title, 8, 8, description, shown, unit)
     defaults = made["fieldConfig"]["defaults"]
@@ -66,7 +66,7 @@ def graph(
 
 
 def heatmap(title: str, histogram: str, description: str) -> Panel:
-    """Colour how many rows fall into each bucket."""
+    """Show how many rows fall into each bucket, as colours over time."""
     query = f"sum by (le) (increase({histogram}_bucket{{{MODEL}}}[$__rate_interval]))"
     shown = {"expr": query, "legendFormat": "{{le}}", "format": "heatmap"}
     made = panel("heatmap", title, 8, 8, description, [shown], "short")
@@ -78,7 +78,7 @@ def heatmap(title: str, histogram: str, description: str) -> Panel:
 
 
 def steps(colours: dict[float, str]) -> Panel:
-    """Say from which value on a colour stands."""
+    """Make the thresholds from which the colours apply."""
     higher = [{"color": colour, "value": value} for value, colour in colours.items()]
     return {"mode": "absolute", "steps": [{"color": "green", "value": None}, *higher]}
 
@@ -89,45 +89,48 @@ def per_second(counter: str, by: str, selector: str = MODEL) -> str:
 
 
 def share(part: str, whole: str, selector: str = MODEL) -> str:
-    """Divide the rate of one counter, of some of its series, by that of another, for each version."""
+    """Divide the rate of ``part`` over selected series by the rate of ``whole``, for each version."""
     return f"{per_second(part, 'model, version', selector)} / {per_second(whole, 'model, version')}"
 
 
 def quantile(part: float, histogram: str, selector: str = "") -> str:
-    """Read a quantile off the buckets."""
+    """Estimate a quantile from the buckets of a histogram."""
     return f"histogram_quantile({part}, {per_second(f'{histogram}_bucket', 'le', selector)})"
 
 
 def quantiles(histogram: str, selector: str = "") -> dict[str, str]:
-    """Show how long most, and how long the slowest take."""
+    """Query the median, the 95th and the 99th percentile."""
     return {f"p{100 * part:.0f}": quantile(part, histogram, selector) for part in (0.5, 0.95, 0.99)}
 
 
 def typical(histogram: str) -> dict[str, str]:
-    """Show the mean and what few exceed."""
+    """Query the mean and the 95th percentile."""
     total, count = (f"sum(rate({histogram}_{end}[$__rate_interval]))" for end in ("sum", "count"))
     return {"mean": f"{total} / {count}", "p95": quantile(0.95, histogram)}
 
 
 ROWS = {
     "Now": [
-        number("Services", "none", 'sum(up{job="caveat"})', "Those that Prometheus reaches."),
+        number("Services", "none", 'sum(up{job="caveat"})', "Services that Prometheus reaches."),
         number(
-            "Requests", "reqps", f"sum(rate(caveat_requests_total{{{ASKED}}}[$__rate_interval]))", "A second."
+            "Requests",
+            "reqps",
+            f"sum(rate(caveat_requests_total{{{ASKED}}}[$__rate_interval]))",
+            "Requests per second.",
         ),
         number(
             "5xx",
             "percentunit",
             f'(sum(rate(caveat_requests_total{{{ASKED},code=~"5.."}}[$__rate_interval])) or vector(0))'
             f" / sum(rate(caveat_requests_total{{{ASKED}}}[$__rate_interval]))",
-            "Share of all answers.",
+            "Fraction of all answers.",
             {0.01: "red"},
         ),
         number(
             "Time, p99",
             "s",
             quantile(0.99, "caveat_request_seconds", PREDICTIONS),
-            "In which 99 of 100 predictions are answered.",
+            "Time within which 99 % of predictions are answered.",
             {1: "red"},
         ),
         number(
@@ -135,13 +138,13 @@ ROWS = {
             "percentunit",
             f"sum(increase(caveat_abstained_rows_total{{{MODEL}}}[1h]))"
             f" / sum(increase(caveat_judged_rows_total{{{MODEL}}}[1h]))",
-            "Share of the rows of an hour, asked with max_error, whose answers are withheld.",
+            "Fraction of withheld answers among the rows with a max_error, in the last hour.",
         ),
         number(
             "Drift",
             "short",
             f"max(caveat_drift{{{MODEL}}})",
-            "Of the model that has drifted most: 20 is suspicious, 100 all but certain.",
+            "Drift value of the model that drifted most: 20 is suspicious, 100 nearly certain.",
             {20: "orange", 100: "red"},
         ),
         number(
@@ -155,7 +158,7 @@ ROWS = {
             "Alerts",
             "none",
             'sum(ALERTS{alertstate="firing"}) or vector(0)',
-            "Those that fire; docs/operations.md says what to do.",
+            "Alerts that fire; docs/operations.md says what to do.",
             {1: "red"},
         ),
     ],
@@ -164,15 +167,20 @@ ROWS = {
             "Answers by code",
             "reqps",
             {"{{code}}": per_second("caveat_requests_total", "code", ASKED)},
-            "429: no room, 504: out of time.",
+            "429: the service is full; 504: the deadline has passed.",
             stacking={"mode": "normal", "group": "A"},
         ),
-        graph("Rows", "rowsps", {VERSION: per_second("caveat_rows_total", "model, version")}, "Answered."),
+        graph(
+            "Rows",
+            "rowsps",
+            {VERSION: per_second("caveat_rows_total", "model, version")},
+            "Rows answered per second.",
+        ),
         graph(
             "Passes",
             "cps",
             {VERSION: per_second("caveat_passes_total", "model, version")},
-            "Made; each row counted by itself.",
+            "Passes made per second, summed over the rows.",
         ),
     ],
     "Latency": [
@@ -180,21 +188,39 @@ ROWS = {
             "Total",
             "s",
             quantiles("caveat_request_seconds", PREDICTIONS),
-            "From the head of a request to the end of its answer. Of all models.",
+            "From the head of a request to the end of its answer, over all models.",
         ),
-        graph("Queue", "s", quantiles("caveat_queue_seconds", MODEL), "Until the first turn of the engine."),
-        graph("Compute", "s", quantiles("caveat_compute_seconds", MODEL), "From the first turn to the last."),
+        graph(
+            "Queue",
+            "s",
+            quantiles("caveat_queue_seconds", MODEL),
+            "Time in the queue, until the first turn of the engine.",
+        ),
+        graph(
+            "Compute",
+            "s",
+            quantiles("caveat_compute_seconds", MODEL),
+            "From the first turn of a request's rows to the last.",
+        ),
     ],
     "Batching": [
         graph(
-            "Rows of a turn", "short", typical("caveat_batch_rows"), "That went through the engine together."
+            "Rows of a turn",
+            "short",
+            typical("caveat_batch_rows"),
+            "Rows that the engine runs together.",
         ),
-        graph("Passes of a turn", "short", typical("caveat_batch_passes"), "Over all of its rows."),
+        graph(
+            "Passes of a turn",
+            "short",
+            typical("caveat_batch_passes"),
+            "Passes that the engine runs together, summed over the rows.",
+        ),
         graph(
             "Fill of a turn",
             "percentunit",
             typical("caveat_batch_fill"),
-            "The part of a turn's budget that was used. Near 1: the engine has all the work that it can do.",
+            "Fraction of a turn's capacity that was used. Near 1, the engine is saturated.",
         ),
     ],
     "Admission": [
@@ -202,13 +228,13 @@ ROWS = {
             "Requests",
             "short",
             {"admitted": "sum(caveat_admitted_requests)", "queued": "sum(caveat_queued_requests)"},
-            "Let in, and those of them that wait. --max-pending is the most.",
+            "Admitted requests, and those of them that are queued. The limit is --max-pending.",
         ),
         graph(
             "Work",
             "short",
             {"passes": "sum(caveat_admitted_passes)", "bytes": "sum(caveat_admitted_bytes)"},
-            "Of the requests that are let in. --max-pending-passes is the most.",
+            "Passes and bytes of the admitted requests. The limit on passes is --max-pending-passes.",
         ),
         graph(
             "Without an answer",
@@ -217,24 +243,25 @@ ROWS = {
                 name: f"sum(rate(caveat_{name}_total[$__rate_interval]))"
                 for name in ("rejected", "expired", "cancelled")
             },
-            "Refused for lack of room, out of time, or left by the client.",
+            "Refused by a full service, past the deadline, or cancelled because the client left.",
         ),
     ],
     "Uncertainty": [
         heatmap(
             "Predictive entropy",
             "caveat_predictive_entropy_nats",
-            "Of each row, in nats: 0 is certain. Classifications only.",
+            "Predictive entropy of each row, in nats: 0 is certain. Classifications only.",
         ),
         heatmap(
             "Mutual information",
             "caveat_mutual_information_nats",
-            "Of each row, in nats: rises where rows are unlike those of the training. Classifications only.",
+            "Mutual information of each row, in nats: higher for rows unlike the training rows."
+            " Classifications only.",
         ),
         heatmap(
             "Percentile",
             "caveat_percentile",
-            "Of a row's uncertainty among the calibration rows: even for rows like those.",
+            "Percentile of each row's uncertainty among the calibration rows: uniform for rows like those.",
         ),
     ],
     "Trust": [
@@ -245,21 +272,21 @@ ROWS = {
                 VERSION: "1 - "
                 + share("caveat_percentile_bucket", "caveat_percentile_count", f'{MODEL},le="95.0"')
             },
-            "Share of rows less certain than 95 % of the calibration rows: 5 % for rows like those.",
+            "Fraction of rows less certain than 95 % of the calibration rows: 5 % for rows like those.",
             {0.15: "orange"},
         ),
         graph(
             "Withheld",
             "percentunit",
             {VERSION: share("caveat_abstained_rows_total", "caveat_judged_rows_total")},
-            "Share of the rows, asked with max_error, whose answers are withheld.",
+            "Fraction of withheld answers among the rows with a max_error.",
         ),
         graph(
             "Drift",
             "short",
             {VERSION: f"max by (model, version) (caveat_drift{{{MODEL}}})"},
-            "For rows like those of the calibration, the chance that it ever reaches 20 is 1 in 20 at most,"
-            " 100: 1 in 100.",
+            "For rows like the calibration rows, the chance of ever reaching 20 is at most 1 in 20, and of"
+            " ever reaching 100 at most 1 in 100.",
             {20: "orange", 100: "red"},
             scaleDistribution={"type": "log", "log": 10},
         ),
@@ -272,7 +299,7 @@ ROWS = {
                 "loaded": f"sum(max by (model, version) (caveat_model_loaded{{{MODEL}}}))",
                 "failing": f"sum(max by (model, version) (caveat_model_failing{{{MODEL}}})) or vector(0)",
             },
-            "In the store, loaded or not to be loaded.",
+            "Versions that are loaded, and versions in the store that can't be loaded.",
         ),
         graph(
             "Time to load",
@@ -281,20 +308,20 @@ ROWS = {
                 "{{model}}": f"sum by (model) (caveat_model_load_seconds_sum{{{MODEL}}})"
                 f" / sum by (model) (caveat_model_load_seconds_count{{{MODEL}}})",
             },
-            "Mean over all versions so far.",
+            "Mean time to verify, load and warm up a version, over all versions so far.",
         ),
         graph(
             "Memory",
             "bytes",
             {"{{instance}}": 'process_resident_memory_bytes{job="caveat"}'},
-            "That a service of one worker holds; those of several don't tell.",
+            "Memory of services with one worker; services with several workers don't report it.",
         ),
     ],
 }
 
 
 def laid_out() -> list[Panel]:
-    """Give each panel its number and its place: those of a row side by side, below its title."""
+    """Give each panel its id and its place: the panels of a row side by side, below the row's title."""
     placed: list[Panel] = []
     y = 0
     for title, panels in ROWS.items():
@@ -309,7 +336,7 @@ def laid_out() -> list[Panel]:
 
 
 def dashboard() -> str:
-    """Render the dashboard as Grafana reads it."""
+    """Render the dashboard as Grafana's JSON."""
     board = {
         "uid": "caveat",
         "title": "Caveat",

@@ -18,12 +18,12 @@ from caveat.service.batching.pace import Pace
 from caveat.service.batching.scores import Scores
 
 _SHORT = 0.001
-"""Seconds of work up to which a turn is run on the event loop: the way to another thread takes longer."""
+"""Seconds of work up to which a turn runs on the event loop: handing it to a thread takes longer."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step of a group has brought, and how long it took."""
+    """The result of one step of a group, and how long the step took."""
 
     group: Group
     pieces: Sequence[tuple[Job, Piece]]
@@ -40,12 +40,14 @@ class Turn(NamedTuple):
 
     Parameters
     ----------
-    rows, passes
-        That were in it; passes over each row counted by themselves.
+    rows
+        Number of rows in the turn.
+    passes
+        Number of passes in the turn, summed over the rows.
     fill
-        Part of its room that was used, 0 to 1.
+        Fraction of the turn's capacity that was used, 0 to 1.
     scores
-        Of the rows that have left with it.
+        Scores of the rows that this turn finished.
     """
 
     rows: int
@@ -55,36 +57,37 @@ class Turn(NamedTuple):
 
 
 class Batcher:
-    """Runs jobs in turns, long ones on a thread of its own.
+    """Runs jobs in turns of the engine; long turns run on the batcher's own thread.
 
-    A turn is filled up to what a run may hold, or to `_SHORT` where rows take little time, so that it is
-    short and holds little. Jobs line up; one that needs more than its part of a turn stands in a line of
-    its own for the rest, and the two lines take turns, so that a small job waits for one turn of a large
-    one at most. An idle engine starts at once: a turn takes what is there. Between short turns, requests
-    that have come meanwhile are read first, as long as there are any and they do not fill a turn.
+    A turn is filled up to the memory that one run may hold or, where rows take little time, up to `_SHORT`
+    seconds of work, so that every turn is short and small. Jobs wait in a queue. The rest of a job that
+    does not fit into one turn waits in a second queue, and the two queues alternate, so that a small job
+    waits for at most one turn of a large one. An idle engine starts at once, with the jobs that are there.
+    Between short turns the event loop first reads the requests that have arrived, until no more arrive or
+    the queue fills a turn.
 
-    A run spreads over the cores by itself, so two at once would only slow each other down.
+    One run uses all cores, so two runs at once would only slow each other down.
     """
 
     def __init__(self) -> None:
-        self._fresh: deque[Job | Group] = deque()  # no groups, which have begun
+        self._fresh: deque[Job | Group] = deque()  # jobs only; a group has already begun
         self._begun: deque[Job | Group] = deque()
         self._begun_are_next = False
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
-        self._taken: list[Job | Group] = []  # what the turn that runs was filled from
-        self._filled = 0.0  # part of the present turn that is used
+        self._taken: list[Job | Group] = []  # the jobs and groups in the current turn
+        self._filled = 0.0  # fraction of the current turn's capacity that is used
         self.turns: list[Turn] = []
-        """Turns that have been made; who counts them takes them away."""
-        self._paces: dict[Hashable, Pace] = {}  # by what decides them
+        """Completed turns, drained by the ledger."""
+        self._paces: dict[Hashable, Pace] = {}  # by the kind of job
 
     @property
     def waiting(self) -> int:
-        """Number of jobs in line of which no row has been taken up."""
+        """Number of queued jobs of which no row has been in a turn yet."""
         return len(self._fresh)
 
     def submit(self, job: Job) -> None:
-        """Put a job in line; one that is gone by its turn is passed over."""
+        """Queue a job; a job that is gone by its turn is skipped."""
         job.submitted = perf_counter()
         self._fresh.append(job)
         if not self._busy:
@@ -96,14 +99,15 @@ class Batcher:
         self._engine.shutdown()
 
     def _gather(self, known: int | None = None) -> None:
-        """Take a turn once a step of the loop has brought no more jobs, or those in line fill it.
+        """Start a turn once an iteration of the event loop added no jobs, or the queued jobs fill a turn.
 
-        ``known`` is how many were in line a step ago; right after a turn, one more step is let pass.
+        ``known`` is the length of the queue one iteration ago; None, right after a turn, waits for one
+        more iteration.
         """
         waiting = len(self._fresh)
         try:
             ready = waiting == known or self._is_filled()
-        except Exception:  # it comes again as the turn is filled, and then fails whom it is about
+        except Exception:  # raised again when the turn is filled, where it fails the right job
             ready = True
         if ready:
             self._start()
@@ -111,7 +115,7 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._gather, waiting)
 
     def _is_filled(self) -> bool:
-        """Tell whether the jobs in line fill a turn, if all take as long as the first."""
+        """Tell whether the queued jobs fill a turn, assuming that all take as long as the first."""
         if not self._fresh:
             return False
         first = self._fresh[0]
@@ -146,7 +150,7 @@ class Batcher:
             self._start()
 
     def _recover(self, error: Exception) -> None:
-        """Fail all that a turn was about, so that a fault in taking it does not end the turns."""
+        """Fail the jobs of the current turn, so that the turns go on after a fault."""
         for entry in self._taken:
             entry.fail(error)
         asyncio.get_running_loop().call_soon(self._start)
@@ -171,7 +175,7 @@ class Batcher:
             self._paces[kind].learn(load, outcome.seconds)
         else:
             self._paces[kind] = Pace(load, outcome.seconds)
-            # The kind has the predictor's id, and another one may get that.
+            # The kind holds the predictor's id, which Python may give to a later predictor.
             weakref.finalize(outcome.group.members[0].job.predictor, self._paces.pop, kind, None)
 
     def _seconds(self, kind: Hashable, load: int) -> float:
@@ -179,18 +183,21 @@ class Batcher:
         return pace.seconds(load) if pace else math.inf
 
     def _share(self, entry: Job | Group) -> float:
-        """Tell what part of a turn a row takes: of the memory or, where turns can be short, of the time."""
+        """Compute the fraction of a turn that one row takes: of its memory, or of `_SHORT` if that is more.
+
+        A row whose passes take longer than `_SHORT` counts by its memory alone.
+        """
         pace = self._paces.get(entry.kind)
         seconds = pace.each * entry.load if pace else math.inf
         return max(entry.load / entry.most, seconds / _SHORT if seconds < _SHORT else 0.0)
 
     def _fixed(self, entry: Job | Group) -> float:
-        """Tell what part of a turn a run takes whatever its load, where turns can be short."""
+        """Compute the fraction of `_SHORT` that a run takes besides its rows; 0 if it is half or more."""
         pace = self._paces.get(entry.kind)
         return pace.fixed / _SHORT if pace and pace.fixed < _SHORT / 2 else 0.0
 
     def _fill(self) -> list[Group]:
-        """Take what fits into a turn whole, or else a part of the first in line."""
+        """Take the queued jobs and groups that fit into a turn, or else a part of the first job."""
         self._taken.clear()
         left = 1.0
         turn: list[Group] = []
@@ -208,7 +215,7 @@ class Batcher:
                 share = self._share(first)
                 fits = int(room / share)
                 if fits < first.waiting and (turn or joining):
-                    line.appendleft(self._taken.pop())  # its part of a turn would keep the others waiting
+                    line.appendleft(self._taken.pop())  # a part of it would make the others in the turn wait
                     break
                 if isinstance(first, Group):
                     left = room - share
@@ -228,7 +235,7 @@ class Batcher:
 
 def _run(turn: Sequence[Group]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    with np.errstate(all="ignore"):  # what overflows is told with the answer
+    with np.errstate(all="ignore"):  # the answer reports an overflow
         for group in turn:
             outcomes += _step(group)
     return outcomes
@@ -242,7 +249,7 @@ def _step(group: Group) -> list[Outcome]:
     try:
         pieces = group.step()
     except Exception as error:
-        if fresh and len(group.members) > 1:  # who of them it was is found by trying
+        if fresh and len(group.members) > 1:  # running each alone shows which one failed
             return [outcome for alone in group.apart() for outcome in _step(alone)]
         failed = error
     seconds = perf_counter() - start

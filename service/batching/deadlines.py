@@ -1,4 +1,4 @@
-"""Until when the answers of jobs are waited for."""
+"""Deadlines of jobs."""
 
 import asyncio
 from time import perf_counter
@@ -9,9 +9,9 @@ from caveat.service.errors import RequestError
 
 
 class Deadlines:
-    """Waits for answers, and ends the jobs whose time is over.
+    """Waits for answers, and fails jobs at their deadlines.
 
-    One timer serves all jobs: one for each would cost more than many a job's passes.
+    One timer serves all jobs: a timer per job would cost more than the passes of many jobs.
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,14 @@ class Deadlines:
         self._next = 0.0
 
     async def wait(self, job: Job, due: float) -> Columns:
-        """Wait for the answer of a job until a time on the clock of `perf_counter`.
+        """Wait for the answer of a job until ``due``, a time of `perf_counter` in seconds.
 
         Raises
         ------
         RequestError
-            504 if there is none by then; else whatever the job has failed with.
+            504 if there is no answer by then.
+        Exception
+            The error that the job failed with.
         """
         self._due[job] = due
         if self._timer is None or due < self._next:

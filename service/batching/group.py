@@ -1,4 +1,4 @@
-"""Rows of one or several jobs that run together."""
+"""Groups: rows of one or several jobs that run together."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from caveat.service.batching.scores import Scores, scores
 
 @dataclass(frozen=True)
 class Member:
-    """A stretch of a job's rows."""
+    """Consecutive rows of a job."""
 
     job: Job
     rows: slice
@@ -33,26 +33,26 @@ class Group:
     Parameters
     ----------
     members
-        Stretches of jobs with equal keys.
+        Rows of jobs with equal keys.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = members
         self._starts = list(accumulate((member.count for member in members), initial=0))
         self._cohort: Cohort | None = None
-        self._common: Asked | None = None  # what all jobs are asked, if it is the same
+        self._common: Asked | None = None  # what all jobs ask for, if all ask for the same
         self._done = False
         self.passes = 0
-        """Passes that have been made, each row counted by itself."""
+        """Passes made so far, summed over the rows."""
         self.scores: Sequence[Scores] = ()
-        """Of the rows that have left with the last step."""
+        """Scores of the rows that the last step finished."""
 
     waiting = 1
-    """What is left to take up of it, as a turn does of a job's rows: all, in one."""
+    """Units that a turn has yet to take, as `Job.waiting` counts rows: a turn takes a whole group."""
 
     @property
     def gone(self) -> bool:
-        """Whether nobody waits for more of it."""
+        """Whether the group is done, or all of its jobs are gone."""
         return self._done or all(member.job.gone for member in self.members)
 
     @property
@@ -72,17 +72,17 @@ class Group:
 
     @property
     def rows(self) -> int:
-        """Number of rows that are still on their way."""
+        """Number of rows that still need passes."""
         return self._starts[-1] if self._cohort is None else len(self._cohort.rows)
 
     @property
     def load(self) -> int:
-        """Values that the next step holds."""
+        """Number of values that the next step holds in memory."""
         held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
         return min(held, self.most)
 
     def step(self) -> list[tuple[Job, Piece]]:
-        """Run once; give what has become known with it, each to its job."""
+        """Run once; return the finished rows, each piece with its job."""
         self.scores = ()
         job = self.members[0].job
         if job.asked is None:
@@ -101,7 +101,7 @@ class Group:
         self._done = not len(self._cohort.rows)
         if not len(rows):
             return []
-        # At once for all rows, where they are asked the same: each by itself takes several times as long.
+        # One call for all rows where the jobs ask for the same: a call per job takes several times as long.
         if self._common is not None:
             columns = {**columns, **self._common.decisions.of(job.predictor, columns)}
             self.scores = [scores(job.predictor, self._common, columns)]
@@ -111,11 +111,11 @@ class Group:
         return pieces
 
     def apart(self) -> list["Group"]:
-        """Make a group of each member, so that the rows of one can't fail another's."""
+        """Make a group of each member, so that the rows of one job can't fail another job."""
         return [Group([member]) for member in self.members]
 
     def fail(self, error: Exception) -> None:
-        """End all of its jobs."""
+        """Fail all jobs of the group."""
         self._done = True
         for member in self.members:
             member.job.fail(error)
@@ -146,7 +146,7 @@ class Group:
             cohort.leave(np.repeat(gone, [member.count for member in self.members])[cohort.rows])
 
     def _dealt(self, rows: NDArray[np.intp], columns: Columns) -> Iterator[tuple[Job, Piece]]:
-        """Deal rows, ascending, out to their jobs."""
+        """Split the columns of ``rows``, ascending places in the group, by job."""
         cuts = np.searchsorted(rows, self._starts).tolist()
         for member, first, (start, stop) in zip(self.members, self._starts, pairwise(cuts), strict=False):
             if start < stop:

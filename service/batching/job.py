@@ -1,4 +1,4 @@
-"""The rows of one request, on their way to its answer."""
+"""Jobs: the rows of one request, from the queue to the answer."""
 
 import asyncio
 from collections.abc import Hashable
@@ -13,18 +13,20 @@ from caveat.models.estimates.cohort import Asked, in_order
 from caveat.models.predictor import Predictor
 
 Piece = tuple[NDArray[np.intp], Columns]
-"""Some rows by their place in the request, and their part of the answer."""
+"""Places of some rows in the request, and the columns of their answers."""
 
 
 class Job:
-    """The rows of one request, and the answer that is awaited.
+    """The rows of one request, and the future of their answer.
 
     Parameters
     ----------
-    predictor, inputs
-        The model that is asked, and B rows for it.
+    predictor
+        The model that runs the rows.
+    inputs
+        Arrays of B rows, by the name of the model's input.
     asked
-        The passes to make; none for an answer without dropout.
+        The passes to make; None for an answer without dropout.
     """
 
     def __init__(self, predictor: Predictor, inputs: Inputs, asked: Asked | None) -> None:
@@ -34,32 +36,32 @@ class Job:
         self.rows = len(next(iter(inputs.values())))
         draws = (asked.seed, asked.sampler) if asked else None
         self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
-        """What jobs must agree in for their rows to run together."""
+        """Jobs with equal keys can run together."""
         self.kind: Hashable = (id(predictor), asked is None)
-        """What decides how long a run takes for what it holds: the graph."""
+        """The graph that the job runs; runs of one kind have one `Pace`."""
         self.load = predictor.row_load(inputs, asked.samples if asked else 1)
-        """Values that the work on one row holds."""
+        """Number of values that one row holds in memory."""
         self.most = predictor.working_set
-        """Values that a run may hold."""
+        """Number of values that one run may hold in memory."""
         self.submitted = self.began = self.ended = 0.0
-        """When it was put in line, first taken up, and answered or failed, by `perf_counter`; 0 before."""
-        self._started = 0  # rows that have been taken up; they are taken in their order
+        """When it was queued, first in a turn, and answered or failed, by `perf_counter`; 0 until then."""
+        self._started = 0  # rows that have been in a turn; turns take rows in order
         self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
         self._pieces: list[Piece] = []
         self._arrived = 0
 
     @property
     def gone(self) -> bool:
-        """Whether nobody waits for more: answered, failed, or its client has left."""
+        """Whether the job is over: it was answered, it failed, or its client left."""
         return self.answer.done()
 
     @property
     def waiting(self) -> int:
-        """Number of rows that have not been taken up."""
+        """Number of rows that have not been in a turn."""
         return self.rows - self._started
 
     def take(self, most: int) -> slice:
-        """Take up the next rows."""
+        """Take the next rows for a turn, ``most`` of them if there are as many."""
         start = self._started
         if not start:
             self.began = perf_counter()
@@ -67,7 +69,7 @@ class Job:
         return slice(start, self._started)
 
     def receive(self, piece: Piece) -> None:
-        """Take a part of the answer; with the last one the answer is complete."""
+        """Take a piece of the answer; the last piece completes it."""
         self._pieces.append(piece)
         self._arrived += len(piece[0])
         if self._arrived == self.rows and not self.gone:
@@ -75,7 +77,7 @@ class Job:
             self.answer.set_result(in_order(self._pieces))
 
     def fail(self, error: Exception) -> None:
-        """End without an answer, unless it has ended already."""
+        """End the job with an error, unless it is over already."""
         if not self.gone:
             self.ended = perf_counter()
             self.answer.set_exception(error)

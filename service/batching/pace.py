@@ -1,24 +1,26 @@
-"""How long a run takes."""
+"""A model of how long a run takes."""
 
 from typing import Final
 
 _NEWS: Final = 0.2
-"""Weight of a run among those before it."""
+"""Weight of the latest run in the moving averages."""
 
 _KEPT: Final = 0.95
-"""Part of the fixed seconds that the penalty leaves of them; where loads differ little, it leaves none."""
+"""How much of the fixed seconds the ridge penalty keeps, as a fraction; none where loads hardly differ."""
 
 
 class Pace:
-    """Seconds of a run by its load, a fixed part and one for each value: the line through the runs of late.
+    """Seconds of a run as a line in its load, fixed + each * load, fitted to the latest runs.
 
-    Least squares, by their moments; a fixed part costs a penalty (ridge regression), so that runs which are
-    all alike are taken for ones without it.
+    Least squares from exponentially weighted moments. The fixed part carries a penalty (ridge regression),
+    so that it is 0 for runs of equal loads.
 
     Parameters
     ----------
-    load, seconds
-        Of the first run.
+    load
+        Values that the first run held.
+    seconds
+        Seconds that the first run took.
 
     Examples
     --------
@@ -38,12 +40,12 @@ class Pace:
         self._squares = load * load
         self._products = load * seconds
         self.each = seconds / load
-        """Seconds for each value of a load."""
+        """Seconds per value of a load."""
         self.fixed = 0.0
-        """Seconds of a run apart from those of its load."""
+        """Seconds of a run that do not depend on its load."""
 
     def learn(self, load: float, seconds: float) -> None:
-        """Take in how long one more run took."""
+        """Update the fit with one more run."""
         self._load += _NEWS * (load - self._load)
         self._seconds += _NEWS * (seconds - self._seconds)
         self._squares += _NEWS * (load * load - self._squares)
@@ -53,5 +55,5 @@ class Pace:
         self.fixed = max(0.0, _KEPT * (self._seconds - self.each * self._load))
 
     def seconds(self, load: float) -> float:
-        """Tell how long a run will take."""
+        """Predict the seconds of a run."""
         return self.fixed + self.each * load

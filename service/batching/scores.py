@@ -1,4 +1,4 @@
-"""What is counted of answers: how uncertain rows were."""
+"""The columns of answers that metrics count: how uncertain rows were."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -14,20 +14,20 @@ _COUNTED: Final = {
     "classification": ("predictive_entropy", "mutual_information", "percentile", "abstain"),
     "regression": ("variance", "percentile", "abstain"),
 }
-"""The columns that are counted, of each task; the first ones are finite where all of an answer is."""
+"""Counted columns by task; a row's whole answer is finite if its first column is."""
 
 
 class Scores(NamedTuple):
-    """The scores of rows that left a turn of the engine together, and were asked the same.
+    """The scores of rows that one turn of the engine finished, with equal options.
 
     Parameters
     ----------
     predictor
-        That has made them.
+        The model that answered.
     asked
-        What all of the rows were asked.
+        The options that all of the rows share.
     columns
-        Those that are counted.
+        The counted columns.
     """
 
     predictor: Predictor
@@ -36,13 +36,13 @@ class Scores(NamedTuple):
 
 
 def scores(predictor: Predictor, asked: Asked, columns: Columns) -> Scores:
-    """Take what is counted of some answers."""
+    """Select the counted columns of some answers."""
     counted = _COUNTED[predictor.manifest.task]
     return Scores(predictor, asked, {name: columns[name] for name in counted if name in columns})
 
 
 def finite(columns: Mapping[str, NDArray[Any]]) -> Columns:
-    """Leave rows out on which the network overflowed: they get no answer."""
+    """Drop rows on which the network overflowed, since they get no answer."""
     first = next(iter(columns.values()))
     known = np.isfinite(first).reshape(len(first), -1).all(axis=1)
     return {name: column[known] for name, column in columns.items()}

@@ -1,1 +1,1 @@
-"""What requests and answers hold: from bytes to arrays, and back."""
+"""The contents of requests and answers: from bytes to arrays, and back."""

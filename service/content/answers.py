@@ -1,4 +1,4 @@
-"""What is answered: from the bytes of a request to a job, and from its columns to the bytes of the answer."""
+"""Reading requests and writing answers: bytes to rows and options, columns to bytes."""
 
 from collections.abc import Sequence
 from itertools import compress
@@ -18,7 +18,7 @@ from caveat.service.content.arrays import NPY, write_npy, write_npz
 from caveat.service.content.request import PredictRequest, UncertaintyRequest, parse, parse_array
 
 _MAIN = ("mean", "probabilities", "prediction")
-"""What each kind of answer is about."""
+"""The main array of each kind of answer."""
 
 
 def read(
@@ -29,7 +29,7 @@ def read(
     predictor: Predictor,
     max_rows: int,
 ) -> tuple[Inputs, Asked | None]:
-    """Read rows, and what is asked of them: no passes for an answer without dropout."""
+    """Read the rows of a request and its options; the options are None for an answer without dropout."""
     take = parse_array if media_type == NPY else parse
     request, inputs = take(raw, query, kind, predictor.manifest, max_rows)
     if not isinstance(request, UncertaintyRequest):
@@ -40,12 +40,12 @@ def read(
 
 
 def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_type: str) -> bytes:
-    """Write an answer, as JSON, as its main array alone, or as all of its arrays.
+    """Write an answer as JSON, as its main array (.npy), or as all of its arrays (.npz).
 
     Raises
     ------
     InputError
-        If a row lies so far out that the network overflows on it: JSON has no number for that.
+        If the network overflows on a row, which JSON has no number for.
     """
     manifest = predictor.manifest
     told: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
@@ -56,7 +56,7 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     else:
         told |= {"samples": asked.samples, "seed": asked.seed}
     told |= columns
-    if asked is not None and not asked.tolerance:  # so all rows got all passes
+    if asked is not None and not asked.tolerance:  # every row got all passes
         del told["passes"]
     if manifest.classes:
         told["label"] = [manifest.classes[label] for label in columns["label"]]
@@ -64,7 +64,7 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
         if manifest.classes and "prediction_set" in columns:
             told["prediction_set"] = _names(columns["prediction_set"], manifest.classes)
         content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
-        if b"null" in content:  # which orjson writes for what is not finite; a name may hold it, too
+        if b"null" in content:  # orjson writes null for NaN and infinity; a class name may hold it, too
             _check_finite(columns)
         return content
     _check_finite(columns)
@@ -85,7 +85,7 @@ def _deterministic(manifest: Manifest, columns: Columns) -> Columns:
 
 
 def _check_finite(columns: Columns) -> None:
-    for name in (*_MAIN, "variance"):  # where these are, all others are too
+    for name in (*_MAIN, "variance"):  # where these are finite, all other columns are
         if name in columns and not (finite := np.isfinite(columns[name])).all():
             row = finite.reshape(len(finite), -1).all(axis=1).argmin()
             expected = "values that the network can compute with"

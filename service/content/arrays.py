@@ -1,4 +1,4 @@
-"""Arrays as NumPy writes them: for rows so large that JSON would cost more than the network."""
+"""Arrays in NumPy's file formats, for rows so large that JSON would cost more than the network."""
 
 import io
 import math
@@ -16,23 +16,23 @@ from caveat.service.errors import RequestError
 NPY = "application/x-npy"
 NPZ = "application/x-npz"
 
-_LONGEST = 10_000  # bytes of an array's description
+_LONGEST = 10_000  # bytes of an array's header
 
-_LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # how a version writes the number of those bytes
+_LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # struct format of the header's length, by version of the file format
 
-# NumPy would read a description as Python, which one that came from outside should not be.
+# NumPy would evaluate the header as a Python literal; a header from a client is matched instead.
 _SIZES = rb"\((?:[0-9]{1,18},)*(?:[0-9]{1,18})?\)"
 _ITEM = rb"'(descr|fortran_order|shape)':('[<>=|]?[A-Za-z0-9]{1,20}'|True|False|%b)" % _SIZES
 _DESCRIPTION = re.compile(rb"\{%b,%b,%b,?\}" % (_ITEM, _ITEM, _ITEM))
 
 
 def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
-    """Read one array of numbers. Nothing is allocated for what the bytes only claim to hold.
+    """Read one array of numbers. The size that the header claims is checked before anything is allocated.
 
     Raises
     ------
     RequestError
-        400 if they are no such array.
+        400 if the bytes are not one array of numbers.
     """
     stream = io.BytesIO(raw)
     try:
@@ -42,16 +42,16 @@ def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
     except (ValueError, TypeError, KeyError, struct.error) as error:
         raise RequestError(400, f"not an array as numpy.save writes it: {error}") from None
     if dtype.kind not in "iuf":
-        raise RequestError(400, f"an array of {dtype}; expected one of numbers")
+        raise RequestError(400, f"an array of {dtype}; expected an array of numbers")
     stated, held = math.prod(shape) * dtype.itemsize, len(raw) - stream.tell()
     if stated != held:
-        raise RequestError(400, f"the array's header speaks of {stated} bytes; {held} follow")
+        raise RequestError(400, f"the array's header states {stated} bytes; {held} follow")
     array = np.frombuffer(raw, dtype, offset=stream.tell())
     return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _described(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the shape, the order and the type of an array."""
+    """Read the shape, the order (whether Fortran's) and the dtype of an array from its header."""
     found = _DESCRIPTION.fullmatch(header.translate(None, b" \n"))
     fields = dict(zip(found.groups()[::2], found.groups()[1::2], strict=True)) if found else {}
     if len(fields) < 3 or not fields[b"descr"].startswith(b"'"):
@@ -65,14 +65,14 @@ def _described(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def write_npy(array: NDArray[np.generic]) -> bytes:
-    """Write one array."""
+    """Write one array as .npy."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
 
 
 def write_npz(columns: Columns) -> bytes:
-    """Write arrays by name; equal arrays give equal bytes."""
+    """Write named arrays as .npz; equal arrays give equal bytes."""
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **columns)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""The bytes of a request's body: of the right type, and never more than the limit."""
+"""The body of a request: its type is checked, and its size limited."""
 
 from collections.abc import Mapping
 
@@ -15,17 +15,18 @@ Headers = Mapping[bytes, bytes]
 
 
 async def read(headers: Headers, receive: Receive, limit: int, visit: Visit) -> tuple[bytes | bytearray, str]:
-    """Read the body of a request as bytes, holding no more than ``limit`` of them, and its type.
+    """Read the body of a request, at most ``limit`` bytes, and its media type.
 
     Parameters
     ----------
     visit
-        Told of bytes before they are held; may refuse them.
+        Told of bytes before they are held in memory; may refuse them.
 
     Raises
     ------
     RequestError
-        415 if it is neither plain JSON nor an array, 413 if it is longer than ``limit``, 400 if it is empty.
+        415 if the body is neither JSON nor an array, or is compressed; 413 if it is longer than ``limit``;
+        400 if it is empty.
     ClientDisconnect
         If the connection ends before the body does.
     """
@@ -50,7 +51,7 @@ async def read(headers: Headers, receive: Receive, limit: int, visit: Visit) -> 
         elif chunk:
             if isinstance(content, bytes):
                 content = bytearray(content)
-            content += chunk  # grows in place: to join 18 MB at the end took 10 ms in which nobody else ran
+            content += chunk  # grows in place: joining 18 MB at the end blocked the event loop for 10 ms
     if not length:
         raise RequestError(400, 'the body is empty; expected JSON such as {"inputs": [...]}')
     return content, media_type

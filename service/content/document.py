@@ -1,4 +1,4 @@
-"""JSON in which rows of numbers become arrays, without an object of Python for every number."""
+"""Parsing JSON rows straight into arrays, without a Python object for every number."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,20 @@ ROWS: Final = "inputs"
 """The field that holds the rows."""
 
 _PIECE: Final = 2**14
-"""Bytes that are parsed in one go: nothing else in the process runs meanwhile."""
+"""Bytes to parse at a time: parsing holds the interpreter, so nothing else in the process runs."""
 
 _TYPES: Final = {"float32": ("d", "f8"), "float64": ("d", "f8"), "int64": ("i", "i8")}
-"""What simdjson and NumPy call the types to read."""
+"""Names of the input types in simdjson and in NumPy."""
 
 
 def cut_out(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes] | None:
-    """Take the rows out of a request, if they are nothing but numbers in the shape that a model takes.
+    """Cut the rows out of a request, if they are plain numbers in the shape that the model takes.
 
     Returns
     -------
     rows, rest
-        What ``orjson.loads`` gives for the rows, with arrays in place of lists; and the document with empty
-        lists in their place, which is still to be parsed, and may be no JSON.
+        The rows as ``orjson.loads`` would give them, with arrays for lists; and the document with an empty
+        list for the rows, not parsed yet, so that it may be invalid JSON. None if there are no such rows.
     """
     if any(spec.features is not None for spec in inputs):
         return None
@@ -42,7 +42,7 @@ def cut_out(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes
 
 
 def without_rows(inputs: Sequence[Input]) -> Any:
-    """Give the rows of the rest that `cut_out` leaves, if it has cut out all of them and nothing else."""
+    """Give the ``inputs`` that `cut_out` leaves in the document when it cuts out exactly the rows."""
     return [] if len(inputs) == 1 else {spec.name: [] for spec in inputs}
 
 
@@ -64,7 +64,7 @@ def _cut(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes]:
 
 
 def _pieces(raw: bytes | bytearray, start: int, axes: int) -> Iterator[tuple[int, int]]:
-    """Cut a list of rows that begins at ``start`` into stretches of rows, without the commas between."""
+    """Cut the list of rows at ``start`` into pieces of whole rows, without the commas between them."""
     row_end, end = _ends(axes)
     while True:
         long = len(raw) - start > _PIECE
@@ -79,22 +79,22 @@ def _pieces(raw: bytes | bytearray, start: int, axes: int) -> Iterator[tuple[int
 
 @lru_cache(256)
 def _beginning(name: str) -> re.Pattern[bytes]:
-    """Find where the list of a field begins."""
+    """Make the pattern for the beginning of a field's list."""
     return re.compile(re.escape(orjson.dumps(name)) + rb"\s*:\s*\[")
 
 
 @lru_cache(16)
 def _ends(axes: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Find where a row ends, with the mark that follows it, and where the list of them does."""
+    """Make the patterns for the end of a row, with the mark behind it, and for the end of the list."""
     return re.compile(rb"\]\s*" * (axes - 1) + rb"[,\]]"), re.compile(rb"\]\s*" * (axes - 1) + rb"\]")
 
 
 def _array(rows: bytes, spec: Input) -> NDArray[Any]:
-    """Parse rows; ValueError or TypeError unless they are nothing but numbers in the shape of an input."""
+    """Parse rows; ValueError or TypeError unless they are plain numbers in the shape of the input."""
     parsed: Any = simdjson.Parser().parse(b"[%b]" % rows)
     shape = _shape(parsed, spec.shape)
     kind, dtype = _TYPES[spec.dtype]
-    # What lies flat in memory does not tell whether a list stood where a number should.
+    # The flat buffer does not show whether a list stood in the place of a number; counting brackets does.
     if rows.count(b"[") + 1 != _lists(shape):
         raise ValueError
     return np.frombuffer(parsed.as_buffer(of_type=kind), dtype).reshape(shape)
@@ -111,7 +111,7 @@ def _joined(arrays: list[NDArray[Any]], dtype: str) -> NDArray[Any]:
 
 
 def _shape(rows: Any, sizes: Sequence[Dimension]) -> list[int]:
-    """Tell the shape of nested lists; ValueError if they have several, or not one of these sizes."""
+    """Find the shape of nested lists; ValueError if they are ragged, or differ from ``sizes``."""
     lists: list[Any] = [rows]
     shape: list[int] = []
     for size in sizes:
@@ -125,7 +125,7 @@ def _shape(rows: Any, sizes: Sequence[Dimension]) -> list[int]:
 
 
 def _lists(shape: Sequence[int]) -> int:
-    """Count the lists that nest in a shape, with the outermost.
+    """Count the nested lists of a shape, including the outermost.
 
     >>> _lists((5,)), _lists((2, 3, 4))
     (1, 9)

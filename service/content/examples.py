@@ -1,4 +1,4 @@
-"""Rows to show, and to try a model on."""
+"""Example rows of a model, for its documentation and its warm-up."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from caveat.models.bundles.signature import Input
 
 
 def example_rows(manifest: Manifest) -> list[Any] | dict[str, Any]:
-    """Give rows that a model takes: its own example, or else zeros and first categories."""
+    """Give valid rows: the model's own example or, without one, zeros and first categories."""
     return manifest.example or _zeros(manifest.inputs)
 
 

@@ -1,13 +1,13 @@
-"""The headers that keep a browser from doing more with an answer than to show it."""
+"""Security headers, which limit what a browser does with an answer."""
 
 from typing import Final
 
 EVERYWHERE: Final = {"X-Content-Type-Options": "nosniff"}
-"""On every answer: it is of the type that it says, and none that a browser guesses."""
+"""Headers of every answer: a browser must not guess its type."""
 
 
 def of_page(**sources: str) -> dict[str, str]:
-    """Write the headers of a page, which may load what is named here, nothing else, and stands in no frame.
+    """Write the headers of a page that may load only the ``sources``, and must not be framed.
 
     >>> of_page(style_src="'self'")["Content-Security-Policy"]
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'self'"

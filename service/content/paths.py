@@ -1,11 +1,11 @@
-"""Where the two verbs are asked."""
+"""The paths of the two verbs."""
 
 import re
 from itertools import product
 from typing import Final
 
 PATHS: Final = ("", "/models/{name}", "/models/{name}/versions/{version}")
-"""Before the verb: the default model, the highest version of a model, or the one that is named."""
+"""Prefixes of the verbs: for the default model, a model's highest version, and a named version."""
 
 PREDICT: Final = "predict"
 UNCERTAINTY: Final = "predict/uncertainty"
@@ -17,7 +17,7 @@ _PATTERNS: Final = [
 
 
 def find(path: str) -> tuple[str, str, dict[str, str]] | None:
-    """Find the route of a path, its verb, and what the path says of the model.
+    """Find the route of a path, its verb, and the name and version in the path.
 
     >>> find("/models/digits/predict")
     ('/models/{name}/predict', 'predict', {'name': 'digits'})

@@ -1,4 +1,4 @@
-"""What a request asks: its JSON, held to the limits and to the signature of a model."""
+"""Parsing requests: validation against the limits and the model's signature."""
 
 import secrets
 from functools import cached_property, lru_cache
@@ -21,7 +21,7 @@ from caveat.service.errors import RequestError
 from caveat.service.settings import Settings
 
 _SHORT = 512
-"""Bytes of a request beside its rows up to which what they say is remembered."""
+"""Bytes up to which a request's part besides its rows is parsed through a cache."""
 
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Error = Annotated[float, Field(ge=0)]
@@ -49,38 +49,36 @@ class UncertaintyRequest(PredictRequest):
     )
     sampler: Sampler = Field(
         "stratified",
-        description="How passes go together: `stratified` ones share out which units they drop, which makes"
-        " the mean more exact than as many `independent` ones do.",
+        description="How passes choose the units to drop: `stratified` passes balance the choices among them,"
+        " so that the mean is more exact than that of as many `independent` passes.",
     )
     tolerance: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="Stop making passes over a row once the standard error of its mean, of its worst class or"
-        " target, is this small. `passes` then says how many each row got; `samples` is the most.",
+        description="Stop making passes over a row once the standard error of its mean, for its worst class"
+        " or target, is this small. `passes` then says how many each row got, at most `samples`.",
     )
     coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="Rate at which `prediction_set`, or `interval`, holds the truth, such as 0.9. For models"
+        description="Rate at which `prediction_set` or `interval` holds the truth, such as 0.9. For models"
         " with a calibration.",
     )
     max_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="Set `abstain` where an answer had better be withheld, so that those which are not are"
-        " wrong at most at this rate, with a confidence of 95 %. For models with a calibration.",
+        description="Set `abstain` on answers to withhold, so that at most this fraction of the other answers"
+        " is wrong, with a confidence of 95 %. For models with a calibration.",
     )
     error_tolerance: Error | Annotated[list[Error], Field(fail_fast=True)] | None = Field(
         None,
-        description="Beside `max_error`: the error from which on a value is wrong, in its units; a list with"
-        " that of each target where a model has several.",
+        description="Goes with `max_error`: the error from which on a value counts as wrong, in the value's"
+        " units; a list with one entry per target where a model has several.",
     )
     quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100, fail_fast=True)] = (
-        Field(
-            [], description="Probabilities, such as [0.05, 0.95], to give the quantiles of a value's law for."
-        )
+        Field([], description="Probabilities, such as [0.05, 0.95], at which to give the value's quantiles.")
     )
 
     @property
     def asked(self) -> Asked:
-        """What is asked; of a random seed, with one that is drawn now."""
+        """The options of the request; a random seed is drawn now."""
         if self.seed == "random":
             return self._with_seed(secrets.randbelow(MAX_SEED + 1))
         return self._always
@@ -100,7 +98,7 @@ Body = TypeVar("Body", bound=PredictRequest)
 
 
 def uncertainty_request(settings: Settings) -> type[UncertaintyRequest]:
-    """Hold a request's samples and seed to the limits and defaults of the settings."""
+    """Make a request type with the limits and defaults of the settings for samples and seed."""
     samples, seed = (UncertaintyRequest.model_fields[name].description for name in ("samples", "seed"))
     return create_model(
         "UncertaintyRequest",
@@ -115,12 +113,12 @@ def uncertainty_request(settings: Settings) -> type[UncertaintyRequest]:
 
 
 def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
-    """Read what a request may say in the query of its URL: all but its rows.
+    """Read the options in the query of a request's URL: any field but the rows.
 
     Raises
     ------
     InputError
-        If it does not fit ``kind``.
+        If the options do not fit ``kind``.
     """
     if not query:
         return {}
@@ -141,14 +139,15 @@ def parse(
     Parameters
     ----------
     query
-        Of the URL; what the body says goes before it.
+        Query of the URL; fields of the body take precedence.
 
     Raises
     ------
     RequestError
-        400 if it is not JSON, 413 if it holds more than ``max_rows`` rows, or so many values.
+        400 if the body is not JSON; 413 if it holds more than ``max_rows`` rows, more values than so many
+        rows have, or rows that are too large to compute.
     InputError
-        If it does not fit ``kind`` or the signature of the model.
+        If the request does not fit ``kind`` or the signature of the model.
     """
     body, rows = _apart(raw, query, kind, manifest) or (None, None)
     if body is None:
@@ -165,14 +164,14 @@ def parse(
 def _apart(
     raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest
 ) -> tuple[Body, Any] | None:
-    """Read rows of plain numbers and the rest apart, if that can be told from the bytes."""
+    """Parse rows of plain numbers apart from the rest, if the bytes allow it."""
     cut = cut_out(raw, manifest.inputs)
     if cut is None:
         return None
     rows, rest = cut
     try:
         body = (_known if len(rest) + len(query) <= _SHORT else _asked)(rest, query, kind)
-    except (RequestError, InputError):  # whose message shall be about the whole
+    except (RequestError, InputError):  # the whole document is parsed for the error message
         return None
     return (body, rows) if body.inputs == without_rows(manifest.inputs) else None
 
@@ -184,7 +183,7 @@ def _asked(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
     return _validated(document, kind)
 
 
-# Clients ask the same of all their rows.
+# A client mostly sends the same options with all of its requests.
 _known = lru_cache(256)(_asked)
 
 
@@ -201,7 +200,7 @@ def parse_array(
     """Take the rows of a request from one array; see `parse`."""
     spec, *others = manifest.inputs
     if others or spec.features is not None:
-        raise RequestError(415, "this model takes several inputs, or named features; send them as JSON")
+        raise RequestError(415, "this model takes several inputs or named features; send the rows as JSON")
     array = read_npy(raw)
     if array.ndim and len(array) > max_rows:
         raise _too_many(len(array), max_rows)
@@ -217,7 +216,7 @@ def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
 
 
 def _too_many(rows: int, limit: int) -> RequestError:
-    return RequestError(413, f"{rows} rows; one request may hold {limit}, so send them in several")
+    return RequestError(413, f"{rows} rows; one request may hold {limit}, so send several requests")
 
 
 def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
@@ -232,7 +231,7 @@ def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
 
 def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
     if isinstance(document, dict) and len(document) > len(kind.model_fields):
-        # A megabyte holds 90,000 fields, and pydantic would describe what is wrong with each.
+        # A megabyte holds 90,000 fields, and pydantic would write an error for each.
         raise _unknown(next(name for name in document if name not in kind.model_fields), kind)
     try:
         return kind.model_validate(document, strict=strict)
@@ -242,12 +241,12 @@ def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
 
 def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
     elsewhere = name in UncertaintyRequest.model_fields and name not in kind.model_fields
-    got = "this one of /predict/uncertainty" if elsewhere else "this one too"
+    got = "a field of /predict/uncertainty" if elsewhere else "an unknown field"
     return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", got)
 
 
 def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:
-    # A field that is unknown explains best why another is missing.
+    # An unknown field, such as a misspelt one, best explains why another is missing.
     faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     place = faults[0]["loc"][:1]
     where = str(place[0]) if place else "body"

@@ -1,4 +1,4 @@
-"""How much JSON a body holds, told from its bytes: values cost memory only once they are parsed."""
+"""Limits on how much a body holds, checked before it is parsed: only parsed values cost memory."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,22 @@ from caveat.models.graphs.memory import LARGEST_ROW, values_held
 from caveat.service.errors import RequestError
 
 SMALL = 2**20
-"""Bytes of a body that may hold anything: parsed, it takes a few tens of megabytes at worst."""
+"""Bytes up to which a body is parsed unchecked: at worst it takes a few tens of megabytes."""
 
-_ENVELOPE = 8  # marks around the rows: a request's own fields, and the names of several inputs
+_ENVELOPE = 8  # marks outside the rows: of the request's other fields, and the names of several inputs
 
 
 def refuse_more_than(raw: bytes | bytearray, inputs: Sequence[Input], max_rows: int) -> None:
     """Refuse a body with more lists, objects or values than ``max_rows`` rows of a model can have.
 
-    An empty list takes 3 bytes of JSON and 64 of memory, so a body must not be parsed to be counted.
-    Where a request chooses the size of a row, values have no limit but that of the bytes.
+    Brackets and commas are counted in the bytes, because parsing costs the memory that this saves: an empty
+    list takes 3 bytes of JSON and 64 of memory. Where a request chooses the size of a row, only the limit
+    on bytes applies.
 
     Raises
     ------
     RequestError
-        413, saying the limit.
+        413, with the limit.
     """
     if len(raw) <= SMALL:
         return
@@ -35,17 +36,17 @@ def refuse_more_than(raw: bytes | bytearray, inputs: Sequence[Input], max_rows: 
         raise RequestError(
             413,
             f"the body holds more values than {max_rows} rows of this model have; one request may hold "
-            f"{max_rows} rows, so send them in several",
+            f"{max_rows} rows, so send several requests",
         )
 
 
 def refuse_too_large_rows(manifest: Manifest, inputs: Inputs) -> None:
-    """Refuse rows of a size for which the network would need memory out of all proportion.
+    """Refuse rows for which the network would need more memory than `LARGEST_ROW` values.
 
     Raises
     ------
     RequestError
-        413, saying how much.
+        413, with the memory that a row would take.
     """
     chosen = sizes(manifest.inputs, inputs)
     if not chosen:
@@ -55,25 +56,25 @@ def refuse_too_large_rows(manifest: Manifest, inputs: Inputs) -> None:
         what = " and ".join(f"a {name} of {size}" for name, size in chosen.items())
         raise RequestError(
             413,
-            f"rows with {what} take about {held * 4 / 2**20:,.0f} MiB each to compute; the service gives a "
-            f"row {LARGEST_ROW * 4 // 2**20}",
+            f"rows with {what} take about {held * 4 / 2**20:,.0f} MiB each to compute; the limit is "
+            f"{LARGEST_ROW * 4 // 2**20} MiB a row",
         )
 
 
 def _openings(spec: Input) -> float:
-    """Count the opening brackets and braces that a row has at most."""
+    """Count the most opening brackets and braces that a row can have."""
     return _lists(spec.shape[1:]) if spec.features is None else 1 + _marks("[{", spec.features)
 
 
 def _commas(spec: Input) -> float:
-    """Count the commas that a row has at most, with the one behind it."""
+    """Count the most commas that a row can have, including the one behind it."""
     if spec.features is not None:
         return len(spec.features) + _marks(",", spec.features)
     return math.prod(math.inf if isinstance(size, str) else size for size in spec.shape[1:])
 
 
 def _lists(sizes: Sequence[Dimension]) -> float:
-    """Count the lists that nest in the shape of a row.
+    """Count the nested lists of a row's shape; infinite if the request chooses how many there are.
 
     >>> _lists((8, 8)), _lists(("length",)), _lists(("length", 2))
     (9, 1, inf)
@@ -87,7 +88,7 @@ def _lists(sizes: Sequence[Dimension]) -> float:
 
 
 def _marks(marks: str, features: Sequence[Feature]) -> int:
-    """Count the marks in the texts of a row: its names, and the categories that have most of them."""
+    """Count the most marks that a row's texts, the names of features and their categories, can hold."""
 
     def marks_in(text: str) -> int:
         return sum(map(text.count, marks))

@@ -1,4 +1,4 @@
-"""The page at /docs: Swagger UI from files of our own, so that it renders with no internet."""
+"""The page at /docs: Swagger UI from local files, so that the page renders without internet access."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -16,7 +16,7 @@ ASSETS = "/docs/assets"
 
 
 async def page() -> HTMLResponse:
-    """Show every route, with examples to try out."""
+    """Serve the page that shows every route, with examples to try out."""
     shown = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title="Caveat",
@@ -37,22 +37,22 @@ async def page() -> HTMLResponse:
 
 
 def _starting(content: bytes) -> str:
-    """Name the script that stands in the page and starts it, so that no other one that does may run."""
+    """Hash the inline script that starts the page, so that no other inline script may run."""
     script = content.rpartition(b"<script>")[2].partition(b"</script>")[0]
     return f"'sha256-{b64encode(sha256(script).digest()).decode()}'"
 
 
 async def from_root() -> RedirectResponse:
-    """Lead someone who opens the service in a browser to the page."""
+    """Redirect a browser from the root to the page."""
     return RedirectResponse("/docs")
 
 
 async def asset(name: str) -> Response:
-    """Give a file of Swagger UI whole; the package that carries them is found, not imported."""
+    """Serve a file of Swagger UI; the package that holds the files is located without importing it."""
     package = find_spec("fastapi_offline")
     assert package is not None
     assert package.origin is not None
     there = {path.name: path for path in (Path(package.origin).parent / "static").iterdir()}
-    if name not in there:  # looked up, not opened: a name can be anything
+    if name not in there:  # a name from a client never becomes a path
         raise HTTPException(404)
     return Response(there[name].read_bytes(), media_type=guess_type(name)[0])

@@ -30,32 +30,32 @@ from caveat.service.versions.catalogue import Catalogue
 DESCRIPTION = """
 Predictions from PyTorch dropout networks that say how far they can be trusted.
 
-- **`POST .../predict`** runs the network once, without dropout, and answers what it predicts.
-- **`POST .../predict/uncertainty`** runs it `samples` times, each time thinned by another random choice of
-  units, and answers the mean, and how far the passes disagree. A classification tells
-  `predictive_entropy` (the total) apart into `expected_entropy` (what the data leave open) and
-  `mutual_information` (what the model does not know); a regression does the same with its `variance`, and one
-  with several targets does so for each, in the order of `targets` of `GET /models/{name}`.
+- **`POST .../predict`** runs the network once, without dropout, and answers with its prediction.
+- **`POST .../predict/uncertainty`** runs the network `samples` times, each time without another random choice
+  of units, and answers with the mean of these passes and how far they disagree. A classification splits
+  `predictive_entropy` (the total) into `expected_entropy` (what the data leave open) and `mutual_information`
+  (what the model does not know). A regression splits its `variance` in the same way; with several targets,
+  each one's, in the order of `targets` in `GET /models/{name}`.
 
 Equal requests get equal answers: `seed` decides every random choice.
 
-Large rows travel faster as one array, as `numpy.save` writes it: send `Content-Type: application/x-npy`, with
-`samples` and the like in the query of the URL. `Accept: application/x-npy` asks for the main array of the
-answer alone, `application/x-npz` for all of them.
+Large rows are faster to send as one array, as `numpy.save` writes it: send `Content-Type: application/x-npy`,
+with `samples` and other options in the query of the URL. `Accept: application/x-npy` asks for the main array
+of the answer alone, `Accept: application/x-npz` for all of its arrays.
 """
 
 TAGS = [
     {"name": "Predict", "description": "Ask the default model."},
-    {"name": "Models", "description": "See which models are loaded, and ask one by its name."},
-    {"name": "Operate", "description": "For the machines that keep the service running."},
+    {"name": "Models", "description": "List the loaded models, and ask one by its name."},
+    {"name": "Operate", "description": "Health, metrics and administration of the service."},
 ]
 
 DEFAULT = ("/predict", "/predict/uncertainty")
-"""The routes that ask the default model: left out where there is none."""
+"""Routes of the default model, left out where no model is the default."""
 
 
 def shown(catalogue: Catalogue) -> Manifest:
-    """Choose the model whose examples are shown: the default one, or else the first."""
+    """Choose the model whose examples are shown: the default model or, without one, the first."""
     return catalogue.find(catalogue.default or next(iter(catalogue.models))).manifest
 
 
@@ -65,7 +65,7 @@ def document(
     uncertainty_request: type[BaseModel],
     max_rows: int,
 ) -> dict[str, Any]:
-    """Write the document: what the routes declare, and what the loaded models let us say besides."""
+    """Write the document: what the routes declare, with examples and limits from the loaded models."""
     content = get_openapi(
         title="Caveat", version=__version__, description=DESCRIPTION, routes=routes, tags=TAGS
     )
@@ -86,7 +86,7 @@ def document(
     _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
     content["components"]["schemas"] |= definitions["$defs"]
     example = shown(catalogue)
-    if catalogue.default is None:  # nor would an example succeed
+    if catalogue.default is None:  # an example would fail
         content["paths"] = {
             path: methods for path, methods in content["paths"].items() if path not in DEFAULT
         }
@@ -99,17 +99,17 @@ def document(
 
 
 def tell_of_ids(document: dict[str, Any]) -> None:
-    """Say that each request may bring a name, and that each answer has it."""
+    """Document the header of the request's id, which a request may send and every answer has."""
     name = {
         "name": request_id.HEADER,
         "in": "header",
         "schema": {"type": "string"},
-        "description": "What to call the request in the log; one is made for others than those of"
-        f" {request_id.PATTERN}.",
+        "description": f"Id of the request in the log, of the form {request_id.PATTERN}. The service makes an"
+        " id for a request with none, or with one of another form.",
     }
     sent = {
         "schema": {"type": "string", "pattern": f"^{request_id.PATTERN}$"},
-        "description": "What the request is called in the log.",
+        "description": "Id of the request in the log.",
     }
     for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
         operation.setdefault("parameters", []).append(name)
@@ -118,7 +118,7 @@ def tell_of_ids(document: dict[str, Any]) -> None:
 
 
 def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
-    """Say in JSON Schema which rows a model takes."""
+    """Write the JSON Schema of the rows that a model takes."""
     if len(inputs) > 1:
         return _object({spec.name: rows_schema([spec], max_rows) for spec in inputs})
     spec = inputs[0]
@@ -133,7 +133,7 @@ def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
 
 
 def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: int) -> None:
-    """Give examples that the model can answer, within the limits of the service."""
+    """Add examples that the model can answer, within the limits of the service."""
     rows = example_rows(shown)
     rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
     values = {"name": shown.name, "version": shown.version, "alias": "champion"}
@@ -149,7 +149,7 @@ def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: in
 
 
 def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:
-    """Say of a route that always asks the same model what just that model takes and answers."""
+    """Narrow a default model's route to the rows and the answer of that model."""
     body = operation["requestBody"]["content"]["application/json"]
     definition = definitions[body["schema"]["$ref"].rpartition("/")[2]]
     rows = rows_schema(shown.inputs, max_rows)

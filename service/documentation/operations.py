@@ -1,4 +1,4 @@
-"""How the two verbs are described in the OpenAPI document: they answer by themselves, without FastAPI."""
+"""The OpenAPI descriptions of the two verbs, which FastAPI does not route and so can't describe."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,14 +24,14 @@ REF = "#/components/schemas/{model}"
 
 _PROBLEMS = {
     400: "The body is empty, or not JSON.",
-    401: "No key is shown, or an unknown one.",
-    403: "The key is none of those that open /admin, or no such keys are set.",
+    401: "The request has no key, or an unknown one.",
+    403: "The key does not open /admin, or no admin keys are set.",
     404: "No such model or version is loaded.",
     409: "The store as it stands does not allow it.",
     413: "The body holds more bytes, or more rows, than one request may.",
     415: "The body is neither application/json nor application/x-npy.",
     422: "The request does not fit the signature of the model.",
-    429: "As much as fits is waiting already; Retry-After says when to ask again.",
+    429: "The service is full; Retry-After says when to send the request again.",
     500: "A fault of the service.",
     503: "The models are not loaded yet, or the service is shutting down.",
     504: "The answer was not ready within the timeout of the service.",
@@ -43,20 +43,20 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"type": "string"}, "Name of a model that GET /models lists."),
     "version": (
         {"anyOf": [{"type": "integer"}, {"type": "string"}]},
-        "A version that GET /models lists for it, or an alias.",
+        "A version that GET /models lists for the model, or an alias.",
     ),
     "alias": ({"type": "string"}, "A name that stands for a version, such as champion."),
 }
-"""Schema and description of what stands in a path."""
+"""Schema and description of each path parameter."""
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the refusals of a route."""
+    """Describe the error responses of a route."""
     return {code: _problem(code) for code in codes}
 
 
 def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
-    """Describe both verbs for each way to say which model is asked, by path."""
+    """Describe both verbs on each of their paths."""
     kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
         (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values, Targets)),
         (
@@ -93,7 +93,7 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
 
 
 def ref(kind: type[BaseModel]) -> dict[str, str]:
-    """Refer to the schema of a model."""
+    """Refer to the schema of a pydantic model."""
     return {"$ref": REF.format(model=kind.__name__)}
 
 
@@ -109,7 +109,7 @@ def _answer(kinds: Sequence[type[BaseModel]]) -> dict[str, Any]:
 
 
 def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
-    """Describe what JSON has beside its rows, which an array has not."""
+    """Describe the fields besides the rows, which go into the query when the body is an array."""
     options = body.model_json_schema(ref_template=REF)["properties"]
     return [
         {
@@ -118,7 +118,7 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
             "schema": {
                 key: value for key, value in schema.items() if key not in ("title", "description", "default")
             },
-            "description": "As in the body, for one that is an array.",
+            "description": "As the field of a JSON body; for a body that is an array.",
         }
         for name, schema in options.items()
         if name != "inputs"

@@ -1,4 +1,4 @@
-"""The shape of every answer."""
+"""The schema of every answer."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -15,9 +15,9 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(description="The model that answered.")
-    version: int = Field(description="Its version.")
+    version: int = Field(description="The model's version.")
     precision: Literal["bfloat16"] | None = Field(
-        None, description="What products were computed in; there unless it was float32."
+        None, description="Precision of the matrix products; present unless it is float32."
     )
 
 
@@ -44,20 +44,20 @@ class Targets(_Answer):
 
 class _UncertainAnswer(_Answer):
     samples: int = Field(description="Passes that were asked for.")
-    seed: int = Field(description="The seed they were made with; sent again, it gives the same answer.")
+    seed: int = Field(description="The seed of the passes; a request with this seed gets the same answer.")
     passes: list[int] | None = Field(
-        None, description="Passes that each row got; there if the request had a tolerance."
+        None, description="Passes that each row got; present if the request had a tolerance."
     )
 
 
 class _OneUncertainty(_UncertainAnswer):
     percentile: list[float] | None = Field(
         None,
-        description="Where the row's uncertainty stands among the calibration rows, from 0 to 100; there if"
-        " the model has a calibration.",
+        description="Percentile of the row's uncertainty among the calibration rows, 0 to 100; present if the"
+        " model has a calibration.",
     )
     abstain: list[bool] | None = Field(
-        None, description="Whether to withhold the answer; there if the request had a max_error."
+        None, description="Whether to withhold the answer; present if the request had a max_error."
     )
 
 
@@ -73,15 +73,16 @@ class UncertainClasses(_OneUncertainty):
         description="What the data leave open: the mean of the passes' entropies."
     )
     mutual_information: list[float] = Field(
-        description="What the model does not know: how much the passes disagree; the difference of the two."
+        description="What the model does not know: predictive_entropy less expected_entropy, which is how far"
+        " the passes disagree."
     )
     probabilities: list[list[float]] | None = Field(
         None,
-        description="Calibrated probability of every class: the mean at the temperature that calibration rows"
-        " make most likely; there if the model has a calibration.",
+        description="Calibrated probability of every class: the mean at the temperature that is most likely"
+        " for the calibration rows; present if the model has a calibration.",
     )
     prediction_set: list[list[str]] | None = Field(
-        None, description="Classes that are possible at the coverage that was asked for."
+        None, description="Possible classes at the requested coverage; present if the request had a coverage."
     )
 
 
@@ -89,70 +90,81 @@ class UncertainValues(_OneUncertainty):
     """A regression's answer from many stochastic passes: one entry per row."""
 
     mean: list[float] = Field(description="Mean over the passes, in the target's units.")
-    variance: list[float] = Field(description="Variance of a new observation: the sum of the next two.")
+    variance: list[float] = Field(
+        description="Variance of a new observation: epistemic_variance + aleatoric_variance."
+    )
     epistemic_variance: list[float] = Field(description="What the model does not know: variance over passes.")
     aleatoric_variance: list[float] = Field(description="The target's own noise around its mean.")
     standard_error: list[float] = Field(description="Monte Carlo standard error of the mean.")
     interval: list[tuple[float, float]] | None = Field(
-        None, description="Bounds of the value at the coverage that was asked for."
+        None,
+        description="Bounds of the value at the requested coverage; present if the request had a coverage.",
     )
     quantiles: list[list[float]] | None = Field(
-        None, description="Quantiles of a normal law with this mean and variance, as they were asked for."
+        None,
+        description="The requested quantiles of a normal distribution with this mean and variance; present if"
+        " the request had quantiles.",
     )
 
 
 class UncertainTargets(_UncertainAnswer):
-    """What `UncertainValues` tells, of each of several targets by itself: (rows, targets)."""
+    """The fields of `UncertainValues` for each of several targets: (rows, targets)."""
 
     percentile: list[list[float]] | None = Field(
         None,
-        description="Where the row's variance of each target stands among those of the calibration rows,"
-        " from 0 to 100; there if the model has a calibration.",
+        description="Percentile of each target's variance among the calibration rows, 0 to 100; present if"
+        " the model has a calibration.",
     )
     abstain: list[list[bool]] | None = Field(
-        None, description="Whether to withhold each target's value; there if the request had a max_error."
+        None, description="Whether to withhold each target's value; present if the request had a max_error."
     )
     mean: list[list[float]] = Field(description="Mean over the passes, in the units of each target.")
-    variance: list[list[float]] = Field(description="Variance of a new observation: the sum of the next two.")
+    variance: list[list[float]] = Field(
+        description="Variance of a new observation: epistemic_variance + aleatoric_variance."
+    )
     epistemic_variance: list[list[float]] = Field(
         description="What the model does not know: variance over passes."
     )
     aleatoric_variance: list[list[float]] = Field(description="The targets' own noise around their means.")
     standard_error: list[list[float]] = Field(description="Monte Carlo standard error of the mean.")
     interval: list[list[tuple[float, float]]] | None = Field(
-        None, description="Bounds of each target's value at the coverage that was asked for."
+        None,
+        description="Bounds of each target's value at the requested coverage; present if the request had a"
+        " coverage.",
     )
     quantiles: list[list[list[float]]] | None = Field(
-        None, description="Quantiles of normal laws with these means and variances, as they were asked for."
+        None,
+        description="The requested quantiles of normal distributions with these means and variances; present"
+        " if the request had quantiles.",
     )
 
 
 class Health(BaseModel):
-    """How the service is."""
+    """State of the service."""
 
     status: Literal["live", "ready"]
 
 
 class Listed(BaseModel):
-    """A model that is loaded, in short."""
+    """A loaded model, in short."""
 
     name: str
-    versions: list[int] = Field(description="Ascending; the last one is asked by default.")
-    aliases: dict[str, int] = Field(description="Names that stand for one of them.")
+    versions: list[int] = Field(description="Loaded versions, ascending; the last is the default.")
+    aliases: dict[str, int] = Field(description="Versions by the names that stand for them.")
     task: str
     description: str
 
 
 class Failing(BaseModel):
-    """Something in the store that is not served as it stands there."""
+    """A version, or a model's aliases, that the service can't serve as the store has it."""
 
     name: str
-    version: int | None = Field(description="None, where it is the aliases of the model.")
+    version: int | None = Field(description="The version; null for the model's aliases.")
     reason: str
 
 
 def failing(failures: Iterable[tuple[Place, Failure]]) -> list[Failing]:
-    """List what is not served as it stands in the store."""
+    """List what the service can't serve as the store has it."""
     return [
         Failing(name=name, version=version or None, reason=why.reason)
         for (name, version), why in sorted(failures)
@@ -160,56 +172,54 @@ def failing(failures: Iterable[tuple[Place, Failure]]) -> list[Failing]:
 
 
 class Models(BaseModel):
-    """The models that are loaded."""
+    """The loaded models."""
 
     default: str | None = Field(description="The model that /predict asks.")
     models: list[Listed]
-    failing: list[Failing] = Field(description="What in the store is not served as it stands there.")
+    failing: list[Failing] = Field(description="What the service can't serve as the store has it.")
 
 
 class Model(BaseModel):
-    """All that is known of a version of a model."""
+    """Everything about a version of a model."""
 
     name: str
     version: int
-    versions: list[int] = Field(
-        description="All that are loaded, ascending; the last one is asked by default."
-    )
-    aliases: dict[str, int] = Field(description="Names that stand for one of them.")
+    versions: list[int] = Field(description="Loaded versions, ascending; the last is the default.")
+    aliases: dict[str, int] = Field(description="Versions by the names that stand for them.")
     default: bool = Field(description="Whether /predict asks this model.")
-    digest: str = Field(description="The sha256 of all that the model computes and states.")
-    precision: Precision = Field(description="What its products are computed in here.")
+    digest: str = Field(description="The sha256 of everything that the model computes and states.")
+    precision: Precision = Field(description="Precision of the model's matrix products in this service.")
     task: str
     description: str
-    inputs: tuple[Input, ...] = Field(description="What it takes.")
-    output: tuple[Dimension, ...] = Field(description="Shape of what it computes.")
-    target: str | None = Field(description="What is predicted.")
+    inputs: tuple[Input, ...] = Field(description="The inputs that the model takes.")
+    output: tuple[Dimension, ...] = Field(description="Shape of the network's output.")
+    target: str | None = Field(description="What the model predicts.")
     targets: tuple[str, ...] | None = Field(
-        description="What is predicted by a regression with several targets, in the order of its answers."
+        description="What a regression with several targets predicts, in the order of its answers."
     )
     classes: tuple[str, ...] | None = Field(description="Names of a classification's classes.")
     sites: tuple[Site, ...] = Field(description="Where the network drops units.")
     noise_variance: float | tuple[float, ...] | None = Field(
-        description="Variance of a regression's target around its mean; of several targets one for each."
+        description="Variance of a regression's target around its mean; with several targets, one per target."
     )
-    metrics: dict[str, float] = Field(description="Measured on rows held out of training.")
-    calibration: Calibration | None = Field(description="What held-out rows have taught about it.")
+    metrics: dict[str, float] = Field(description="Metrics on rows held out of training.")
+    calibration: Calibration | None = Field(description="The model's calibration on held-out rows.")
     calibration_missing: str | None = Field(description="Why there is no calibration.")
-    card: bool = Field(description="Whether there is a page on how far it can be trusted, at .../card.")
+    card: bool = Field(description="Whether .../card has a page on how far the model can be trusted.")
     provenance: Provenance
-    example: list[Any] | dict[str, Any] | None = Field(description="The inputs of a request.")
+    example: list[Any] | dict[str, Any] | None = Field(description="The inputs of an example request.")
 
 
 class Pointer(BaseModel):
-    """The version that an alias shall stand for."""
+    """The version that an alias is to stand for."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, description="One that GET /models lists.")
+    version: int = Field(ge=1, description="A version that GET /models lists.")
 
 
 class Aliases(BaseModel):
-    """The aliases of a model, as they are now in every worker."""
+    """The aliases of a model, the same in every worker."""
 
     name: str
     aliases: dict[str, int]
@@ -228,8 +238,8 @@ def versions(places: Iterable[Place]) -> list[Version]:
 
 
 class Reloaded(BaseModel):
-    """What has come of looking at the store, in every worker."""
+    """The result of a reload, over all workers."""
 
     loaded: list[Version]
     dropped: list[Version]
-    failing: list[Failing] = Field(description="What in the store is not served as it stands there.")
+    failing: list[Failing] = Field(description="What the service can't serve as the store has it.")

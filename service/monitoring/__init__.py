@@ -1,1 +1,1 @@
-"""What is told of requests: metrics, log lines, traces and alarms."""
+"""Reports on requests: metrics, log lines, traces and drift alarms."""

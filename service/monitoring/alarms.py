@@ -1,4 +1,4 @@
-"""Tests of whether the rows that are served are still like those of the calibration, one for each model."""
+"""Drift alarms: a test per model of whether served rows still look like its calibration rows."""
 
 from collections.abc import Iterable
 from time import monotonic
@@ -16,26 +16,26 @@ from caveat.service.batching.scores import Scores, finite
 from caveat.service.monitoring.metrics import Metrics
 
 _RATE: Final = 200.0
-"""Rows that are tested in a second; of more, the first ones, whatever is in them."""
+"""Rows tested per second; of more, the first are tested, so that the choice does not depend on the rows."""
 
 
 class Alarms:
-    """Tells the metrics how much speaks for a drift.
+    """Tests served rows for drift, and sets the metrics of drift.
 
     Parameters
     ----------
     workers
-        Processes that serve, each with tests of its own; the metric is their average.
+        Number of workers. Each tests its own rows; the metric is the average over the workers.
     """
 
     def __init__(self, metrics: Metrics, workers: int) -> None:
         self._metrics = metrics
         self._workers = workers
-        self._tests: WeakKeyDictionary[Predictor, _Test] = WeakKeyDictionary()  # ends with its model
+        self._tests: WeakKeyDictionary[Predictor, _Test] = WeakKeyDictionary()  # a test ends with its model
         self._told: set[tuple[str, int]] = set()
 
     def observe(self, scores: Iterable[Scores]) -> None:
-        """Take the rows that have been judged, in their order."""
+        """Test the rows of some answers, in their order."""
         for each in scores:
             if calibration := each.predictor.calibration:
                 test = self._tests.get(each.predictor) or self._begin(each.predictor, calibration)
@@ -55,7 +55,7 @@ class Alarms:
 
 
 class _Test:
-    """A test, and the rows that it is to take next."""
+    """A test of drift, and the rows that are waiting for it."""
 
     def __init__(self, calibration: Calibration) -> None:
         self.drift = Drift(calibration.uncertainty)
@@ -66,17 +66,17 @@ class _Test:
 
     @property
     def room(self) -> int:
-        """Rows that may be gathered."""
+        """Number of rows that `gather` still takes."""
         return int(self._may)
 
     def gather(self, columns: Columns) -> None:
-        """Take rows that may be compared, as many as there is room for."""
+        """Take comparable rows for the test, as many as there is room for."""
         rows = self._calibration.uncertainty_of(finite(columns))[: self.room]
         self._may -= len(rows)
         self._gathered.append(rows)
 
     def take(self) -> int:
-        """Test what was gathered; tell how many rows that were."""
+        """Test the gathered rows; return how many there were."""
         rows, self._gathered = self._gathered, []
         now = monotonic()
         self._may = min(_RATE, self._may + _RATE * (now - self._since))

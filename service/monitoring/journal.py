@@ -1,4 +1,4 @@
-"""The line of the log that tells of a request."""
+"""The request log: one line for each request."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,16 +10,16 @@ from caveat.service.monitoring import logs
 from caveat.service.monitoring.record import ELSEWHERE, Record
 
 _UNTOLD: Final = {"/health/live", "/health/ready", "/models/{name}/ready", "/metrics"}
-"""Routes that machines ask again and again; they are told of where they fail."""
+"""Routes that machines poll; only their failures are logged."""
 
 
 def lines(records: Iterable[Record], offset: float) -> list[str]:
-    """Make a line for each that is told of.
+    """Make the lines of the records that are logged.
 
     Parameters
     ----------
     offset
-        Seconds to add to the records' times, for those since 1970.
+        Seconds to add to a record's times to get seconds since 1970.
     """
     write = _text if logs.on_terminal() else _object
     return [
@@ -38,12 +38,12 @@ def _level(code: int) -> logs.Level:
 
 
 def _object(record: Record, ended: float) -> str:
-    """Tell of a request as JSON.
+    """Write the line as JSON.
 
-    Written by hand, which takes half as long: nothing but the detail holds what would need an escape.
+    Formatting by hand takes half as long as dumping a dict; only the detail can hold characters to escape.
     """
     kind = _kind(record.code, record.method, record.route, record.model, record.version)
-    if record.code == 200 and record.seed is not None:  # as most are; in one go it is faster
+    if record.code == 200 and record.seed is not None:  # most requests; one format string is faster
         return (
             f'{{"time":"{logs.clock(ended)}",{kind},"id":"{record.id}","rows":{record.rows},'
             f'"passes":{record.passes},"seed":{record.seed},'
@@ -69,7 +69,7 @@ def _object(record: Record, ended: float) -> str:
 
 @lru_cache(1024)
 def _kind(code: int, method: str, route: str, model: str, version: int | str) -> str:
-    """Write what most requests have in common, which is the same again and again."""
+    """Write the members that many requests have in common, which the cache keeps."""
     facts = {"level": _level(code), "event": "request", "code": code, "method": method, "route": route}
     if model is not ELSEWHERE:
         facts |= {"model": model, "version": version}
@@ -77,7 +77,7 @@ def _kind(code: int, method: str, route: str, model: str, version: int | str) ->
 
 
 def _sentence(record: Record) -> str:
-    """Tell the same to a person.
+    """Write the line for a person.
 
     >>> _sentence(Record("a1", "GET", 1.0, "/models", code=200, ended=1.0012))
     '200 GET /models in 1.2 ms; id a1'

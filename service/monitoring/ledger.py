@@ -1,6 +1,6 @@
-"""Takes the records of requests, and tells metrics, log and traces of many at once.
+"""The ledger: collects records of requests, and reports many at once to metrics, log and traces.
 
-To tell of each by itself would cost a tenth of its answer.
+Reporting each record by itself would cost a tenth of the answer's time.
 """
 
 from collections import defaultdict
@@ -22,21 +22,23 @@ from caveat.service.monitoring.alarms import Alarms
 from caveat.service.monitoring.metrics import Metrics, observe
 from caveat.service.monitoring.record import Record
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # needs the extra caveat[tracing]
     from caveat.service.monitoring.traces import Traces
 
 
 class Ledger:
-    """What requests leave behind, until it is folded into what is told of them.
+    """Collects the records of finished requests until `fold` reports them.
 
     Parameters
     ----------
+    metrics
+        The metrics to update.
     door, batcher
         Hold the requests that are not over yet.
     alarms
-        Look for drift in what was answered.
+        Test the answers for drift.
     traces
-        Where spans go, if any are made.
+        Take the spans of requests; None if tracing is off.
     """
 
     def __init__(
@@ -55,13 +57,13 @@ class Ledger:
         self._records: list[Record] = []
 
     def enter(self, record: Record, scope: Scope | None = None) -> None:
-        """Take the record of a request that is over, and the request."""
+        """Take the record of a finished request, and its scope for traces."""
         if self._traces:
-            record.scope = scope  # which holds ten times as much, so that nobody else keeps it
+            record.scope = scope  # ten times as large as the record, so only traces keep it
         self._records.append(record)
 
     def fold(self) -> None:
-        """Tell of all that has happened since the last time; a fault in that is told, and ends nothing."""
+        """Report everything since the last call; a fault in one report is logged, and the others go on."""
         records, self._records = self._records, []
         turns, self._batcher.turns = self._batcher.turns, []
         steps: list[Callable[[], None]] = [
@@ -75,10 +77,10 @@ class Ledger:
             try:
                 step()
             except Exception as error:
-                logs.failure("untold", "some requests are not told of in full", error)
+                logs.failure("untold", "some requests are missing from metrics, log or traces", error)
 
     def close(self) -> None:
-        """Tell of the last ones."""
+        """Report the last records, and close the traces."""
         self.fold()
         if self._traces:
             self._traces.close()
@@ -113,7 +115,7 @@ class Ledger:
             self._metrics.cancelled.inc(sum(record.cancelled for record in records))
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
-        """Count how long rows waited and ran, whatever became of them."""
+        """Count how long jobs waited and ran, answered or not."""
         if queued := [seconds for record in records if (seconds := record.queue) is not None]:
             observe(self._metrics.queue.labels(model, version), queued)
         if computed := [record.done - record.taken_up for record in records if record.taken_up]:
@@ -133,7 +135,7 @@ class Ledger:
             self._count_scores(predictor.manifest, finite(together))
 
     def _count_scores(self, manifest: Manifest, columns: Columns) -> None:
-        """Count how uncertain rows were; of several targets, each."""
+        """Count how uncertain rows were, over all targets where there are several."""
         metrics, model = self._metrics, (manifest.name, manifest.version)
         histograms = {
             "predictive_entropy": metrics.entropy,
@@ -148,7 +150,7 @@ class Ledger:
             metrics.abstained.labels(*model).inc(int(abstained.sum()))
 
     def _measure(self) -> None:
-        """Tell what is in the service now."""
+        """Set the gauges of what is in the service now."""
         self._metrics.queued.set(self._batcher.waiting)
         self._metrics.admitted.set(self._door.requests)
         self._metrics.admitted_bytes.set(self._door.bytes)

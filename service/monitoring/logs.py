@@ -1,6 +1,6 @@
-"""Lines on stderr: as JSON, or as text where a person reads them on a terminal.
+"""The log on stderr: JSON lines, or text where stderr is a terminal.
 
-A thread writes them, so that a reader who does not read stops nobody; what he leaves is bounded.
+A thread writes the lines: a stalled reader never blocks the service, and the backlog is bounded.
 """
 
 import json
@@ -22,29 +22,31 @@ import orjson
 Level = Literal["info", "warning", "error"]
 
 _MOST: Final = 6 * 2**20
-"""Bytes (6 MiB) of lines that may wait to be written."""
+"""Bytes (6 MiB) of the backlog at most."""
 
 _PATIENCE: Final = 1.0
-"""Seconds for which an end waits for lines to be written."""
+"""Seconds for which `Writer.close` waits for the backlog to be written."""
 
 _LINGER: Final = 0.25
-"""Seconds for which the thread waits for more: under load they come sooner, and to start one takes 0.4 ms."""
+"""Seconds for which the idle thread waits for more lines, since starting another thread takes 0.4 ms."""
 
 
 class Writer:
-    """Writes lines to a descriptor, by a thread that lives as long as there are any."""
+    """Writes lines to a file descriptor, on a thread that ends when no more lines come."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._waiting: list[bytes] = []  # all lines of a call in one: a thread that cuts and joins would
-        self._size = 0  # take the interpreter from the event loop
+        # One entry per call, with all of its lines: a thread that splits and joins lines would take the
+        # interpreter from the event loop.
+        self._waiting: list[bytes] = []
+        self._size = 0
         self._dropped = 0
         self._ending = False
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def write(self, lines: Sequence[str]) -> None:
-        """Write lines soon; those for which there is no room are dropped, and a later line counts them."""
+        """Queue lines for the thread; lines beyond the backlog are dropped, and a later line counts them."""
         text = "".join(lines).encode()
         with self._news:
             if self._size + len(text) > _MOST:
@@ -59,7 +61,7 @@ class Writer:
                 self._thread.start()
 
     def close(self) -> None:
-        """Wait a moment until all is written and the thread over; the next lines start another one."""
+        """Wait up to a second for the thread to write the backlog and end; later lines start another one."""
         with self._news:
             self._ending = True
             self._news.notify()
@@ -68,7 +70,7 @@ class Writer:
 
     def _run(self) -> None:
         while texts := self._next():
-            with suppress(OSError), _alone():  # which is raised where nobody will ever read it
+            with suppress(OSError), _alone():  # raised where the reader is gone for good
                 for text in texts:
                     self._write_out(text)
 
@@ -77,17 +79,17 @@ class Writer:
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # whoever has given the descriptor does not wish to wait; a thread may
+            except BlockingIOError:  # the descriptor is set not to block; this thread may
                 select.select([], [self._descriptor], [])
 
     def _next(self) -> list[bytes]:
-        """Take what waits; nothing, and the thread is over."""
+        """Take the backlog; an empty list ends the thread."""
         with self._news:
             if not (self._waiting or self._dropped or self._ending):
                 self._news.wait(_LINGER)
             texts, self._waiting, self._size = self._waiting, [], 0
             if self._dropped:
-                message = f"{self._dropped} lines were dropped: nobody read them"
+                message = f"{self._dropped} lines were dropped: the log's reader stalled"
                 texts.append(line("log_dropped", message, "warning", {"lines": self._dropped}).encode())
                 self._dropped = 0
             if not texts:
@@ -98,13 +100,13 @@ class Writer:
 _writer = Writer(2)
 
 _turnstile: IO[bytes] | None = None
-"""What processes lock that write to one pipe, which takes no more than 4 KiB at once whole."""
+"""Lock of the processes that write to one pipe, where only writes of up to 4 KiB stay in one piece."""
 
 
 def share() -> None:
-    """Let all processes that are forked from now on write in turn."""
+    """Make all processes that are forked from now on take turns at writing."""
     global _turnstile
-    _turnstile = tempfile.TemporaryFile()  # noqa: SIM115  # as long as there are any
+    _turnstile = tempfile.TemporaryFile()  # noqa: SIM115  # open for as long as a process writes
 
 
 @contextmanager
@@ -112,9 +114,9 @@ def _alone() -> Iterator[None]:
     if _turnstile is None:
         yield
         return
-    import fcntl  # which Windows has not
+    import fcntl  # not on Windows
 
-    fcntl.lockf(_turnstile, fcntl.LOCK_EX)  # the lock of a process that is killed goes with it
+    fcntl.lockf(_turnstile, fcntl.LOCK_EX)  # the system releases the lock of a killed process
     try:
         yield
     finally:
@@ -122,7 +124,7 @@ def _alone() -> Iterator[None]:
 
 
 def begin() -> None:
-    """Begin to log in a process, which may have been forked from one that logs; take in what others log."""
+    """Set up the log of a process, also after a fork, and take the warnings that libraries log."""
     global _writer
     _writer = Writer(2)
     root = logging.getLogger()
@@ -132,32 +134,34 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Wait a moment until all is written, and no thread is left that a fork could catch at it."""
+    """Wait up to a second for the thread to write the backlog and end, so that a process may fork."""
     _writer.close()
 
 
 def event(name: str, message: str, level: Level = "info", **facts: object) -> None:
-    """Tell of something that is no request.
+    """Log an event other than a request.
 
     Parameters
     ----------
     name
         The kind of event, for machines.
     message
-        The same for a person, in one sentence.
+        One sentence on the event, for a person.
+    level
+        Severity of the event.
     facts
-        What a machine may want to know of it, by name.
+        Values of the event by name, for machines.
     """
     lines([line(name, message, level, facts)])
 
 
 def failure(name: str, message: str, error: BaseException, **facts: object) -> None:
-    """Tell of a fault of the service, with its traceback."""
+    """Log a fault of the service, with its traceback."""
     event(name, message, "error", **facts, traceback="".join(traceback.format_exception(error)))
 
 
 def lines(written: Sequence[str]) -> None:
-    """Write lines that have been made already."""
+    """Write finished lines."""
     if written:
         _writer.write(written)
 
@@ -172,18 +176,18 @@ def line(name: str, message: str, level: Level, facts: Mapping[str, Any]) -> str
     content = {"time": clock(now), "level": level, "event": name, "message": message, **facts}
     try:
         return orjson.dumps(content, default=str).decode() + "\n"
-    except TypeError:  # a name of a file that is no text
+    except TypeError:  # a file name that is not valid UTF-8
         return json.dumps(content, default=str) + "\n"
 
 
 def text(seconds: float, level: Level, message: str) -> str:
-    """Make a line for a person; what a client has sent can't steer the terminal."""
+    """Make a line for a person; text from a client is escaped, so that it can't control the terminal."""
     moment = datetime.fromtimestamp(seconds).astimezone().strftime("%H:%M:%S.%f")[:-3]
     return f"{moment} {level:7} {message if message.isprintable() else repr(message)}\n"
 
 
 def clock(seconds: float) -> str:
-    """Tell a time as ISO 8601, in UTC.
+    """Format a time as ISO 8601, in UTC.
 
     >>> clock(0.0015)
     '1970-01-01T00:00:00.001Z'
@@ -191,7 +195,7 @@ def clock(seconds: float) -> str:
     return _clock(int(1000 * seconds))
 
 
-@lru_cache(1024)  # under load, many lines are of the same moment
+@lru_cache(1024)  # under load, many lines share a millisecond
 def _clock(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
@@ -199,12 +203,12 @@ def _clock(milliseconds: int) -> str:
 
 @cache
 def on_terminal() -> bool:
-    """Tell whether a person reads the lines."""
+    """Tell whether stderr is a terminal, so that a person reads the lines."""
     return os.isatty(2)
 
 
 class _Handler(logging.Handler):
-    """Takes what libraries log."""
+    """Takes the log records of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         told = record.getMessage().strip().encode(errors="replace").decode()

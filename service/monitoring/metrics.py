@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics for Prometheus."""
 
 import os
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ _PERCENTILE: Final = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 100)
 
 
 def share(folder: str) -> None:
-    """Let all processes that begin from now on count together, in the files of a folder."""
+    """Make all processes that start from now on share their counts, in the files of a folder."""
     os.environ[_SHARED] = folder
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
 
 
 def forget(worker: int | None) -> None:
-    """Tell that a process which counted has ended; what it counted stays, what it held does not."""
+    """Note that a worker has ended: its counts stay, its gauges go."""
     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
 
 
@@ -107,21 +107,21 @@ class Metrics:
         self._loaded = self._gauge("model_loaded", "1 while the version is loaded.", _MODEL, "livemin")
 
     def loaded(self, model: str, version: int, seconds: float) -> None:
-        """Tell that a version has been loaded, and how long it took."""
+        """Note that a version was loaded, and how many seconds that took."""
         self._load_seconds.labels(model).observe(seconds)
         self._loaded.labels(model, version).set(1)
 
     def failing(self, model: str, version: int) -> None:
-        """Tell that a version could not be loaded."""
+        """Note that a version could not be loaded."""
         self._load_failures.labels(model, version).inc()
         self._failing.labels(model, version).set(1)
 
     def recovered(self, model: str, version: int) -> None:
-        """Tell that a version which could not be loaded has been, or is gone."""
+        """Note that a failing version was loaded at last, or is gone."""
         self._failing.labels(model, version).set(0)
 
     def dropped(self, model: str, version: int) -> None:
-        """Tell that a version is no longer served."""
+        """Note that a version is no longer served."""
         self._loaded.labels(model, version).set(0)
 
     def text(self) -> bytes:
@@ -142,7 +142,7 @@ class Metrics:
         labels: Sequence[str] = (),
         together: Literal["livesum", "livemax", "livemin"] = "livesum",
     ) -> Gauge:
-        """Make a gauge, and say what those of several workers are together."""
+        """Make a gauge; ``together`` says how the gauges of several workers combine."""
         return Gauge(f"caveat_{name}", words, labels, registry=self._registry, multiprocess_mode=together)
 
     def _histogram(
@@ -154,13 +154,13 @@ class Metrics:
 def observe(histogram: Histogram, amounts: ArrayLike) -> None:
     """Add many amounts to a histogram at once.
 
-    What is private to it is the only way: its own method takes one at a time, which over the rows of
-    large requests would take longer than their answers.
+    This uses private members of the histogram, because its public method takes one amount at a time: for
+    the rows of a large request that would take longer than the answer.
 
     Parameters
     ----------
     amounts
-        Of any shape.
+        Amounts in an array of any shape.
     """
     array = np.asarray(amounts, np.float64).ravel()
     bounds = _as_array(tuple(histogram._upper_bounds))  # the last is infinite
@@ -171,6 +171,6 @@ def observe(histogram: Histogram, amounts: ArrayLike) -> None:
     histogram._sum.inc(float(array.sum()))
 
 
-@cache  # there are as many as kinds of histograms
+@cache  # one entry per set of buckets
 def _as_array(bounds: tuple[float, ...]) -> NDArray[np.float64]:
     return np.array(bounds)

@@ -1,4 +1,4 @@
-"""What is remembered of one request, for metrics, logs and traces."""
+"""The record of one request, for metrics, log and traces."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,42 +6,50 @@ from typing import Final
 from starlette.types import Scope
 
 ELSEWHERE: Final = "(none)"
-"""The route of a request that no route took, and the model of one that asked none."""
+"""The route of a request that matched no route, and the model of a request that asked no model."""
 
 _RECORD: Final = "record"
-"""Where the state of a request has its record."""
+"""Key of the record in the state of a request."""
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One request. Times are on the clock of `perf_counter`, in seconds; 0 where it did not come to that.
+    """One request. Times are seconds of `perf_counter`; 0 if the request never got that far.
 
     Parameters
     ----------
     id
-        See `caveat.service.monitoring.request_id`.
+        The request's id; see `caveat.service.monitoring.request_id`.
     method
-        Of HTTP.
+        HTTP method.
     began
-        When the head was there.
-    route, model, version
-        Where it went: names of this service and its models, never a client's.
+        When the head had arrived.
+    route
+        The route that the request matched, as the service writes it.
+    model, version
+        The model that the request asked, as loaded; text from a client never gets here.
     code
-        Status of the answer.
+        HTTP status of the answer.
     ended
-        When the answer was complete; 0 where the request was refused unread.
+        When the answer was complete; 0 if the request was refused unread.
     rows
-        That it brought.
-    passes, seed
-        What was made of it: passes of all rows, each row counted by itself. None where none were asked for.
-    submitted, taken_up, done
-        When its job was put in line, had its first turn, and its last; others may have had turns between.
+        Number of rows in the request.
+    passes
+        Number of passes made, summed over the rows.
+    seed
+        Seed of the passes; None if the request asked for no passes.
+    submitted
+        When the job was queued.
+    taken_up
+        When the job's first turn began.
+    done
+        When the job was over; other jobs may have had turns since ``taken_up``.
     detail
-        Why it got no answer.
+        Why the request was refused or failed.
     cancelled
-        Whether its client had left before.
+        Whether the client left before the answer.
     scope
-        The request, where traces are made of it.
+        ASGI scope of the request; kept only for traces.
     """
 
     id: str
@@ -64,22 +72,22 @@ class Record:
 
     @property
     def queue(self) -> float | None:
-        """Seconds in line, until the first turn or, without one, the end; None where it was never in line."""
+        """Seconds in the queue, until the first turn or, without a turn, the end; None if never queued."""
         return (self.taken_up or self.done) - self.submitted if self.submitted else None
 
     @property
     def compute(self) -> float | None:
-        """Seconds from the first turn to the last, if there was any."""
+        """Seconds from the first turn to the end of the job; None if there was no turn."""
         return self.done - self.taken_up if self.taken_up else None
 
     @property
     def total(self) -> float | None:
-        """Seconds from the head to the end of the answer, but for one that was refused unread."""
+        """Seconds from the head to the end of the answer; None if the request was refused unread."""
         return self.ended - self.began if self.ended else None
 
 
 def attach(scope: Scope, record: Record) -> None:
-    """Let a request have its record."""
+    """Attach a record to its request."""
     scope.setdefault("state", {})[_RECORD] = record
 
 

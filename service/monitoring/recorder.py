@@ -1,4 +1,4 @@
-"""Keeps the record of a request, and gives its answer the id."""
+"""Records requests, and adds the request's id to each answer."""
 
 from collections.abc import Awaitable
 from time import perf_counter
@@ -13,14 +13,14 @@ from caveat.service.monitoring.record import ELSEWHERE, Record
 
 
 class Recorder:
-    """Hands a record to the ledger for each request, once its answer is complete."""
+    """ASGI middleware that gives the ledger a record of each request, once the answer is complete."""
 
     def __init__(self, app: ASGIApp, ledger: Ledger) -> None:
         self._app = app
         self._ledger = ledger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Pass a request on to the app, and record it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -31,7 +31,7 @@ class Recorder:
     async def refuse(
         self, kept: Record, error: Exception, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request with what was wrong."""
+        """Answer a request with the problem document of an error, and record it."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             response = await respond(Request(scope), error)
@@ -52,7 +52,7 @@ class Recorder:
 
         try:
             await app(scope, receive, watch)
-        except Exception as error:  # who asked has been told that there was one
+        except Exception as error:  # the client has its 500 already
             words = f"{kept.method} {_route(kept, scope)} ended in a fault"
             logs.failure("request_failed", words, error, id=kept.id)
         finally:
@@ -62,6 +62,6 @@ class Recorder:
 
 
 def _route(kept: Record, scope: Scope) -> str:
-    """Tell where a request went, which FastAPI finds out on the way."""
+    """Find the route of a request; FastAPI writes it into the scope while it answers."""
     route: str = getattr(scope.get("route"), "path", ELSEWHERE) if kept.route is ELSEWHERE else kept.route
     return route

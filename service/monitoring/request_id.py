@@ -1,4 +1,4 @@
-"""The name of a request, by which a client, the log and a trace speak of the same one."""
+"""Request ids, which identify a request to its client, in the log and in traces."""
 
 import os
 import re
@@ -10,10 +10,10 @@ from typing import Final
 HEADER: Final = "X-Request-Id"
 
 PATTERN: Final = "[A-Za-z0-9._-]{1,128}"
-"""What a client may call a request; others get a name that is made here."""
+"""Ids that a client may choose; a request with any other id gets a new one."""
 
 NAME: Final = HEADER.lower().encode()
-"""The header, as ASGI has it."""
+"""Name of the header in ASGI: bytes in lower case."""
 
 _VALID: Final = re.compile(PATTERN.encode())
 _IN_HEAD: Final = re.compile(rb"\r\n%b:[ \t]*(%b)[ \t]*\r\n" % (NAME, PATTERN.encode()), re.IGNORECASE)
@@ -28,22 +28,22 @@ def _begin() -> None:
     _process = secrets.token_hex(8)
 
 
-os.register_at_fork(after_in_child=_begin)  # else workers would give the same ones
+os.register_at_fork(after_in_child=_begin)  # or workers would make the same ids
 
 
 def made() -> str:
-    """Make one: what tells this process from all others, and a number."""
+    """Make an id: a random prefix of this process, and a running number."""
     return f"{_process}-{next(_numbers):x}"
 
 
 def of(headers: Mapping[bytes, bytes]) -> str:
-    """Give what a client calls its request, or else make an id."""
+    """Give the id that the client chose, or make one."""
     given = headers.get(NAME)
     return given.decode() if given and _VALID.fullmatch(given) else made()
 
 
 def cut_out(head: bytes) -> tuple[str, bytes]:
-    r"""Find the id in the bytes of a head, or else make one; give the head without it, too.
+    r"""Find the id in the bytes of a head, or make one; return the id and the head without its header.
 
     >>> cut_out(b"POST /predict HTTP/1.1\r\nX-Request-ID: a1\r\nHost: here\r\n")
     ('a1', b'POST /predict HTTP/1.1\r\nHost: here\r\n')

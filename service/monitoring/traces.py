@@ -1,4 +1,4 @@
-"""Traces of requests, made from their records once they are over."""
+"""Traces of requests, made from the records of finished requests."""
 
 from collections.abc import Iterable
 from threading import Thread
@@ -19,14 +19,14 @@ from caveat.service.monitoring.record import ELSEWHERE, Record
 _PARENT: Final = (b"traceparent", b"tracestate")
 
 _PATIENCE: Final = 3.0
-"""Seconds for which an end waits for the last spans to be sent; the exporter would wait ten."""
+"""Seconds for which `Traces.close` waits for the last spans to be sent; the exporter would wait ten."""
 
 
 class Traces:
-    """Makes a span of each request, with its time in the queue and its computation below it."""
+    """Makes a span for each request, with child spans for its time in the queue and its computation."""
 
     def __init__(self) -> None:
-        resource = Resource.create()  # what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say
+        resource = Resource.create()  # reads OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
         if str(resource.attributes["service.name"]).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": "caveat"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -40,13 +40,13 @@ class Traces:
         Parameters
         ----------
         offset
-            Seconds to add to the records' times, for those since 1970.
+            Seconds to add to a record's times to get seconds since 1970.
         """
         for record in records:
             self._add(record, offset)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the last spans."""
         ending = Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(_PATIENCE)
@@ -83,7 +83,7 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def _attributes(record: Record) -> dict[str, AttributeValue]:
-    """Name what is known as the semantic conventions of HTTP do, and the rest as our own."""
+    """Name attributes by OpenTelemetry's semantic conventions for HTTP, and others ``caveat.*``."""
     attributes: dict[str, AttributeValue] = {
         "http.request.method": record.method,
         "http.response.status_code": record.code,

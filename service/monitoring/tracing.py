@@ -1,23 +1,23 @@
-"""Whether traces are made: as the standard variables of OpenTelemetry say."""
+"""Turns tracing on, as the standard environment variables of OpenTelemetry say."""
 
 import os
 from typing import TYPE_CHECKING, Final
 
 from caveat.models.errors import CaveatError
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # needs the extra caveat[tracing]
     from caveat.service.monitoring.traces import Traces
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 def from_environment() -> "Traces | None":
-    """Prepare to make traces, if a variable says where they go.
+    """Set up traces if a variable names an endpoint for them; None if not.
 
     Raises
     ------
     CaveatError
-        If what makes them is not installed.
+        If the packages for traces are not installed.
     """
     endpoint = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"

@@ -1,1 +1,1 @@
-"""What is served: versions of models, and how it follows the store."""
+"""Served versions of models, kept up to date with the store."""

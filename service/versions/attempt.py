@@ -1,4 +1,4 @@
-"""One bundle of a store, verified, loaded and warmed up, or the reason why not."""
+"""Attempts to verify, load and warm up one bundle of a store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from caveat.service.versions.catalogue import Failure
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of loading a version of a model."""
+    """The result of loading a version of a model, and the seconds that it took."""
 
     name: str
     version: int
@@ -23,14 +23,14 @@ class Attempt:
 
 
 def attempt(folder: Path, settings: Settings) -> Attempt:
-    """Load a bundle; whatever is wrong with it is a `Failure`."""
+    """Load a bundle; any error becomes a `Failure`."""
     start = perf_counter()
     result: Predictor | Failure
     try:
         result = predictors.predictor(store.load_version(folder), settings)
         predictors.warm_up(result, settings.default_seed)
-    except Exception as error:  # a version that is not served shall not end those that are
+    except Exception as error:  # a bad version must not stop the others
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        told = reason.encode(errors="backslashreplace").decode()  # names of files may be no text
+        told = reason.encode(errors="backslashreplace").decode()  # a file name may not be valid UTF-8
         result = Failure(told, isinstance(error, IncompleteError))
     return Attempt(folder.parent.name, int(folder.name), result, perf_counter() - start)

@@ -1,4 +1,4 @@
-"""The models that are loaded, by name and version."""
+"""The catalogue: the loaded models, by name and version."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,39 +10,39 @@ Loaded = Mapping[str, Mapping[int, Predictor]]
 """Predictors by name and version."""
 
 Place = tuple[str, int]
-"""A version of a model, by name and number; for the aliases of a model the number is 0."""
+"""A version of a model as its name and number; number 0 stands for the model's aliases."""
 
 
 class Failure(NamedTuple):
-    """Why something in the store is not served as it stands there."""
+    """Why a version, or a model's aliases, can't be served as the store has it."""
 
     reason: str
     incomplete: bool = False
-    """Whether there is less than a bundle, which may still be on its way."""
+    """Whether files of the bundle are missing, so that it may still be copying."""
 
 
 class UnknownModelError(CaveatError):
-    """A model or version that is not loaded; the message says which are."""
+    """A model or version that is not loaded; the message lists those that are."""
 
 
 class Catalogue:
-    """What is served at a moment; it never changes, another one takes its place.
+    """The models that are served. A catalogue never changes; a new one replaces it.
 
     Parameters
     ----------
     models
-        Predictors by name and version; at least one, and of each name one at least.
+        Predictors by name and version; at least one model, with at least one version each.
     aliases
-        Names of versions that are loaded, by the name of their model.
+        For each model's name, loaded versions by their aliases.
     failing
-        What in the store is not served as it stands there.
+        Why versions and aliases can't be served as the store has them.
     default
-        Name of the model to ask when a request names none; the only one may be left out.
+        Name of the model for requests that name none; None takes the only model, if there is one only.
 
     Raises
     ------
     UnknownModelError
-        If there is no model of the default's name.
+        If no model has the default's name.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Catalogue:
 
     @property
     def places(self) -> dict[Place, Predictor]:
-        """Everything that is loaded."""
+        """All predictors, by name and version."""
         return {
             (name, version): made for name, models in self.models.items() for version, made in models.items()
         }
 
     def described(self) -> str:
-        """Say which models are loaded, such as ``digits 1, 2 (default) and wine 1``."""
+        """List the loaded models in words, such as ``digits 1, 2 (default) and wine 1``."""
         words = []
         for name in self.models:
             versions = ", ".join(map(str, self.versions(name)))
@@ -76,7 +76,7 @@ class Catalogue:
         return " and ".join(words)
 
     def versions(self, name: str) -> Sequence[int]:
-        """List a model's versions, ascending; the last one is asked by default.
+        """List a model's versions, ascending; the last is the default.
 
         Raises
         ------
@@ -88,20 +88,22 @@ class Catalogue:
         return self._versions[name]
 
     def aliases_of(self, name: str) -> dict[str, int]:
-        """List a model's aliases, and the version that each stands for."""
+        """Give a model's versions by their aliases."""
         return dict(self.aliases.get(name, {}))
 
     def failures_of(self, name: str) -> list[str]:
-        """Say why versions of a model are not loaded."""
+        """List the reasons why versions of a model are not loaded."""
         return [why.reason for (model, version), why in self.failing.items() if version and model == name]
 
     def find(self, name: str | None = None, version: int | str | None = None) -> Predictor:
-        """Find the model to ask: the default one unless named, its highest version unless given.
+        """Find a predictor.
 
         Parameters
         ----------
+        name
+            Name of the model; None finds the default model.
         version
-            A number, or an alias.
+            A number or an alias; None finds the highest version.
 
         Raises
         ------

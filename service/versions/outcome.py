@@ -1,4 +1,4 @@
-"""What has changed in what is served, to tell who asked and who reads the log."""
+"""Outcomes: what an update changed, for the log and for the answer to an operator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from caveat.service.versions.catalogue import Catalogue, Failure, Place
 
 
 class News(NamedTuple):
-    """What the log is to tell."""
+    """A message for the log."""
 
     level: Level
     message: str
@@ -17,18 +17,18 @@ class News(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What has come of bringing a catalogue up to its store, in one worker or in several.
+    """What an update of the catalogue from its store changed, in one worker or over several.
 
     Parameters
     ----------
     loaded, dropped
-        Versions.
+        Versions that were loaded and dropped.
     failing
-        All that is not served as it stands in the store.
+        Everything that can't be served as the store has it, with the reasons.
     news
-        For the log.
+        Messages for the log.
     trouble
-        Why nothing could be done.
+        Why the update failed as a whole; None if it did not.
     """
 
     loaded: frozenset[Place] = frozenset()
@@ -47,13 +47,13 @@ def between(old: Catalogue | None, new: Catalogue) -> Outcome:
     news = [
         *(News("info", f"{_words(place)} is loaded") for place in sorted(loaded) if old),
         *(
-            News("info", f"{_words(place)} is no longer in the store, and dropped")
+            News("info", f"{_words(place)} is no longer in the store and was dropped")
             for place in sorted(dropped)
         ),
         *(
             News(
                 "warning",
-                f"{_words(place)} is not {'complete' if why.incomplete else 'as it should be'}: {why.reason}",
+                f"{'incomplete bundle' if why.incomplete else 'problem with'} {_words(place)}: {why.reason}",
             )
             for place, why in new.failing.items()
             if _is_news(failed_before.get(place), why)
@@ -63,7 +63,7 @@ def between(old: Catalogue | None, new: Catalogue) -> Outcome:
 
 
 def together(outcomes: Iterable[Outcome]) -> Outcome:
-    """Make one of what has come of the same thing in several workers."""
+    """Merge the outcomes of one update in several workers."""
     all_of = list(outcomes)
     return Outcome(
         frozenset().union(*(each.loaded for each in all_of)),
@@ -75,7 +75,7 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def _is_news(before: Failure | None, now: Failure) -> bool:
-    """Tell whether to report a failure; a copy that grows is not news each time."""
+    """Tell whether to log a failure; a bundle that is still copying is logged once."""
     return before != now and not (before and before.incomplete and now.incomplete)
 
 

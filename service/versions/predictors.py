@@ -1,4 +1,4 @@
-"""Predictors of bundles, with the threads and the precision that they are worth."""
+"""Makes the predictors of bundles, and chooses their threads and precision."""
 
 import math
 import os
@@ -21,16 +21,17 @@ from caveat.service.settings import Settings
 _SAMPLES: Final = 100
 
 _SHORT: Final = 0.0005
-"""Seconds of a request's passes below which to wake more threads takes longer than they save."""
+"""Seconds of a request's passes up to which waking more threads costs more time than it saves."""
 
 _TOLERATED: Final = 0.1
-"""Error that a precision may add to a mean, as a part of its Monte Carlo standard error at 100 passes."""
+"""Error that a precision may add to a mean, in Monte Carlo standard errors at 100 passes."""
 
 
 def predictor(bundle: Bundle, settings: Settings) -> Predictor:
-    """Make the predictor of a bundle, with what is set, or else with what it is worth.
+    """Make the predictor of a bundle, with the threads that are set or, without a setting, the best number.
 
-    A network that a lower precision changes by too much runs in float32, and its answers say so.
+    A network whose means a lower precision changes by more than `_TOLERATED` runs in float32, and its
+    answers say so.
     """
     threads = settings.threads or max(1, _cores() // settings.workers)
     exact, made = _made(bundle, threads, settings)
@@ -46,7 +47,7 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     logs.event(
         "precision_refused",
         f"{manifest.name} {manifest.version} runs in float32: {settings.precision} would change"
-        f" the mean of its example by {error:.2f} of its standard error; {_TOLERATED} is tolerated",
+        f" the mean of its example by {error:.2f} standard errors; {_TOLERATED} is tolerated",
         "warning",
         model=manifest.name,
         version=manifest.version,
@@ -55,15 +56,15 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
 
 
 def warm_up(made: Predictor, seed: int) -> None:
-    """Run a model's example through both graphs, so that no client is the first to ask them."""
-    with np.errstate(all="ignore"), suppress(InputError):  # of an example that was made up
+    """Run a model's example through both graphs, so that the first client waits no longer than others."""
+    with np.errstate(all="ignore"), suppress(InputError):  # a made-up example may not fit
         inputs = _example(made)
         made.predict(inputs)
         estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
 
 
 def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, Predictor]:
-    """Make a predictor in float32, and one in the precision that is set."""
+    """Make a predictor in float32, and one in the precision of the settings."""
     exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
     try_out(exact, example_rows(exact.manifest))
     if settings.precision == "float32":
@@ -72,7 +73,7 @@ def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, 
 
 
 def _seconds(made: Predictor) -> float:
-    """Time an ordinary request of one row, at the second time; no time at all where its example fails."""
+    """Time the second of two ordinary requests of one row, in seconds; 0 where the example fails."""
     start = perf_counter()
     try:
         row = {name: array[:1] for name, array in _example(made).items()}
@@ -85,10 +86,10 @@ def _seconds(made: Predictor) -> float:
 
 
 def _rounding(rounded: Predictor, exact: Predictor) -> float:
-    """Compare what a precision changes in the means of the example with their standard errors.
+    """Compute how far a precision moves the means of the example, in standard errors.
 
-    Root mean squares over rows and outputs, of several targets that of the worst, since their units differ;
-    infinite where the example fails, or has no spread.
+    This is a ratio of root mean squares over rows and outputs. Several targets differ in their units, so
+    each has its own ratio, and the largest counts. Infinite where the example fails or has no spread.
     """
     try:
         answers = [_answer(made, _example(made)) for made in (rounded, exact)]
@@ -110,5 +111,5 @@ def _answer(made: Predictor, inputs: Inputs) -> Columns:
 
 
 def _cores() -> int:
-    """Count the cores that this process may use, where the system tells."""
+    """Count the cores that this process may use; on systems that don't say, all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

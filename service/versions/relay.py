@@ -1,4 +1,4 @@
-"""Has a thing done in every worker, whichever of them was asked for it."""
+"""The relay: carries out an action in every worker, whichever worker got the request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,12 +12,12 @@ from caveat.service.versions.outcome import Outcome, together
 from caveat.service.versions.rollout import Action
 
 _PATIENCE: Final = 600.0
-"""Seconds; to load large models takes its time, but a worker that is stuck shall not hold the others up."""
+"""Timeout in seconds, long enough to load large models; a stuck worker must not block the others."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """From a worker: that all of them shall do something; to a worker: to do it."""
+    """From a worker: a request for an action in all workers. To a worker: the order to carry it out."""
 
     number: int
     action: Action
@@ -25,19 +25,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """From a worker: what has come of an order; to the one that has asked: what has in every worker."""
+    """From a worker: the outcome of an order. To the worker that asked: the outcomes of all, merged."""
 
     number: int
     outcome: Outcome
 
 
 class Relay:
-    """A worker's end: asks for what all shall do, and does what it is told.
+    """The worker's end of the relay: requests actions in all workers, and carries out orders.
 
     Parameters
     ----------
     perform
-        Does it in this process.
+        Carries out an action in this process.
     """
 
     def __init__(self, perform: Callable[[Action], Awaitable[Outcome]]) -> None:
@@ -48,17 +48,17 @@ class Relay:
         self._doing: set[asyncio.Task[None]] = set()
 
     def connect(self, pipe: Connection) -> None:
-        """Become one of several workers, from within the event loop."""
+        """Connect to the supervisor, as one of several workers; called on the event loop."""
         self._pipe = pipe
         asyncio.get_running_loop().add_reader(pipe.fileno(), self._receive, pipe)
 
     async def everywhere(self, action: Action) -> Outcome:
-        """Have it done in all workers; tell when all have done it.
+        """Carry out an action in all workers; return the merged outcome once all have finished.
 
         Raises
         ------
         CaveatError
-            If one of them has not done it in a long time.
+            If a worker does not finish within the timeout.
         """
         if self._pipe is None:
             return await self._perform(action)
@@ -69,7 +69,7 @@ class Relay:
         try:
             return await asyncio.wait_for(answer, _PATIENCE)
         except TimeoutError:
-            raise CaveatError(f"a worker has not done this within {_PATIENCE:.0f} seconds") from None
+            raise CaveatError(f"a worker did not finish this within {_PATIENCE:.0f} seconds") from None
 
     def _receive(self, pipe: Connection) -> None:
         try:
@@ -85,7 +85,7 @@ class Relay:
                 answer.set_result(message.outcome)
         else:
             doing = asyncio.get_running_loop().create_task(self._do(pipe, message))
-            self._doing.add(doing)  # else nobody holds it
+            self._doing.add(doing)  # the loop holds only weak references to tasks
             doing.add_done_callback(self._doing.discard)
 
     async def _do(self, pipe: Connection, told: Order) -> None:
@@ -101,7 +101,7 @@ class _Round:
 
 
 class Rounds:
-    """The other ends, of the process that looks after the workers: tells all what one asks for."""
+    """The supervisor's end of the relay: sends each request for an action to all workers."""
 
     def __init__(self) -> None:
         self._workers: set[Connection] = set()
@@ -114,18 +114,18 @@ class Rounds:
         return set(self._workers)
 
     def join(self, worker: Connection) -> None:
-        """Let one more worker take part."""
+        """Add a worker."""
         self._workers.add(worker)
 
     def leave(self, worker: Connection) -> None:
-        """Let a worker that has ended take part no more; nobody waits for it."""
+        """Remove a worker that has ended, also from the rounds that wait for it."""
         self._workers.discard(worker)
         worker.close()
         for number in list(self._rounds):
             self._gather(number, worker, None)
 
     def receive(self, worker: Connection) -> object:
-        """Take a message of a worker; give it back, if it is none of a round."""
+        """Read a message from a worker; return it if it belongs to no round, else None."""
         try:
             message = worker.recv()
         except (EOFError, OSError):
@@ -155,5 +155,5 @@ class Rounds:
         if worker in self._workers:
             try:
                 worker.send(message)
-            except OSError:  # it has just ended
+            except OSError:  # the worker has just ended
                 self.leave(worker)

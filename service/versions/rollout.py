@@ -1,4 +1,4 @@
-"""Keeps what is served like the store, with no pause in serving."""
+"""The rollout: updates the catalogue from the store while the service goes on answering."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,14 @@ from caveat.service.versions.succession import Pointers, read_pointers, succeed
 from caveat.service.versions.trim import trim
 
 Action = Literal["update", "retry", "point"]
-"""Load what has changed in the store; what failed before as well; read the aliases only."""
+"""Load what changed in the store ("update"), and what failed before ("retry"); or read aliases ("point")."""
 
 
 class Rollout:
-    """The catalogue, and how another one takes its place.
+    """Holds the catalogue, and replaces it when the store changes.
 
-    Bundles are read and made ready on a thread; on the event loop there is one assignment, before which
-    requests find the old catalogue and after which the new one. A predictor that is in no catalogue any more
-    is freed with the last job that has it.
+    A thread loads and warms up bundles; the event loop then swaps the catalogue with one assignment. A
+    predictor that is dropped from the catalogue is freed with the last job that uses it.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -47,7 +46,7 @@ class Rollout:
         Raises
         ------
         CaveatError
-            If there is nothing to serve in it, or not the default model.
+            If nothing in the store can be served, or the default model can't.
         """
         sight = look(self.store)
         attempts = [attempt(self._folder(*place), self._settings) for place in sight.versions]
@@ -59,21 +58,21 @@ class Rollout:
             raise CaveatError(reasons[self._default])
         outcome = self._swap(sight, read_pointers(self.store, sight), attempts)
         assert self.catalogue is not None
-        self._default = self.catalogue.default  # what was the only model stays it when others come
+        self._default = self.catalogue.default  # the only model stays the default when others come
         return outcome
 
     async def changed(self) -> bool:
-        """Tell whether the store looks other than it did."""
+        """Tell whether the store has changed since the last update, or that update failed."""
         try:
             return await to_thread.run_sync(look, self.store) != self._sight or self._trouble is not None
         except CaveatError as error:
             return str(error) != self._trouble
 
     async def perform(self, action: Action) -> Outcome:
-        """Bring what is served up to the store."""
+        """Carry out an action; errors are in the outcome."""
         try:
             outcome = await (self._point() if action == "point" else self._update(action == "retry"))
-        except Exception as error:  # of the store as a whole, or a fault: what is loaded stays
+        except Exception as error:  # the store is unreadable, or a fault: the loaded models stay
             trouble = str(error) if isinstance(error, CaveatError) else f"{type(error).__name__}: {error}"
             news = () if self._trouble == trouble else (News("error", trouble),)
             self._trouble = trouble
@@ -102,7 +101,7 @@ class Rollout:
             return outcome
 
     async def _point(self) -> Outcome:
-        async with self._swapping:  # without waiting for what is being loaded
+        async with self._swapping:  # does not wait for bundles that are loading
             pointers = await to_thread.run_sync(read_pointers, self.store, self._sight)
             return self._swap(self._sight, pointers, [])
 

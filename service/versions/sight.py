@@ -1,4 +1,4 @@
-"""What a store shows before any of its files is read."""
+"""Snapshots of a store: fingerprints of its files, without reading them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from caveat.models.errors import CaveatError
 
 @dataclass(frozen=True)
 class Sight:
-    """The versions and aliases of a store by what changes with them; equal sights, equal stores.
+    """A snapshot of a store; equal snapshots mean that the store has not changed.
 
     Parameters
     ----------
     versions
-        By name and version.
+        Fingerprints of the bundles, by name and version.
     aliases
-        The files of aliases, by the names of their models.
+        Fingerprints of the files of aliases, by the model's name.
     """
 
     versions: Mapping[tuple[str, int], Fingerprint]
@@ -27,12 +27,12 @@ class Sight:
 
 
 def look(folder: Path) -> Sight:
-    """Look at a store.
+    """Take a snapshot of a store.
 
     Raises
     ------
     CaveatError
-        If there is none, or nothing in it.
+        If the folder can't be read, or holds no bundle.
     """
     try:
         folders = list(store.bundle_folders(folder))
@@ -53,7 +53,7 @@ def look(folder: Path) -> Sight:
 
 
 def _hint(folder: Path) -> str:
-    """Name the store, if the folder of a model or of a bundle was taken for one."""
+    """Suggest the store, if the folder is that of a model or of a bundle in it."""
     folder = folder.resolve()
     if store.versions(folder):
         return f". Did you mean {folder.parent}?"

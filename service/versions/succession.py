@@ -1,4 +1,4 @@
-"""The catalogue that follows another one, as its store has changed."""
+"""The next catalogue, after a change of the store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from caveat.service.versions.catalogue import Catalogue, Failure, Place
 from caveat.service.versions.sight import Sight
 
 Pointers = Mapping[str, Mapping[str, int] | AliasError]
-"""The aliases of each model of a store, or why they can't be read."""
+"""The aliases of each model of a store, or the error of reading them."""
 
 
 def read_pointers(folder: Path, sight: Sight) -> Pointers:
@@ -22,18 +22,28 @@ def read_pointers(folder: Path, sight: Sight) -> Pointers:
 def succeed(
     old: Catalogue | None, sight: Sight, pointers: Pointers, attempts: Sequence[Attempt], default: str | None
 ) -> Catalogue:
-    """Take in what was loaded, and leave out what the store has no more, unless clients ask it by a name.
+    """Make the next catalogue: add the loaded versions, and drop those that are gone from the store.
+
+    Some gone versions stay, because dropping them would fail requests: a version with an alias, the last
+    version of the default model, and the last version of all.
 
     Parameters
     ----------
+    old
+        The present catalogue; None at the start.
+    sight
+        Snapshot of the store.
+    pointers
+        The store's aliases.
+    attempts
+        Results of loading new and changed versions.
     default
-        The model that requests ask that name none. To lose it would fail them: its last version is served
-        on, as is one that an alias stands for, and the last one of all.
+        Name of the model for requests that name none; None if there is no such model.
 
     Raises
     ------
     UnknownModelError
-        If there is no model of the default's name.
+        If no model has the default's name.
     """
     models: dict[str, dict[int, Predictor]] = {}
     for name, versions in (old.models if old else {}).items():
@@ -58,7 +68,7 @@ def succeed(
         if version in pointing[name].values():
             failing[name, version] = Failure("it is no longer in the store, but an alias stands for it")
         elif len(models[name]) == 1 and (name == default or sum(map(bool, models.values())) == 1):
-            failing[name, version] = Failure("it is no longer in the store, but the last one to answer with")
+            failing[name, version] = Failure("it is no longer in the store, but is the last version to serve")
         else:
             del models[name][version]
     kept = {name: models[name] for name in sorted(models) if models[name]}
@@ -75,7 +85,7 @@ def _read(model: Path) -> Mapping[str, int] | AliasError:
 def _pointed(
     read: Mapping[str, int] | AliasError, loaded: Mapping[int, Predictor], known: Mapping[str, int]
 ) -> tuple[dict[str, int], str | None]:
-    """Give the aliases as they are from now on, and what is wrong with them as they were read."""
+    """Give the next aliases, and what is wrong with those that were read; a bad alias keeps its version."""
     if isinstance(read, AliasError):
         return dict(known), str(read)
     wrong = [f"{alias} stands for {version}" for alias, version in read.items() if version not in loaded]
@@ -85,6 +95,6 @@ def _pointed(
 
 
 def _gone(models: Mapping[str, Mapping[int, Predictor]], sight: Sight) -> Iterator[tuple[str, int]]:
-    """Find versions that the store has no more, ascending; the list may change meanwhile."""
+    """Find versions that are gone from the store, ascending; ``models`` may change meanwhile."""
     places = [(name, version) for name in models for version in sorted(models[name])]
     yield from (place for place in places if place not in sight.versions)

@@ -1,4 +1,4 @@
-"""Looks at the store again and again."""
+"""Polls the store for changes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,17 +10,17 @@ from caveat.service.versions.rollout import Rollout
 
 
 async def watch(rollout: Rollout, relay: Relay, seconds: float) -> None:
-    """Bring all workers up to the store whenever it has changed; with no seconds between looks, never."""
+    """Update all workers whenever the store has changed; polls every ``seconds``, or never if they are 0."""
     while seconds:
         await asyncio.sleep(seconds)
         try:
             if await rollout.changed():
                 report((await relay.everywhere("update")).news)
-        except Exception as error:  # nothing shall end the watching
+        except Exception as error:  # polling goes on
             logs.failure("store", f"looking at {rollout.store} failed", error)
 
 
 def report(news: Iterable[News]) -> None:
-    """Let the log tell of changes."""
+    """Log the changes."""
     for each in news:
         logs.event("store", each.message, each.level)

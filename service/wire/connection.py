@@ -1,7 +1,7 @@
-"""One connection, held to limits: of what it may hold, and of how long its client is waited for.
+"""One connection, with limits on the bytes that it holds and on the time that its client may take.
 
-httptools has no limits of its own, and uvicorn takes up every request that has come. Here a head has a
-largest size, and bytes behind a request wait, unparsed, for its answer.
+httptools has no limits of its own, and uvicorn parses every request as it arrives. Here the size of a head
+is limited, and pipelined bytes stay unparsed until the request before them is answered.
 """
 
 import socket
@@ -24,16 +24,16 @@ from caveat.service.wire.joining import Joining
 from caveat.service.wire.patience import Patience
 
 _LARGEST_HEAD: Final = 2**16
-"""Bytes (64 KiB) of a request that are not of its body, in one go: its head, or what frames a chunk."""
+"""Bytes (64 KiB) of a request's head, or of the framing between two chunks of its body, at most."""
 
 _END: Final = b"\r\n\r\n"
-"""What ends a head."""
+"""The end of a head."""
 
 _LINGER: Final = 2.0
-"""Seconds for which a client that was turned away may take the reason."""
+"""Seconds for which a refused client may still read the reason."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, for no time."""
+"""SO_LINGER on, with 0 seconds: closing resets the connection."""
 
 
 class Connection(HttpToolsProtocol):
@@ -42,11 +42,11 @@ class Connection(HttpToolsProtocol):
     Parameters
     ----------
     patience
-        With the clients of all connections.
+        Timeouts of all connections.
     ledger
-        Takes the records of requests that get no further than here.
+        Takes the records of requests that are refused here.
     most_connections
-        That may be open; the next ones are turned away.
+        Number of connections that may be open; further ones get a 503.
     """
 
     def __init__(
@@ -56,29 +56,29 @@ class Connection(HttpToolsProtocol):
         self._ledger = ledger
         self._patience = patience
         self._most_connections = most_connections
-        self._reading = False  # in the midst of a request
-        self._in_body = False  # past the head of it
-        self._frame = 0  # bytes since the last ones of a body
-        self._held = b""  # bytes behind a request that has no answer yet
-        self._deaf = False  # turned away: what else it sends is not heard
-        self._last: tuple[int, str] | None = None  # why, once the requests before are answered
+        self._reading = False  # within a request
+        self._in_body = False  # within the body of a request
+        self._frame = 0  # bytes since the last bytes of a body
+        self._held = b""  # pipelined bytes behind a request that has no answer yet
+        self._deaf = False  # closing: further bytes from the client are ignored
+        self._last: tuple[int, str] | None = None  # refusal to send once the requests before are answered
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, unless there are too many."""
+        """Accept a connection; too many get a 503."""
         super().connection_made(Joining(transport))  # type: ignore[arg-type]
         self.flow = Flow(self.transport)
         self._patience.begin(self)
         if len(self.connections) > self._most_connections:
-            self.turn_away(503, "too many connections are open; ask again shortly", linger=False)
+            self.turn_away(503, "too many connections are open; try again shortly", linger=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lose the connection."""
+        """Clean up after the connection."""
         super().connection_lost(exc)
         self._patience.end_unread(self)
         self._patience.arriving.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes up, or hold them where a request before them waits for its answer."""
+        """Parse bytes, or hold them while a request before them waits for its answer."""
         self._unset_keepalive_if_required()
         if self._deaf:
             return
@@ -101,14 +101,14 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        """Whether a request that has come whole has no answer yet, and no other has begun to come."""
+        """Whether a complete request waits for its answer, and no further request has begun to arrive."""
         if self.pipeline:
             return True
         return not (self._reading or self.cycle is None or self.cycle.response_complete)
 
     @property
     def _unanswered(self) -> bool:
-        """Whether a request that has come whole has no answer yet."""
+        """Whether a complete request waits for its answer."""
         return bool(self.cycle and not self.cycle.response_complete and not self._in_body)
 
     def _hold(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class Connection(HttpToolsProtocol):
         self.flow.hold()  # type: ignore[attr-defined]
 
     def _go_on(self) -> None:
-        """Take up what was held."""
+        """Parse the held bytes."""
         if not self.transport.is_closing():
             held, self._held = self._held, b""
             self.flow.release()  # type: ignore[attr-defined]
@@ -138,10 +138,10 @@ class Connection(HttpToolsProtocol):
             self._patience.arriving.add(self)
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
-        """Take a request that wishes for another protocol as one that does not.
+        """Parse a request that asks to upgrade the protocol as if it had not asked.
 
-        The parser ends at such a head. Java's client sends this with every first request, with its body
-        behind.
+        The parser stops at such a head. Java's HTTP client asks for an upgrade in every first request, and
+        sends the body along.
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
@@ -156,25 +156,25 @@ class Connection(HttpToolsProtocol):
             self._parse(rest)
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Note the begin of a request."""
         self._reading = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Let a request begin to be answered."""
+        """Start answering a request."""
         if self._frame > _LARGEST_HEAD:
-            raise ValueError  # which ends the parser
+            raise ValueError  # stops the parser
         if not self.parser.should_upgrade():
             super().on_headers_complete()
             self._in_body = True
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Pass on a part of a body."""
         self._frame = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """Note the end of a request."""
         if self._in_body:
             self._reading = self._in_body = False
             self._frame = 0
@@ -184,48 +184,48 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """End an answer; what was held is next."""
+        """Note the end of an answer; parse the held bytes next."""
         super().on_response_complete()
         if self._in_body:
             self._patience.arriving.discard(self)
         if self.transport.is_closing():
-            self._patience.begin(self)  # until all is sent
+            self._patience.begin(self)  # until the answer is sent
         elif self._last and not self._unanswered:
             self.turn_away(*self._last)
         elif self._held and not self._answering:
             self.loop.call_soon(self._go_on)
 
     def pause_writing(self) -> None:
-        """Wait for the client to take its answer."""
+        """Start the timeout for the client to read its answer."""
         super().pause_writing()
         self._patience.begin_unread(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: the client takes its answer."""
+        """End the timeout: the client has read enough of its answer."""
         super().resume_writing()
         self._patience.end_unread(self)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, which has been idle."""
+        """Close the idle connection."""
         super().timeout_keep_alive_handler()
-        self._patience.begin(self)  # until all is sent
+        self._patience.begin(self)  # until everything is sent
 
     def give_up(self) -> None:
-        """End the connection: its client was waited for long enough."""
+        """End the connection after a timeout."""
         if self.flow.write_paused or self.transport.is_closing():
-            # Reset, so that the system does not go on to offer the rest of the answer.
-            with suppress(OSError, ValueError):  # it is closed already, but for our being told
+            # A reset makes the system discard the rest of the answer, which it would else keep sending.
+            with suppress(OSError, ValueError):  # the socket may be closed already
                 held = self.transport.get_extra_info("socket")
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         elif self._reading and not (self._in_body and self.cycle.response_complete):
-            self.turn_away(408, "the request was not there in time; send it faster, or in parts")
+            self.turn_away(408, "the request did not arrive in time; send it faster, or as several requests")
         else:
             self.transport.close()
             self._patience.begin(self)
 
     def turn_away(self, status: int, detail: str, linger: bool = True) -> None:
-        """Answer with a problem what is no request to answer, and end the connection."""
+        """Refuse a request with a problem document, and close the connection."""
         self._deaf = True
         self._patience.end(self)
         if self._unanswered:
@@ -245,7 +245,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if linger and self.transport.can_write_eof():
-            # Closed with bytes unread, the connection would be reset, and the reason lost with it.
+            # Closing with bytes unread would reset the connection, and the client would lose the reason.
             self.transport.write_eof()
             self.loop.call_later(_LINGER, self.transport.abort)
         else:
@@ -253,27 +253,27 @@ class Connection(HttpToolsProtocol):
 
 
 class Flow(FlowControl):
-    """Reads nothing while there is something held."""
+    """Flow control that reads nothing while bytes are held."""
 
     _held = False
 
     def hold(self) -> None:
-        """Stop reading until released, whoever else wishes to read on."""
+        """Stop reading until `release`, whatever else resumes it."""
         self._held = True
         self.pause_reading()
 
     def release(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._held = False
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Read on, unless something is held."""
+        """Resume reading, unless bytes are held."""
         if not self._held:
             super().resume_reading()
 
 
 def _end_of_head(data: bytes) -> int:
-    """Tell where the first head in some bytes ends, or else where they end."""
-    end = data.find(_END) if data.rfind(b"\n") >= 0 else -1  # rarely one in a body, and found at once
+    """Find the end of the first head in some bytes, or else the end of the bytes."""
+    end = data.find(_END) if data.rfind(b"\n") >= 0 else -1  # bodies rarely hold newlines; rfind is fast
     return end + len(_END) if end >= 0 else len(data)

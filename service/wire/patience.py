@@ -1,4 +1,4 @@
-"""How long clients are waited for: to send their requests, and to take their answers."""
+"""Timeouts of clients: for sending their requests, and for reading their answers."""
 
 import asyncio
 from itertools import takewhile
@@ -6,40 +6,40 @@ from time import monotonic
 from typing import Final, Protocol
 
 _UNREAD: Final = 2**28
-"""Bytes (256 MiB) of answers that may wait for their clients, all together."""
+"""Bytes (256 MiB) of unread answers at most, over all clients."""
 
 _PAUSE: Final = 0.01
-"""Seconds between looks at least."""
+"""Seconds between two checks at least."""
 
 
 class Client(Protocol):
-    """Whom the service waits for."""
+    """A client's connection, which a timeout can end."""
 
     def give_up(self) -> None:
-        """End it: it was waited for long enough."""
+        """End the connection after a timeout."""
 
 
 class Patience:
-    """Gives up clients that keep the service waiting for too long.
+    """Ends the connections of clients that take too long.
 
-    One timer serves all of them: one for each would cost more than a request's head.
+    One timer serves all clients: a timer per client would cost more than parsing a request's head.
 
     Parameters
     ----------
     seconds
-        How long a client is waited for.
+        The timeout.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._owing: dict[Client, float] = {}  # since when, the longest first
-        self._unread: dict[Client, int] = {}
-        self._looks = False
+        self._owing: dict[Client, float] = {}  # when the service began to wait, the oldest first
+        self._unread: dict[Client, int] = {}  # bytes of unread answers
+        self._looks = False  # whether a check is due
         self.arriving: set[Client] = set()
-        """Those whose requests are being answered, but for the rest of their bodies."""
+        """Clients whose requests are in the service while their bodies are still arriving."""
 
     def begin(self, client: Client) -> None:
-        """Wait for a client, unless it is waited for already."""
+        """Start the timeout of a client, unless it runs already."""
         if client in self._owing:
             return
         self._owing[client] = monotonic()
@@ -48,11 +48,14 @@ class Patience:
             asyncio.get_running_loop().call_later(self._seconds, self._look)
 
     def end(self, client: Client) -> None:
-        """Wait no longer: the client has done what it was waited for, or is gone."""
+        """Stop the timeout: the client has sent or read what was due, or is gone."""
         self._owing.pop(client, None)
 
     def begin_unread(self, client: Client, count: int) -> None:
-        """Wait for a client to take an answer; where too much waits, give up those who wait longest."""
+        """Start the timeout for reading an answer, of which ``count`` bytes are unread.
+
+        If the unread answers of all clients hold too many bytes, the clients that began first are ended.
+        """
         self.begin(client)
         self._unread[client] = count
         while sum(self._unread.values()) > _UNREAD and len(self._unread) > 1:
@@ -61,7 +64,7 @@ class Patience:
             slowest.give_up()
 
     def end_unread(self, client: Client) -> None:
-        """Wait no longer: the client has taken its answer, or is gone."""
+        """Stop the timeout: the client has read its answer, or is gone."""
         self._unread.pop(client, None)
         self.end(client)
 

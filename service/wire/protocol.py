@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it; where there is no room for a request, it is refused unread."""
+"""HTTP with uvicorn's parser; a full service refuses requests without reading them."""
 
 from functools import partial
 from typing import Any, Final
@@ -9,7 +9,7 @@ from caveat.service.wire.connection import Connection
 from caveat.service.wire.refusals import Plain, Refusals
 
 JOB: Final = "job"
-"""Where the state of a request has the job that its client waits for."""
+"""Key, in the state of a request, of the job that its client waits for."""
 
 
 class Protocol(Connection):
@@ -18,18 +18,18 @@ class Protocol(Connection):
     Parameters
     ----------
     refusals
-        Of requests beyond those that may be in the service.
+        Refuses requests when the service is full.
     """
 
     def __init__(self, *args: Any, refusals: Refusals, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refusals = refusals
-        self._unread = 0  # bytes still to come of a request that was refused
+        self._unread = 0  # bytes of a refused request that are still to come
         self._refused_at = 0.0
-        self._put_off = False  # waits, unread, for its request to be taken in or refused
+        self._put_off = False  # deferred: reading is paused until the request is admitted or refused
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes."""
+        """Pass bytes on, or refuse the request that they begin if the service is full."""
         if self._unread:
             unread, self._unread = self._unread, max(0, self._unread - len(data))
             data = data[unread:]
@@ -41,7 +41,7 @@ class Protocol(Connection):
         return len(self.tasks) - len(self._patience.arriving) >= self._refusals.most
 
     def _turn_away(self, data: bytes) -> bool:
-        """Refuse a request that has just begun, at once or later, if it can be; tell whether it is."""
+        """Refuse or defer a request that has just begun; tell whether that was possible."""
         busy = self._reading or self._answering or self.flow.write_paused
         recognised = None if busy or self._deaf else self._refusals.recognised(data)
         if recognised is None:
@@ -56,7 +56,7 @@ class Protocol(Connection):
         return True
 
     def _look_again(self, data: bytes, recognised: Plain) -> bool:
-        """Take a request that was put off in, or refuse it; tell whether it was refused."""
+        """Admit or refuse a deferred request; tell whether it was refused."""
         self._put_off = False
         if self.transport.is_closing():
             return False
@@ -74,7 +74,7 @@ class Protocol(Connection):
         self.transport.write(self._refusals.answer(request))
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, which has been idle, unless a request was refused or put off meanwhile."""
+        """Close the idle connection, unless a request was refused or deferred meanwhile."""
         idle_since = self.loop.time() if self._put_off else self._refused_at
         left = idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
@@ -83,7 +83,7 @@ class Protocol(Connection):
             super().timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lose the connection: nobody waits for what is being worked on."""
+        """Clean up after the connection, and fail the job that its client waited for."""
         super().connection_lost(exc)
         if self.scope and (job := self.scope["state"].get(JOB)):
             job.fail(ClientDisconnect())

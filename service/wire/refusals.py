@@ -1,9 +1,9 @@
-"""Requests for which there is no room, refused from their first bytes.
+"""Refusals of requests that a full service does not read.
 
-To take a request in as others are taken in, and only then refuse it, costs half as much as its answer: at
-a few times the rate that the service can answer, it would do nothing but refuse. Even unread, a refusal
-takes two calls of the system. So not more than so many are made in a second; the connections beyond wait
-unread for their turn, which holds their clients back.
+Parsing a request before refusing it costs half as much as answering it: at a few times the rate that the
+service can answer, it would only refuse. Even a refusal from the first bytes takes two system calls. So the
+rate of refusals is limited; the service stops reading the other connections until their turn, which slows
+their clients down.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ from caveat.service.monitoring.record import Record
 from caveat.service.settings import Settings
 
 _LONGEST_HEAD: Final = 1024
-"""Bytes; longer ones are read with care, as others are."""
+"""Bytes of a head that is recognised; a request with a longer one is parsed as usual."""
 
 _RATE: Final = 500
-"""Refusals in a second: with 1,000 there are 5 % fewer answers."""
+"""Refusals per second: 1,000 would leave 5 % fewer answers."""
 
 _BURST: Final = 200
-"""Refusals that may be made at once after a while with none."""
+"""Refusals that are made at once after a while without any."""
 
 _PAUSE: Final = 0.002
-"""Seconds between looks at those who wait for theirs."""
+"""Seconds between two checks of the deferred connections."""
 
 _TELLING: Final = re.compile(
     rb"\r\n(?:content-length: *([0-9]{1,18}) *(?=\r\n)|transfer-encoding|expect|upgrade|connection: *close)",
     re.IGNORECASE,
 )
-"""What says where a request ends, or that it is no ordinary one."""
+"""The header with the length of the body, or headers that make a request an unusual one."""
 
 
 class Plain(NamedTuple):
-    """A request that is plainly one for a prediction: what it is called, its route, and the bytes to come."""
+    """An ordinary request for a prediction: its id, its route, and the bytes of it still to come."""
 
     id: str
     route: str
@@ -53,33 +53,33 @@ class Plain(NamedTuple):
 
 
 class Refusals:
-    """Recognises requests for a prediction, and has the answer that refuses them."""
+    """Recognises requests for a prediction from their first bytes, and refuses them at a limited rate."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.most = settings.max_pending
-        """Requests that may be in the service."""
+        """Number of requests that may be in the service."""
         self._refusal = too_many_requests(self.most)
         self._before, self._after = _halves(self._refusal)
         self._max_bytes = settings.max_bytes
         self._ledger = ledger
-        self._free = float(_BURST)  # refusals that may be made now, as of `_since`
+        self._free = float(_BURST)  # refusals that could be made at `_since`
         self._since = 0.0
         self._put_off: deque[Callable[[], bool]] = deque()
 
     @property
     def waiting(self) -> int:
-        """Connections that wait for their turn."""
+        """Number of deferred connections."""
         return len(self._put_off)
 
     def at_once(self) -> bool:
-        """Tell whether one more refusal may be made now, before those that wait, and count it."""
+        """Tell whether a refusal may be made now, and count it; no if connections are deferred already."""
         if self._put_off or self._may() < 1:
             return False
         self._free -= 1
         return True
 
     def put_off(self, look: Callable[[], bool]) -> None:
-        """Let a connection wait, and look at it again in its turn, which tells whether it refused."""
+        """Defer a connection; ``look`` is called in its turn, and returns whether it refused the request."""
         if not self._put_off:
             asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
         self._put_off.append(look)
@@ -91,19 +91,19 @@ class Refusals:
             asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
 
     def _may(self) -> float:
-        """Count the refusals that may be made now."""
+        """Compute how many refusals may be made now."""
         now = asyncio.get_running_loop().time()
         self._free = min(_BURST, self._free + _RATE * (now - self._since))
         self._since = now
         return self._free
 
     def recognised(self, data: bytes) -> Plain | None:
-        """Recognise a request that is plainly one for a prediction.
+        """Recognise an ordinary request for a prediction; None for any other.
 
         Parameters
         ----------
         data
-            What has come of the request, and of no other.
+            The bytes of the request that have arrived, and of no other request.
         """
         head_end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
         if head_end <= 0:
@@ -116,7 +116,7 @@ class Refusals:
         return Plain(name, route, unread)
 
     def answer(self, request: Plain) -> bytes:
-        """Make the answer that refuses a request, and let it be counted."""
+        """Write the answer that refuses a request, and record it."""
         detail = self._refusal.detail
         self._ledger.enter(
             Record(request.id, "POST", perf_counter(), route=request.route, code=429, detail=detail)
@@ -125,9 +125,9 @@ class Refusals:
         return self._before % (len(self._after) + len(name) - 2, name) + self._after % name
 
 
-@lru_cache(1024)  # a client's heads are mostly the same
+@lru_cache(1024)  # a client mostly sends equal heads
 def _plain(head: bytes) -> tuple[str | None, int]:
-    """Tell the route and the length of an ordinary request for a prediction; of others, no route."""
+    """Find the route and the body's length of an ordinary request for a prediction; else no route."""
     line, _, _ = head.partition(b"\r\n")
     method, _, rest = line.partition(b" ")
     path, _, protocol = rest.partition(b" ")
@@ -139,7 +139,7 @@ def _plain(head: bytes) -> tuple[str | None, int]:
 
 
 def _halves(refusal: RequestError) -> tuple[bytes, bytes]:
-    """Write the head of the answer, but for the length and the id, and its body, but for the id."""
+    """Write the answer's head, with places for the length and the id, and its body, with one for the id."""
     content = orjson.dumps(problem(refusal.status, refusal.detail, "%b"))
     headers = {"content-type": MEDIA_TYPE, **EVERYWHERE, **(refusal.headers or {}), "content-length": "%d"}
     headers[request_id.HEADER.lower()] = "%b"

@@ -1,4 +1,4 @@
-"""The context of TLS in which HTTPS is served."""
+"""The TLS context for HTTPS."""
 
 import ssl
 from pathlib import Path
@@ -9,22 +9,22 @@ from caveat.service.settings import Settings
 
 
 def context(settings: Settings) -> ssl.SSLContext | None:
-    """Make the context from the two PEM files that are set, if they are; versions below TLS 1.2 are refused.
+    """Make the context from the PEM files of the settings, for TLS 1.2 and later; None if there are none.
 
     Raises
     ------
     CaveatError
-        If a file can't be read, or the two don't belong together.
+        If a file can't be read, or the key is not that of the certificate.
     """
     certificate, key = settings.tls_certificate, settings.tls_key
     if certificate is None or key is None:
         return None
     for path, kind in ((certificate, "CERTIFICATE"), (key, "PRIVATE KEY")):
         if f"{kind}-----".encode() not in _read(path):  # OpenSSL would not say which file is wrong
-            raise CaveatError(f"{path}: holds no {kind.lower()} in PEM form")
+            raise CaveatError(f"{path}: holds no {kind.lower()} in PEM format")
 
     def no_passphrase() -> NoReturn:
-        raise CaveatError(f"{key}: is encrypted; give it without a passphrase, as `openssl pkey` writes it")
+        raise CaveatError(f"{key}: is encrypted; write it without a passphrase, with `openssl pkey`")
 
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2

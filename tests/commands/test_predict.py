@@ -40,7 +40,7 @@ def test_rows_come_back_as_a_table(service: Service, zeros: Path, capsys: pytest
     assert predict(capsys, zeros, *flags) == (0, TABLE, "")
 
 
-def test_a_whole_request_is_sent_as_it_is(
+def test_a_complete_request_is_sent_unchanged(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "request.json"
@@ -70,7 +70,7 @@ def test_a_csv_of_the_default_models_features_is_read(
     assert [line.split()[:2] for line in lines[1:]] == [["row", "label"], ["0", "no"], ["1", "no"]]
 
 
-def test_json_prints_the_answer_as_it_came(
+def test_json_prints_the_answer_unchanged(
     service: Service, zeros: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ("--model", "linear", "--version", 1, "--seed", "random", "--json")
@@ -97,7 +97,7 @@ def test_json_prints_the_answer_as_it_came(
         ("[[1, 2, 3]", ["--model", "linear"], "rows.json: unexpected end of data"),
     ],
 )
-def test_a_failure_is_a_line(
+def test_a_failure_is_a_one_line_error(
     service: Service,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -154,7 +154,7 @@ def test_booleans_are_spelled_as_pandas_writes_them() -> None:
     ]
 
 
-def test_a_csv_of_excels_is_read(
+def test_a_csv_written_by_excel_is_read(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "PATIENTS.CSV"
@@ -172,7 +172,7 @@ def test_an_unknown_type_is_refused_by_name(
     assert f"{name}: unknown type '{Path(name).suffix}'; expected .json, .npy, .npz or .csv" in errors
 
 
-def test_an_array_of_other_than_numbers_is_refused(
+def test_an_array_without_numbers_is_refused(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "rows.npy", np.ones((2, 3), complex))
@@ -181,7 +181,7 @@ def test_an_array_of_other_than_numbers_is_refused(
     assert "rows.npy: holds complex128; expected numbers" in errors
 
 
-def test_without_a_default_model_the_flag_that_names_one_is_told(
+def test_without_a_default_model_the_error_names_the_flag(
     bundles: Path, tmp_path: Path, zeros: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "rows.csv").write_text("age\n1\n")
@@ -198,7 +198,7 @@ def test_without_a_default_model_the_flag_that_names_one_is_told(
      (404, b'{"detail": "Not Found"}'), (404, b"not found"), (301, b""), (500, b"oops")],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["zeros.json", "rows.csv"])
-def test_a_service_that_is_none_of_ours_is_a_line(
+def test_another_kind_of_service_is_a_one_line_error(
     status: int, content: bytes, name: str, zeros: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (zeros.parent / "rows.csv").write_text("age\n1\n")
@@ -210,7 +210,7 @@ def test_a_service_that_is_none_of_ours_is_a_line(
 
 @contextmanager
 def stranger(status: int, content: bytes) -> Iterator[str]:
-    """Serve the same answer to every request."""
+    """Serve every request with the same answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -235,13 +235,13 @@ def stranger(status: int, content: bytes) -> Iterator[str]:
         thread.join()
 
 
-def test_a_missing_file_is_a_line(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_a_one_line_error(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, errors = predict(capsys, "nowhere.json", "--url", service.url)
     assert code == 1
     assert "nowhere.json: [Errno 2] No such file" in errors
 
 
-def test_what_cannot_be_asked_is_a_line(
+def test_an_invalid_request_is_a_one_line_error(
     service: Service, tmp_path: Path, zeros: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "deep.json").write_text("[" * 600 + "]" * 600)

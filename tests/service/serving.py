@@ -1,4 +1,4 @@
-"""Runs the real service as a process of its own."""
+"""Runs the real service in a separate process."""
 
 import json
 import os
@@ -30,12 +30,12 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 
 def children(process: int) -> list[int]:
-    """List the processes that a process has started."""
+    """List the child processes of a process."""
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something to hold."""
+    """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
@@ -44,7 +44,7 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
 
 @contextmanager
 def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: str) -> Iterator["Service"]:
-    """Serve on a free port until the block ends; ``before`` runs the command."""
+    """Serve on a free port until the block ends; ``before`` is a command that runs the service's command."""
     process = Process(
         [*before, sys.executable, "-m", "caveat", "serve", *map(str, arguments), "--port", "0"], environment
     )
@@ -66,14 +66,14 @@ ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 @contextmanager
 def operated(*arguments: str | Path) -> Iterator["Service"]:
-    """Serve for a client who shows an admin key."""
+    """Serve for a client with an admin key."""
     with serving(*arguments, CAVEAT_ADMIN_KEYS=ADMIN_KEY) as service:
         service.client.headers.update(ADMIN)
         yield service
 
 
 class Process(subprocess.Popen[str]):
-    """A process whose log goes to a file, so that nothing waits for somebody to read it."""
+    """A process whose log goes to a file, so that the process never waits for a reader."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed at the end of `serving`
@@ -88,24 +88,24 @@ class Process(subprocess.Popen[str]):
         )
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
-        """Wait for the end; give what it wrote."""
+        """Wait for the end of the process; return what it wrote."""
         return super().communicate(*arguments, **options)[0], self.logged()
 
     def logged(self) -> str:
-        """Give what it has written to stderr so far."""
+        """Return what the process has written to stderr so far."""
         if not self._log.closed:
             self._logged = os.pread(self._log.fileno(), 2**26, 0).decode()
         return self._logged
 
     def end(self) -> None:
-        """Let it end."""
+        """End the process."""
         self.terminate()
         self.communicate(timeout=30)
         self._log.close()
 
 
 class Service:
-    """A running service, and ways to ask it."""
+    """A running service, and methods to send requests to it."""
 
     def __init__(self, process: Process, client: httpx.Client, line: str) -> None:
         self.process = process
@@ -117,12 +117,12 @@ class Service:
         return str(self.client.base_url)
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
-        """Give the lines of the log so far, or those of one kind of event."""
+        """Return the lines of the log so far, of all events or of one kind."""
         lines = [json.loads(line) for line in self.process.logged().splitlines()]
         return [line for line in lines if line["event"].startswith(name)]
 
     def complaints(self) -> list[dict[str, Any]]:
-        """Give the lines of the log that tell of something wrong."""
+        """Return the lines of the log above level info."""
         return [line for line in self.events() if line["level"] != "info"]
 
     def get(self, path: str) -> httpx.Response:
@@ -133,7 +133,7 @@ class Service:
         return self.client.post(path, json=body)
 
     def send(self, path: str, body: bytes, content_type: str = "application/json") -> httpx.Response:
-        """Post any bytes."""
+        """Post a body of any bytes."""
         return self.client.post(path, content=body, headers={"Content-Type": content_type})
 
     def resident(self) -> int:

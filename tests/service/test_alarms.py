@@ -24,7 +24,7 @@ def metric(text: str, name: str) -> float:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_turned_digits_ring_within_200_rows_and_upright_ones_do_not(workers: int) -> None:
+def test_rotated_digits_raise_the_alarm_within_200_rows_and_upright_ones_do_not(workers: int) -> None:
     digits = BUNDLED["digits"]()
     images = digits.fed(split(digits, 0.2, 1).test)[0]["image"]
     rows = np.random.default_rng(0).permutation(images)[: 100 * workers]
@@ -33,9 +33,9 @@ def test_turned_digits_ring_within_200_rows_and_upright_ones_do_not(workers: int
         for turned in (rows, np.rot90(rows, axes=(1, 2))):
             for start in range(0, len(turned), 10):
                 body = {"inputs": turned[start : start + 10].tolist()}
-                url = f"{service.url}/predict/uncertainty"  # on connections of their own, for any worker
+                url = f"{service.url}/predict/uncertainty"  # a new connection each, for any worker
                 assert httpx.post(url, json=body).status_code == 200
-                time.sleep(0.06)  # more than 200 rows a second are passed over
+                time.sleep(0.06)  # rows beyond 200 per second are not tested
             time.sleep(0.5)
             values.append(metric(service.get("/metrics").text, "drift"))
         counted = metric(service.get("/metrics").text, "drift_rows_total")
@@ -50,7 +50,7 @@ def judged(predictor: Predictor, rows: int, asked: Asked | None = None, scale: f
     return scores(predictor, asked or Asked(100, 0), columns)
 
 
-def test_only_what_was_asked_as_the_calibration_rows_were_is_tested() -> None:
+def test_only_rows_with_the_options_of_the_calibration_rows_are_tested() -> None:
     metrics = Metrics()
     alarms = Alarms(metrics, workers=1)
     bare, known = Predictor(linear_regression()), Predictor(calibrated(linear_regression()))
@@ -61,7 +61,7 @@ def test_only_what_was_asked_as_the_calibration_rows_were_is_tested() -> None:
     assert metric(metrics.text().decode(), "drift_rows_total") == 5
 
 
-def test_of_many_rows_some_are_tested() -> None:
+def test_the_rate_of_tested_rows_is_limited() -> None:
     metrics = Metrics()
     alarms = Alarms(metrics, workers=1)
     known = Predictor(calibrated(tabular()))
@@ -70,7 +70,7 @@ def test_of_many_rows_some_are_tested() -> None:
     assert 200 <= metric(metrics.text().decode(), "drift_rows_total") < 300
 
 
-def test_a_model_that_is_gone_rings_no_more() -> None:
+def test_the_alarm_of_a_dropped_model_ends() -> None:
     metrics = Metrics()
     alarms = Alarms(metrics, workers=2)
     known = Predictor(calibrated(linear_regression()))

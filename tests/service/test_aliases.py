@@ -1,4 +1,4 @@
-"""Names that stand for versions, in requests and in the store."""
+"""Aliases of versions, in requests and in the store."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def put(
     return response.status_code, response.json().get("detail", "")
 
 
-def test_an_alias_stands_in_for_a_number(service: Service, folder: Path) -> None:
+def test_an_alias_works_like_a_version_number(service: Service, folder: Path) -> None:
     assert service.ask(f"{CHAMPION}/predict", inputs=POINT).status_code == 404
     for version in (1, 2, 1):
         assert put(service, "champion", {"version": version}) == (200, "")
         assert answering(service, f"{CHAMPION}/predict") == version
         assert service.get(CHAMPION).json()["version"] == version
-        assert service.get(f"{CHAMPION}/card").status_code == 404  # for want of a card
+        assert service.get(f"{CHAMPION}/card").status_code == 404  # the model has no card
         assert service.ask(f"{CHAMPION}/predict/uncertainty", inputs=POINT).json()["version"] == version
         assert aliases.read(folder / "linear") == {"champion": version}
     assert service.get("/models").json()["models"][0]["aliases"] == {"champion": 1}
@@ -67,7 +67,7 @@ def test_the_command_asks_an_alias(service: Service, tmp_path: Path) -> None:
     assert "no alias 'other'" in caveat("predict", rows, *flags, "other").stderr
 
 
-def test_what_cannot_be_is_refused(service: Service, folder: Path) -> None:
+def test_invalid_aliases_are_refused(service: Service, folder: Path) -> None:
     assert put(service, "champion", {"version": 3}) == (404, "no version 3 of linear; there is 1 or 2")
     assert put(service, "champion", {"version": 1}, name="none")[0] == 404
     for alias in ("3", "Champion", "a.b", "x" * 65):
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_refused(service: Service, folder: Path) -> None:
     assert answering(service) == 2
 
 
-def test_a_file_that_cannot_be_read_is_not_written_over(service: Service, folder: Path) -> None:
+def test_an_unreadable_file_of_aliases_is_not_overwritten(service: Service, folder: Path) -> None:
     path = folder / "linear" / aliases.FILE
     path.write_text("{")
     status, detail = put(service, "champion", {"version": 1})
@@ -90,20 +90,20 @@ def test_a_file_that_cannot_be_read_is_not_written_over(service: Service, folder
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_store_that_cannot_be_written_is_a_conflict(service: Service, folder: Path) -> None:
+def test_a_read_only_store_is_a_conflict(service: Service, folder: Path) -> None:
     (folder / "linear").chmod(0o555)
     status, detail = put(service, "champion", {"version": 1})
     (folder / "linear").chmod(0o755)
     assert (status, "the service can't write there" in detail) == (409, True)
 
 
-def test_the_bundled_models_take_none() -> None:
+def test_the_bundled_models_take_no_aliases() -> None:
     with operated() as service:
         status, detail = put(service, "champion", {"version": 1}, name="digits")
     assert (status, "serve a store of your own" in detail) == (409, True)
 
 
-def test_a_file_in_the_store_moves_them(folder: Path) -> None:
+def test_a_file_in_the_store_moves_aliases(folder: Path) -> None:
     path = folder / "linear" / aliases.FILE
     path.write_text('{"champion": 1, "next": 2}')
     with operated(folder, "--poll", "0.05") as service:
@@ -123,7 +123,7 @@ def test_a_file_in_the_store_moves_them(folder: Path) -> None:
         assert failing(service) == {}
 
 
-def test_a_version_that_an_alias_stands_for_is_not_dropped(service: Service, folder: Path) -> None:
+def test_a_version_with_an_alias_is_not_dropped(service: Service, folder: Path) -> None:
     put(service, "champion", {"version": 1})
     (folder / "linear" / "1").rename(folder / "aside")
     assert reload(service)["dropped"] == []

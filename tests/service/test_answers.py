@@ -74,7 +74,7 @@ def test_equal_requests_get_equal_bytes(service: Service, route: str) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_random_seeds_differ_and_replay(service: Service, route: str) -> None:
-    # Stratified means of a linear network are all but the same, whatever the seed.
+    # Stratified means of a linear network hardly depend on the seed.
     asked = {"inputs": rows_for(route), "sampler": "independent"}
     one, other = (service.ask(route, seed="random", **asked) for _ in range(2))
     assert one.json()["seed"] != other.json()["seed"]
@@ -84,7 +84,7 @@ def test_random_seeds_differ_and_replay(service: Service, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_row_is_answered_the_same_alone(service: Service, route: str) -> None:
+def test_a_row_gets_the_same_answer_alone_as_among_others(service: Service, route: str) -> None:
     together = service.ask(route, inputs=rows_for(route)).json()
     alone = service.ask(route, inputs=rows_for(route)[:1]).json()
     columns = [name for name, column in together.items() if isinstance(column, list)]
@@ -93,7 +93,7 @@ def test_a_row_is_answered_the_same_alone(service: Service, route: str) -> None:
         assert together[name][0] == alone[name][0]
 
 
-def test_a_version_can_be_asked_and_the_highest_is_the_default(service: Service) -> None:
+def test_a_request_may_name_a_version_and_the_highest_is_the_default(service: Service) -> None:
     answers = [
         service.ask(f"/models/tabular{version}/predict/uncertainty", inputs=PATIENTS).json()
         for version in ("", "/versions/2", "/versions/1")

@@ -42,12 +42,12 @@ def test_health(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-def test_health_can_be_asked_for_without_its_body(service: Service, path: str) -> None:
+def test_health_answers_head_requests(service: Service, path: str) -> None:
     response = service.client.head(path)
     assert (response.status_code, response.content) == (200, b"")
 
 
-def test_the_root_leads_to_the_docs(service: Service) -> None:
+def test_the_root_redirects_to_the_docs(service: Service) -> None:
     response = service.get("/")
     assert (response.status_code, response.headers["Location"]) == (307, "/docs")
     assert "/" not in service.get("/openapi.json").json()["paths"]

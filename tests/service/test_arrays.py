@@ -1,4 +1,4 @@
-"""Arrays in and out, as NumPy writes them."""
+"""Requests and answers as arrays in NumPy's formats."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def loaded(response: httpx.Response) -> Any:
 @pytest.mark.parametrize(
     "rows", [POINTS, POINTS.astype(np.float64), np.asfortranarray(POINTS), POINTS.astype(">f4")]
 )
-def test_an_array_gets_the_answer_that_its_rows_get_as_json(service: Service, rows: np.ndarray) -> None:
+def test_an_array_gets_the_same_answer_as_its_rows_in_json(service: Service, rows: np.ndarray) -> None:
     asked = service.ask(f"{ROUTE}/uncertainty", inputs=POINTS.tolist(), samples=50, seed=7)
     response = send(service, f"{ROUTE}/uncertainty", npy(rows), samples="50", seed="7")
     assert response.headers["Content-Type"] == "application/json"
@@ -42,12 +42,12 @@ def test_an_array_gets_the_answer_that_its_rows_get_as_json(service: Service, ro
     assert send(service, ROUTE, npy(rows)).content == service.ask(ROUTE, inputs=POINTS.tolist()).content
 
 
-def test_integers_are_numbers_too(service: Service) -> None:
+def test_an_array_of_integers_is_read(service: Service) -> None:
     whole = np.array([[1, 2, 3]])
     assert send(service, ROUTE, npy(whole)).content == service.ask(ROUTE, inputs=whole.tolist()).content
 
 
-def test_the_answer_comes_as_one_array_or_as_all(service: Service) -> None:
+def test_an_answer_comes_as_its_main_array_or_as_all_arrays(service: Service) -> None:
     answer = service.ask(f"{ROUTE}/uncertainty", inputs=POINTS.tolist(), seed=3).json()
     mean = loaded(send(service, f"{ROUTE}/uncertainty", npy(POINTS), NPY, seed="3"))
     np.testing.assert_array_equal(mean, answer["mean"])
@@ -58,7 +58,7 @@ def test_the_answer_comes_as_one_array_or_as_all(service: Service) -> None:
     np.testing.assert_allclose(loaded(send(service, ROUTE, npy(POINTS), NPY)), [6.5, 9.0])
 
 
-def test_json_may_be_answered_with_arrays(service: Service) -> None:
+def test_a_json_request_may_get_arrays_as_answer(service: Service) -> None:
     patient = {"age": 61, "smoker": "yes", "dose": 2}
     response = service.client.post("/predict", json={"inputs": [patient]}, headers={"Accept": NPZ})
     every = loaded(response)
@@ -73,12 +73,12 @@ def test_json_may_be_answered_with_arrays(service: Service) -> None:
     ("body", "status", "detail"),
     [
         (b"junk", 400, "not an array as numpy.save writes it"),
-        (npy(POINTS)[:-1], 400, "the array's header speaks of 24 bytes; 23 follow"),
-        (npy(POINTS) + b"!", 400, "the array's header speaks of 24 bytes; 25 follow"),
-        (npy(np.zeros((10**6, 3), np.float32))[:200], 400, "speaks of 12000000 bytes"),
-        (npy(np.array([{"a": 1}], object)), 400, "an array of object; expected one of numbers"),
-        (npy(np.array([["a"]])), 400, "an array of <U1; expected one of numbers"),
-        (npy(np.array([[True] * 3])), 400, "an array of bool; expected one of numbers"),
+        (npy(POINTS)[:-1], 400, "the array's header states 24 bytes; 23 follow"),
+        (npy(POINTS) + b"!", 400, "the array's header states 24 bytes; 25 follow"),
+        (npy(np.zeros((10**6, 3), np.float32))[:200], 400, "states 12000000 bytes"),
+        (npy(np.array([{"a": 1}], object)), 400, "an array of object; expected an array of numbers"),
+        (npy(np.array([["a"]])), 400, "an array of <U1; expected an array of numbers"),
+        (npy(np.array([[True] * 3])), 400, "an array of bool; expected an array of numbers"),
         (npy(np.float32(1)), 422, "numbers of shape (rows, 3), got float32 of shape ()"),
         (npy(np.zeros((0, 3), np.float32)), 422, "got float32 of shape (0, 3)"),
         (npy(np.zeros((2, 4), np.float32)), 422, "got float32 of shape (2, 4)"),
@@ -87,7 +87,9 @@ def test_json_may_be_answered_with_arrays(service: Service) -> None:
         (npy(np.zeros((101, 3), np.float32)), 413, "101 rows; one request may hold 100"),
     ],
 )
-def test_what_does_not_fit_is_refused(service: Service, body: bytes, status: int, detail: str) -> None:
+def test_an_array_that_does_not_fit_is_refused(
+    service: Service, body: bytes, status: int, detail: str
+) -> None:
     response = send(service, ROUTE, body)
     assert response.status_code == status
     assert detail in response.json()["detail"]
@@ -149,7 +151,7 @@ def test_headers_of_other_writers_are_read_too(service: Service, body: bytes) ->
         b"\x93NUM",
     ],
 )
-def test_a_header_that_is_none_is_refused(service: Service, body: bytes) -> None:
+def test_an_invalid_header_is_refused(service: Service, body: bytes) -> None:
     response = send(service, ROUTE, body)
     assert response.status_code == 400
     assert response.json()["detail"]
@@ -158,19 +160,19 @@ def test_a_header_that_is_none_is_refused(service: Service, body: bytes) -> None
 @pytest.mark.parametrize(
     ("query", "where"), [({"samples": "1"}, "samples"), ({"seed": "x"}, "seed"), ({"n": "3"}, "n")]
 )
-def test_the_query_is_held_to_the_schema(service: Service, query: dict[str, str], where: str) -> None:
+def test_the_query_is_validated(service: Service, query: dict[str, str], where: str) -> None:
     response = send(service, f"{ROUTE}/uncertainty", npy(POINTS), **query)
     assert response.status_code == 422
     assert response.json()["where"] == where
 
 
-def test_named_features_have_no_array(service: Service) -> None:
+def test_a_model_with_named_features_refuses_an_array(service: Service) -> None:
     response = send(service, "/predict", npy(POINTS))
     assert response.status_code == 415
-    assert "named features; send them as JSON" in response.json()["detail"]
+    assert "named features; send the rows as JSON" in response.json()["detail"]
 
 
-def test_the_query_holds_for_json_too_and_the_body_goes_before_it(service: Service) -> None:
+def test_the_query_applies_to_json_too_and_the_body_overrides_it(service: Service) -> None:
     route = f"{ROUTE}/uncertainty"
     rows = {"inputs": POINTS.tolist()}
     asked = service.client.post(route, json=rows, params={"samples": "30", "seed": "5"})

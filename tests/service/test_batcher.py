@@ -49,7 +49,7 @@ def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
     return asyncio.run(main())
 
 
-def test_rows_that_have_left_are_scored_once() -> None:
+def test_finished_rows_are_scored_once() -> None:
     async def main() -> None:
         job = Job(TABULAR, rows(TABULAR, 20), Asked(3000, 0, tolerance=0.01))
         group = Group([Member(job, job.take(20))])
@@ -95,13 +95,13 @@ QUESTIONS = st.tuples(
     leaving=st.sets(st.integers(0, 11)),
 )
 @settings(deadline=None, max_examples=60)
-def test_every_row_has_the_bits_that_it_has_alone(
+def test_every_row_gets_the_same_bits_as_alone(
     questions: Sequence[tuple[Predictor, int, Asked | None, int]],
     working_set: int,
     on_loop: bool,
     leaving: set[int],
 ) -> None:
-    """In any mix, in any chunks, on the event loop or off it, whoever leaves in the midst of it."""
+    """In any mix and any chunks, on the event loop or off it, whichever jobs are cancelled midway."""
 
     async def work(batcher: Batcher) -> None:
         jobs = []
@@ -123,7 +123,7 @@ def test_every_row_has_the_bits_that_it_has_alone(
         served(work)
 
 
-def test_those_who_wait_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_jobs_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[int] = []
     run = Predictor.run_passes
 
@@ -142,7 +142,7 @@ def test_those_who_wait_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> 
             same(await job.answer, alone(job))
 
     served(work)
-    # Passes 0 to 30 are made over all eight rows, then two rows have what they asked for, and so on.
+    # Passes 0 to 30 run over all eight rows; then the job of 30 samples is done with its two rows, and so on.
     assert runs[:3] == [8, 6, 4]
 
 
@@ -162,7 +162,7 @@ def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPat
     served(work)
 
 
-def test_what_is_wrong_with_one_job_does_not_hurt_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_one_job_does_not_fail_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Predictor.run_passes
 
     def fail_on_sevens(self: Predictor, feed: Any) -> Any:
@@ -185,7 +185,7 @@ def test_what_is_wrong_with_one_job_does_not_hurt_the_others(monkeypatch: pytest
     served(work)
 
 
-def test_work_that_nobody_waits_for_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_whose_clients_left_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictors, "WORKING_SET", 1000)
     runs = 0
     run = Predictor.run_passes
@@ -209,15 +209,17 @@ def test_work_that_nobody_waits_for_is_not_done(monkeypatch: pytest.MonkeyPatch)
 
     served(work)
     needed = 10_000 // (1000 // (4 + 3))
-    assert needed < runs / 2 < needed + 10  # the answer, and the same alone; the one who left cost little
+    assert (
+        needed < runs / 2 < needed + 10
+    )  # half of the runs are those of `alone`; the cancelled job cost little
 
 
 @pytest.mark.parametrize("part", ["load", "step", "receive"])
 @pytest.mark.parametrize("short", [0.0, 1.0])
-def test_a_fault_in_taking_a_turn_fails_its_jobs_and_no_later_one(
+def test_a_fault_in_a_turn_fails_its_jobs_and_no_later_ones(
     part: str, short: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it is met as the turn is filled, on the engine's thread, or as pieces are dealt out."""
+    """Whether the fault is in filling the turn, in running it, or in handing out its pieces."""
 
     def broken(*_: object) -> Any:
         raise RuntimeError(part)
@@ -226,7 +228,7 @@ def test_a_fault_in_taking_a_turn_fails_its_jobs_and_no_later_one(
 
     async def work(batcher: Batcher) -> None:
         warm = Job(LINEAR, rows(LINEAR, 1), Asked(10, seed=0))
-        batcher.submit(warm)  # so that the pace is known
+        batcher.submit(warm)  # the batcher learns the pace
         await warm.answer
         jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(2)]
         with monkeypatch.context() as patch:
@@ -248,7 +250,7 @@ def test_a_fault_in_taking_a_turn_fails_its_jobs_and_no_later_one(
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[batchers.Outcome]:
-    """Runs, each of which takes a fifth of a millisecond and four nanoseconds for each value."""
+    """Record the runs, each of which seems to take 0.2 ms and 4 ns per value."""
     runs: list[batchers.Outcome] = []
     step = batchers._step
 
@@ -268,8 +270,8 @@ async def small_one(batcher: Batcher) -> Job:
     return job
 
 
-def test_parts_of_a_large_job_are_short_also_beside_small_ones(runs: list[batchers.Outcome]) -> None:
-    """Most of the time of a small one's run goes to its being a run, and tells little of a value's time."""
+def test_turns_of_a_large_job_are_short_also_after_small_jobs(runs: list[batchers.Outcome]) -> None:
+    """A small job's run takes mostly the fixed time of a run, and shows little of the time per value."""
 
     async def work(batcher: Batcher) -> None:
         for _ in range(20):
@@ -282,21 +284,21 @@ def test_parts_of_a_large_job_are_short_also_beside_small_ones(runs: list[batche
     served(work)
     seconds = [run.seconds for run in runs if run.load > 10_000]
     assert len(seconds) > 10
-    assert 5e-4 < max(seconds[1:]) <= 1.01 * batchers._SHORT  # of the first, the time is not known yet
+    assert 5e-4 < max(seconds[1:]) <= 1.01 * batchers._SHORT  # the first ran before its pace was known
 
 
-def test_who_comes_during_a_turn_is_in_the_next_one(
+def test_a_job_that_arrives_during_a_turn_is_in_the_next(
     runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = batchers._step
     arrived: list[tuple[int, asyncio.Task[Job]]] = []
 
     async def work(batcher: Batcher) -> None:
-        await small_one(batcher)  # so that it is known how long runs take
+        await small_one(batcher)  # the batcher learns the pace
         loop = asyncio.get_running_loop()
 
         def step_as_one_arrives(group: Group) -> list[batchers.Outcome]:
-            if len(runs) == 4:  # the event loop finds its bytes after this turn, and then reads them
+            if len(runs) == 4:  # as bytes would, which the event loop finds after this turn and then reads
                 loop.call_soon(lambda: arrived.append((len(runs), loop.create_task(small_one(batcher)))))
             return step(group)
 
@@ -313,17 +315,17 @@ def test_who_comes_during_a_turn_is_in_the_next_one(
 
 
 @pytest.mark.parametrize(("arrivals", "together"), [(1, 1), (3, 3), (20, 4)])
-def test_who_comes_while_others_are_read_is_in_their_turn_if_it_has_room(
+def test_a_job_that_arrives_while_others_are_read_joins_their_turn_if_there_is_room(
     runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch, arrivals: int, together: int
 ) -> None:
     step = batchers._step
 
     async def work(batcher: Batcher) -> None:
         loop = asyncio.get_running_loop()
-        await small_one(batcher)  # which takes more than a fifth of a turn
+        await small_one(batcher)  # takes more than a fifth of a turn
         tasks: list[asyncio.Task[Job]] = []
 
-        def one_arrives() -> None:  # in every step of the loop
+        def one_arrives() -> None:  # one per iteration of the loop
             tasks.append(loop.create_task(small_one(batcher)))
             if len(tasks) < arrivals:
                 loop.call_soon(one_arrives)
@@ -343,10 +345,10 @@ def test_who_comes_while_others_are_read_is_in_their_turn_if_it_has_room(
     assert len(runs[2].pieces) == together
 
 
-def test_where_nobody_else_comes_a_turn_comes_in_the_next_step(runs: list[batchers.Outcome]) -> None:
+def test_without_further_jobs_a_turn_starts_in_the_next_iteration(runs: list[batchers.Outcome]) -> None:
     async def work(batcher: Batcher) -> None:
         await small_one(batcher)
-        for _ in range(3):  # so that the last turn's look for others is over
+        for _ in range(3):  # until the batcher no longer waits for jobs after its last turn
             await asyncio.sleep(0)
         batcher.submit(Job(LINEAR, rows(LINEAR, 1), Asked(100, seed=0)))
         await asyncio.sleep(0)
@@ -355,7 +357,7 @@ def test_where_nobody_else_comes_a_turn_comes_in_the_next_step(runs: list[batche
     served(work)
 
 
-def test_where_more_wait_than_a_turn_takes_the_next_one_comes_at_once(
+def test_with_more_jobs_than_fit_into_a_turn_the_next_turn_starts_at_once(
     runs: list[batchers.Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = batchers._step
@@ -375,14 +377,14 @@ def test_where_more_wait_than_a_turn_takes_the_next_one_comes_at_once(
 
     served(work)
     assert len(runs) > 3
-    assert seen == [3]  # two steps of the loop later, the turn after has been taken as well
+    assert seen == [3]  # two iterations later, the next turn has run as well
 
 
-def test_a_trickle_of_jobs_is_not_waited_for_beyond_a_turn(runs: list[batchers.Outcome]) -> None:
-    """A trickle of jobs begins as soon as it fills a turn, whatever turn came before."""
+def test_a_trickle_of_jobs_starts_once_it_fills_a_turn(runs: list[batchers.Outcome]) -> None:
+    """Jobs that arrive one per iteration start as soon as they fill a turn, whichever turn came before."""
 
     async def work(batcher: Batcher) -> None:
-        await small_one(batcher)  # on the thread, for nobody knows yet how long it takes
+        await small_one(batcher)  # runs on the thread, because the pace is not known yet
         await small_one(batcher)
         jobs = []
         while len(runs) == 2:

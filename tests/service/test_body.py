@@ -11,7 +11,7 @@ ROUTE = "/models/linear/predict"
 @pytest.mark.parametrize(
     "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON ;charset=utf-8"]
 )
-def test_json_is_taken(service: Service, content_type: str) -> None:
+def test_json_is_accepted(service: Service, content_type: str) -> None:
     assert service.send(ROUTE, ROW, content_type).status_code == 200
 
 
@@ -35,13 +35,13 @@ def test_an_empty_body_is_refused(service: Service) -> None:
     assert "the body is empty" in response.json()["detail"]
 
 
-def test_a_body_is_refused_by_its_stated_length(service: Service) -> None:
+def test_a_body_is_refused_by_its_content_length(service: Service) -> None:
     response = service.send(ROUTE, ROW + b" " * 100_000)
     assert response.status_code == 413
     assert "longer than 100000 bytes" in response.json()["detail"]
 
 
-def test_a_body_that_states_no_length_is_refused_and_never_held(service: Service) -> None:
+def test_a_long_body_without_a_content_length_is_refused_and_never_held(service: Service) -> None:
     def long() -> Iterator[bytes]:
         for _ in range(1000):
             yield b" " * 100_000
@@ -52,5 +52,5 @@ def test_a_body_that_states_no_length_is_refused_and_never_held(service: Service
     assert service.resident() - before < 20e6
 
 
-def test_a_body_of_just_the_limit_is_taken(service: Service) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(service: Service) -> None:
     assert service.send(ROUTE, ROW.ljust(100_000)).status_code == 200

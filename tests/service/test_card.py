@@ -1,4 +1,4 @@
-"""The page on how far a model can be trusted, over HTTP."""
+"""The card of a model, over HTTP."""
 
 from pathlib import Path
 
@@ -24,15 +24,15 @@ def test_the_card_of_the_bundled_model_is_shown() -> None:
         assert missing.headers["content-type"] == "application/problem+json"
 
 
-def test_a_model_without_a_card_says_how_to_make_one(bundles: Path) -> None:
+def test_the_404_of_a_missing_card_says_how_to_make_one(bundles: Path) -> None:
     with serving(bundles) as service:
         refused = service.get("/models/linear/card")
         assert refused.status_code == 404
-        assert "`caveat calibrate` makes a version that has one" in refused.json()["detail"]
+        assert "`caveat calibrate` makes a version with a card" in refused.json()["detail"]
         assert service.get("/models/linear").json()["card"] is False
 
 
-def test_a_card_that_was_changed_is_not_served(tmp_path: Path) -> None:
+def test_a_tampered_card_is_not_served(tmp_path: Path) -> None:
     bundle = linear_regression()
     folder = store.add(tmp_path, pack(bundle.manifest, {**bundle.files, CARD: b"<p>fine</p>"}))
     with serving(tmp_path) as service:

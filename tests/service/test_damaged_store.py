@@ -1,4 +1,4 @@
-"""`caveat serve` on a damaged bundle: one line that says what is wrong, soon, in little memory."""
+"""`caveat serve` on a damaged bundle ends soon, in little memory, with one line that says what is wrong."""
 
 import re
 import subprocess
@@ -41,11 +41,11 @@ import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
 print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """
-"""Runs a command; a process that is started by a large one would be said to have been as large."""
+"""Runs a command in a small parent: a child's peak memory is counted from that of its parent."""
 
 
 @pytest.mark.parametrize("damage", SHOWN.values(), ids=list(SHOWN))
-def test_it_ends_with_a_line(tmp_path: Path, damage: Damage) -> None:
+def test_it_ends_with_a_one_line_error(tmp_path: Path, damage: Damage) -> None:
     damage.do(sound(tmp_path))
     serve = [sys.executable, "-m", "caveat", "serve", "--port", "0", str(tmp_path / "store")]
     ended = subprocess.run(
@@ -61,7 +61,7 @@ def test_it_ends_with_a_line(tmp_path: Path, damage: Damage) -> None:
     assert memory < 300e6
 
 
-def test_a_page_and_names_that_hold_scripts_are_shown_but_not_run(tmp_path: Path) -> None:
+def test_scripts_in_a_card_and_in_names_do_not_run(tmp_path: Path) -> None:
     folder = sound(tmp_path)
     script = "<script>alert(1)</script>"
     seal(folder, card_html=script.encode())

@@ -1,4 +1,4 @@
-"""What a calibrated model tells beyond its numbers, over HTTP."""
+"""Decisions of a calibrated model, over HTTP: intervals, prediction sets, abstention."""
 
 import io
 import json
@@ -32,13 +32,13 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def rows() -> list[dict[str, object]]:
-    """Write two rows of the features that the bundle has."""
+    """Make two rows with the bundle's features."""
     features = TABULAR.manifest.inputs[0].features or ()
     first = {each.name: each.categories[0] if each.categories else 1 for each in features}
     return [first, {**first, features[0].name: 90}]
 
 
-def test_an_interval_is_that_of_numpy(calibrated: Service) -> None:
+def test_an_interval_equals_that_of_numpy(calibrated: Service) -> None:
     inputs, truth = drawn(LINEAR.manifest, 199, 1)
     known = estimate(Predictor(LINEAR), inputs, 100, 0)
     scores = np.sort(np.abs(truth - known["mean"]) / np.sqrt(known["variance"]))
@@ -54,7 +54,7 @@ def test_an_interval_is_that_of_numpy(calibrated: Service) -> None:
     assert {type(each) for each in answer["abstain"]} == {bool}
 
 
-def test_a_set_holds_names_of_classes(calibrated: Service) -> None:
+def test_a_prediction_set_holds_names_of_classes(calibrated: Service) -> None:
     answer = calibrated.ask(CLASSES, inputs=rows(), coverage=0.95, max_error=0.45).json()
     assert [set(each) <= {"no", "yes"} for each in answer["prediction_set"]] == [True, True]
 
@@ -89,7 +89,7 @@ def test_a_table_shows_intervals_and_sets(
         assert " ".join(texts) in capsys.readouterr().out.splitlines()[2]
 
 
-def test_arrays_hold_the_same(calibrated: Service) -> None:
+def test_arrays_hold_the_same_values_as_json(calibrated: Service) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.array([[1, 2, 0.5]], np.float32))
     query = "?coverage=0.9&quantiles=0.1,0.5"
@@ -115,7 +115,7 @@ def test_arrays_hold_the_same(calibrated: Service) -> None:
         (CLASSES, {"max_error": 0.45, "error_tolerance": 1}, "error_tolerance"),
     ],
 )
-def test_what_can_not_be_told_is_refused(
+def test_options_that_do_not_fit_the_model_are_refused(
     calibrated: Service, route: str, asked: dict[str, object], where: str
 ) -> None:
     inputs = [[1, 2, 3]] if route is VALUES else rows()

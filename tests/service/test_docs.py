@@ -3,7 +3,7 @@ import re
 from tests.service.serving import Service
 
 
-def test_the_page_asks_no_other_host(service: Service) -> None:
+def test_the_page_loads_nothing_from_other_hosts(service: Service) -> None:
     page = service.get("/docs")
     assert page.status_code == 200
     assert "<title>Caveat</title>" in page.text

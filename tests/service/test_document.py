@@ -16,7 +16,7 @@ TOKENS = Input(name="tokens", dtype="int64", shape=("rows", "length"))
 
 
 def apart(raw: bytes, *inputs: Input) -> tuple[Any, Any] | None:
-    """Give the rows, and the document without them."""
+    """Return the rows, and the document without them."""
     cut = cut_out(raw, inputs)
     if cut is None:
         return None
@@ -69,7 +69,7 @@ def test_several_inputs_become_arrays() -> None:
         3,
     ],
 )
-def test_other_rows_are_left_to_others(rows: object) -> None:
+def test_other_rows_are_not_cut_out(rows: object) -> None:
     assert apart(orjson.dumps({"inputs": rows, "sampler": "["}), PLAIN) is None
 
 
@@ -94,11 +94,11 @@ def test_other_rows_are_left_to_others(rows: object) -> None:
         b"\xff",
     ],
 )
-def test_other_documents_are_left_to_others(raw: bytes) -> None:
+def test_other_documents_are_not_cut(raw: bytes) -> None:
     assert apart(raw, PLAIN) is None
 
 
-def test_floats_are_no_integers() -> None:
+def test_floats_are_not_read_as_integers() -> None:
     assert apart(b'{"inputs": [[1.5, 2]]}', TOKENS) is None
 
 
@@ -112,7 +112,7 @@ def test_many_rows_are_read_piece_by_piece(spec: Input, indent: int | None) -> N
 
 
 @pytest.mark.parametrize(("last", "spec"), [([1, 2, 3], TOKENS), ([1, 1e39], PLAIN)])
-def test_one_row_among_many_that_does_not_fit_leaves_all_to_others(last: list[float], spec: Input) -> None:
+def test_one_misfit_among_many_rows_prevents_the_cut(last: list[float], spec: Input) -> None:
     assert apart(json.dumps({"inputs": [[1, 2]] * 20_000 + [last]}).encode(), spec) is None
 
 

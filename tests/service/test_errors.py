@@ -23,8 +23,8 @@ POINT = b'{"inputs": [[1, 2, 3]]}'
         ("GET", "/docs/assets/nothing.js", b"", 404, "there is nothing at"),
         ("GET", "/docs/assets/" + "a" * 5000, b"", 404, "there is nothing at"),
         ("GET", "/docs/assets/..%2Fapi.py", b"", 404, "there is nothing at"),
-        ("GET", "/predict", b"", 405, "GET is not for /predict, which takes POST"),
-        ("DELETE", "/models", b"", 405, "DELETE is not for /models"),
+        ("GET", "/predict", b"", 405, "/predict takes POST, not GET"),
+        ("DELETE", "/models", b"", 405, "/models takes GET, not DELETE"),
         ("GET", "/models/none", b"", 404, "no model 'none'; there is linear or tabular"),
         ("POST", "/models/none/predict", POINT, 404, "no model 'none'; there is linear or tabular"),
         (
@@ -91,9 +91,11 @@ def test_a_wrong_method_says_which_is_right(service: Service) -> None:
     assert service.get("/predict").headers["Allow"] == "POST"
 
 
-def test_nothing_is_ready_before_the_store_is_loaded() -> None:
+def test_every_route_answers_503_until_the_store_is_loaded() -> None:
     async def ask() -> None:
-        async with in_process(create_app(Settings())) as client:  # whose lifespan does not begin
+        async with in_process(
+            create_app(Settings())
+        ) as client:  # without its lifespan, which loads the store
             assert (await client.get("/health/live")).status_code == 200
             for path in ("/health/ready", "/models", "/models/digits", "/openapi.json"):
                 response = await client.get(path)
@@ -104,9 +106,7 @@ def test_nothing_is_ready_before_the_store_is_loaded() -> None:
     asyncio.run(ask())
 
 
-def test_a_fault_of_the_service_is_told_to_the_log_alone(
-    bundles: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_log_shows_the_details_of_a_fault(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
@@ -133,7 +133,7 @@ def test_a_fault_of_the_service_is_told_to_the_log_alone(
     asyncio.run(ask())
 
 
-def test_a_request_that_is_cut_off_is_told_of_too(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_request_is_logged(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "caveat.service.monitoring.logs.lines", lambda lines: logged.extend(map(orjson.loads, lines))
@@ -159,7 +159,7 @@ def in_process(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://caveat")
 
 
-def test_what_is_no_http_gets_a_problem_document_too(service: Service) -> None:
+def test_invalid_http_gets_a_problem_document(service: Service) -> None:
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80)) as client:
         client.sendall(b"what?\r\n\r\n")
@@ -170,7 +170,7 @@ def test_what_is_no_http_gets_a_problem_document_too(service: Service) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-3", "lines=1", "bytes=9999999-"])
-def test_parts_of_a_file_are_answered_with_the_whole(service: Service, wanted: str) -> None:
+def test_range_requests_get_the_whole_file(service: Service, wanted: str) -> None:
     response = service.client.get("/docs/assets/favicon.png", headers={"Range": wanted})
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "image/png"

@@ -1,4 +1,4 @@
-"""Asks what the OpenAPI document allows, and much that it does not."""
+"""Fuzzes the service with requests that the OpenAPI document allows, and many that it forbids."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def test_no_request_breaks_the_service_or_gets_an_answer_outside_the_schema(
 
 
 @pytest.mark.slow
-def test_nor_does_it_the_service_as_it_comes(tmp_path: Path) -> None:
+def test_no_request_breaks_the_bundled_service(tmp_path: Path) -> None:
     with serving() as service:
         fuzz(service, tmp_path)
 
@@ -43,7 +43,7 @@ def fuzz(service: Service, folder: Path) -> None:
             *("--checks", ",".join(CHECKS), "--mode", "all", "--phases", "examples,coverage,fuzzing"),
             *("--max-examples", "50", "--seed", "1", "--no-color"),
         ],
-        cwd=folder,  # where it looks for its configuration, and leaves its database
+        cwd=folder,  # schemathesis reads its configuration and leaves its database here
         capture_output=True,
         text=True,
         timeout=300,

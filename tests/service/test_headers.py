@@ -1,4 +1,4 @@
-"""What answers tell browsers, and what they do not tell anybody."""
+"""Security headers of answers, and headers that answers must not have."""
 
 import re
 import socket
@@ -31,7 +31,7 @@ def digits() -> Service:
         ("PUT", "/predict", 405),
     ],
 )
-def test_no_type_is_guessed_and_no_server_named(
+def test_answers_forbid_sniffing_and_name_no_server(
     service: Service, method: str, path: str, status: int
 ) -> None:
     body = {"inputs": [{"age": 61, "smoker": "no", "dose": 2}]} if method == "POST" else None
@@ -42,7 +42,7 @@ def test_no_type_is_guessed_and_no_server_named(
     assert "x-powered-by" not in answer.headers
 
 
-def test_nor_in_an_answer_to_what_is_no_http(service: Service) -> None:
+def test_answers_to_invalid_http_forbid_sniffing_and_name_no_server(service: Service) -> None:
     address = (service.client.base_url.host, service.client.base_url.port)
     with socket.create_connection(address) as connection:
         connection.sendall(b"junk\r\n\r\n")
@@ -53,7 +53,7 @@ def test_nor_in_an_answer_to_what_is_no_http(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_load_nothing_from_elsewhere_and_stand_in_no_frame(digits: Service, path: str) -> None:
+def test_pages_load_nothing_from_other_hosts_and_can_not_be_framed(digits: Service, path: str) -> None:
     page = digits.get(path)
     policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
     for name in ("default-src", "base-uri", "form-action", "frame-ancestors"):
@@ -64,7 +64,7 @@ def test_pages_load_nothing_from_elsewhere_and_stand_in_no_frame(digits: Service
     assert page.headers["referrer-policy"] == "no-referrer"
 
 
-def test_the_one_script_in_the_page_is_the_one_that_may_run(digits: Service) -> None:
+def test_only_the_one_inline_script_of_the_page_may_run(digits: Service) -> None:
     page = digits.get("/docs")
     (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -72,7 +72,7 @@ def test_the_one_script_in_the_page_is_the_one_that_may_run(digits: Service) -> 
 
 
 @pytest.mark.parametrize("path", ["/predict/uncertainty", "/models", "/health/live"])
-def test_no_other_site_is_allowed_to_ask(service: Service, path: str) -> None:
+def test_requests_from_other_sites_get_no_cors_headers(service: Service, path: str) -> None:
     asking = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     preflight = service.client.options(path, headers=asking)
     assert preflight.status_code == 405
@@ -80,12 +80,12 @@ def test_no_other_site_is_allowed_to_ask(service: Service, path: str) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-def test_a_form_of_another_site_is_not_taken(service: Service) -> None:
-    """Browsers send these types without asking first."""
+def test_forms_of_other_sites_are_refused(service: Service) -> None:
+    """Browsers send these types to other sites without a preflight request."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert service.send("/predict", b'{"inputs": []}', kind).status_code == 415
 
 
-def test_no_connection_becomes_a_websocket(service: Service) -> None:
+def test_an_upgrade_to_websockets_is_ignored(service: Service) -> None:
     asking = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert service.client.get("/models", headers=asking).status_code == 200

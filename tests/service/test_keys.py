@@ -1,4 +1,4 @@
-"""Keys: how they are given, and what they open."""
+"""Keys: how they are set, and which routes they open."""
 
 import json
 import socket
@@ -54,7 +54,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def locked(bundles: Path, file: Path) -> Iterator[Service]:
-    """Serve to those with a key; clients' keys come from a file, the admins' from the environment."""
+    """Serve with keys: the clients' come from a file, the admins' from the environment."""
     flags = ("--default-model", "linear", "--api-keys", file)
     with serving(
         bundles, *flags, CAVEAT_ADMIN_KEYS=f"{ADMIN}, {hashed('one-more-key-of-admins')}"
@@ -65,7 +65,7 @@ def locked(bundles: Path, file: Path) -> Iterator[Service]:
 @pytest.mark.parametrize(
     "path", ["/models", "/models/linear", "/models/linear/card", "/metrics", "/nothing", "/health", "/docs/"]
 )
-def test_nothing_is_told_without_a_key(locked: Service, path: str) -> None:
+def test_routes_refuse_requests_without_a_key(locked: Service, path: str) -> None:
     refused = locked.get(path)
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
@@ -74,7 +74,7 @@ def test_nothing_is_told_without_a_key(locked: Service, path: str) -> None:
 
 
 @pytest.mark.parametrize("key", [CLIENT, HASHED, ADMIN, "one-more-key-of-admins"])
-def test_every_key_opens_what_clients_need(locked: Service, key: str) -> None:
+def test_every_key_opens_the_routes_of_clients(locked: Service, key: str) -> None:
     for path in ("/models", "/metrics"):
         assert locked.client.get(path, headers=showing(key)).status_code == 200
     body = {"inputs": [[1, 2, 3]]}
@@ -97,39 +97,39 @@ def test_every_key_opens_what_clients_need(locked: Service, key: str) -> None:
         {"X-Api-Key": CLIENT},
     ],
 )
-def test_what_is_no_key_opens_nothing(locked: Service, headers: dict[str, str]) -> None:
+def test_invalid_keys_open_nothing(locked: Service, headers: dict[str, str]) -> None:
     refused = locked.client.get("/models", headers=headers)
     assert refused.status_code == 401
     assert CLIENT not in refused.text
 
 
-def test_the_scheme_may_be_written_in_any_case(locked: Service) -> None:
+def test_the_scheme_is_case_insensitive(locked: Service) -> None:
     assert locked.client.get("/models", headers=showing(CLIENT, "bEARER")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/docs", "/openapi.json"])
-def test_health_and_the_description_of_the_service_need_no_key(locked: Service, path: str) -> None:
+def test_health_and_documentation_need_no_key(locked: Service, path: str) -> None:
     assert locked.get(path).status_code == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/docs/assets/../../models", "/health/../models", "//health/live", "/%64ocs/x"]
 )
-def test_no_way_round_leads_past_the_guard(locked: Service, path: str) -> None:
+def test_odd_paths_do_not_bypass_the_guard(locked: Service, path: str) -> None:
     address = (locked.client.base_url.host, locked.client.base_url.port)
-    with socket.create_connection(address) as connection:  # clients tidy a path up
+    with socket.create_connection(address) as connection:  # an HTTP client would normalise the path
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
         assert connection.recv(4096)[:12] in (b"HTTP/1.1 401", b"HTTP/1.1 404")
 
 
-def test_who_has_no_key_is_told_before_sending_a_body(locked: Service) -> None:
+def test_a_request_without_a_key_is_refused_before_its_body_is_sent(locked: Service) -> None:
     address = (locked.client.base_url.host, locked.client.base_url.port)
     with socket.create_connection(address) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
 
 
-def test_only_an_admins_key_opens_admin(locked: Service) -> None:
+def test_only_an_admin_key_opens_admin(locked: Service) -> None:
     path = "/admin/nothing-of-this-name"
     assert locked.client.post(path).status_code == 401
     assert locked.client.post(path, headers=showing(UNKNOWN)).status_code == 401
@@ -168,7 +168,7 @@ def test_the_document_says_which_routes_need_which_key(locked: Service, service:
     assert "key" not in service.get("/openapi.json").json()["components"].get("securitySchemes", {})
 
 
-def test_the_document_says_that_admin_takes_keys_of_its_own() -> None:
+def test_the_document_says_that_admin_has_its_own_keys() -> None:
     operation: dict[str, Any] = {"responses": {"200": {}}}
     document = {"components": {}, "paths": {"/admin/reload": {"post": operation}}}
     describe(document, Settings(store=None))
@@ -177,7 +177,7 @@ def test_the_document_says_that_admin_takes_keys_of_its_own() -> None:
     assert document["components"]["securitySchemes"]["admin_key"]["type"] == "http"
 
 
-def test_no_key_is_told_by_the_process_or_kept_in_it(bundles: Path, file: Path) -> None:
+def test_the_process_neither_shows_nor_keeps_keys(bundles: Path, file: Path) -> None:
     with serving(bundles, "--api-keys", file, "--workers", "2") as service:
         for key in (CLIENT, HASHED, UNKNOWN):
             httpx.get(service.url + "/models", headers=showing(key))
@@ -192,16 +192,16 @@ def test_no_key_is_told_by_the_process_or_kept_in_it(bundles: Path, file: Path) 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "holds none"),
-        ("# nobody yet\n", "holds none"),
+        ("", "holds no keys"),
+        ("# nobody yet\n", "holds no keys"),
         (f"{CLIENT}\nshort-secret\n", "line 2 of the file of keys: expected a key of 16 characters or more"),
         ("team = a-secret-with-blanks\n", "line 1 of the file"),
         ("sha256:abc-secret\n", "64 hex digits"),
-        (f"# of an empty variable\n{hashed('')}", "line 2 of the file of keys: is the hash of nothing"),
+        (f"# of an empty variable\n{hashed('')}", "line 2 of the file of keys: is the hash of an empty text"),
         ("\x00\xff-secret-of-bytes", "line 1 of the file of keys: expected a key"),
     ],
 )
-def test_a_wrong_file_ends_the_start_with_a_line(
+def test_a_wrong_file_of_keys_ends_the_start_with_one_line(
     command: Callable[..., Ended], tmp_path: Path, content: str, reason: str
 ) -> None:
     path = tmp_path / "keys"
@@ -216,13 +216,13 @@ def test_a_wrong_file_ends_the_start_with_a_line(
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("/no/such/secret", "is a file of keys, which can't be read: No such file or directory"),
+        ("/no/such/secret", "names a file of keys, which can't be read: No such file or directory"),
         (f"{CLIENT},short-secret", "key 2: expected a key of 16 characters or more"),
         (f"{CLIENT},", "key 2: expected"),
         ("a secret that has blanks", "key 1: expected"),
     ],
 )
-def test_a_wrong_variable_ends_the_start_with_a_line(
+def test_a_wrong_variable_ends_the_start_with_one_line(
     command: Callable[..., Ended], value: str, reason: str
 ) -> None:
     code, out, errors = command("serve", CAVEAT_ADMIN_KEYS=value)
@@ -232,7 +232,7 @@ def test_a_wrong_variable_ends_the_start_with_a_line(
     assert "secret" not in errors
 
 
-def test_keys_know_each_of_them_and_keep_none() -> None:
+def test_keys_are_recognised_and_kept_only_as_hashes() -> None:
     keys = Keys.given(f"{CLIENT},{hashed(HASHED)}")
     assert keys.hold(CLIENT.encode())
     assert keys.hold(HASHED.encode())
@@ -242,20 +242,20 @@ def test_keys_know_each_of_them_and_keep_none() -> None:
 
 
 @pytest.mark.parametrize("way", ["file", "variable"])
-def test_predict_shows_a_key(
+def test_predict_sends_its_key(
     locked: Service, command: Callable[..., Ended], tmp_path: Path, way: str
 ) -> None:
     rows, key = tmp_path / "rows.json", tmp_path / "key"
     rows.write_text("[[1, 2, 3]]")
     key.write_text(CLIENT + "\n")
     flags = ("--api-key-file", key) if way == "file" else ()
-    variable = CLIENT if way == "variable" else UNKNOWN  # the flag goes before it
+    variable = CLIENT if way == "variable" else UNKNOWN  # the flag overrides it
     code, out, _ = command("predict", rows, "--url", locked.url, "--json", *flags, CAVEAT_API_KEY=variable)
     assert code == 0
     assert json.loads(out)["model"] == "linear"
 
 
-def test_predict_says_how_to_show_a_key(
+def test_predict_says_how_to_give_a_key(
     locked: Service, command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     rows = tmp_path / "rows.json"
@@ -270,7 +270,7 @@ def test_predict_says_how_to_show_a_key(
     ("content", "reason"),
     [(None, "No such file"), ("", "expected one key"), ("two\nsecrets", "expected one key")],
 )
-def test_predict_refuses_what_is_no_key(
+def test_predict_refuses_an_invalid_key(
     command: Callable[..., Ended], tmp_path: Path, content: str | None, reason: str
 ) -> None:
     path = tmp_path / "key"
@@ -290,9 +290,9 @@ def test_help_shows_no_key(command: Callable[..., Ended], capsys: pytest.Capture
     assert CLIENT not in helped
 
 
-def test_the_name_of_a_file_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_file_is_refused_as_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "production-client-keys").write_text("c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8\n")
-    with pytest.raises(ValueError, match=r"a file has this name; put \./ before it"):
+    with pytest.raises(ValueError, match=r"a file has this name; to read keys from it, put \./ before"):
         Keys.given("production-client-keys")
     assert Keys.given("./production-client-keys").hold(b"c5d1f04e0b6f4f2e9a7d3b60e6b1b1f8")

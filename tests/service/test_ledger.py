@@ -1,4 +1,4 @@
-"""What is told of many requests at once is what would be told of each."""
+"""Reports on many requests at once equal reports on each."""
 
 import json
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ LINEAR = Predictor(linear_regression())
         np.arange(12, dtype=np.float32).reshape(3, 4),
     ],
 )
-def test_a_histogram_is_that_of_one_amount_after_the_other(amounts: Any) -> None:
+def test_observing_many_amounts_equals_observing_one_by_one(amounts: Any) -> None:
     def told(together: bool) -> bytes:
         registry = CollectorRegistry()
         histogram = Histogram("h", "h", registry=registry, buckets=(0.1, 1.0, 10.0))
@@ -70,7 +70,7 @@ def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[
         endpoints.ledger.enter(each)
     endpoints.batcher.turns.extend(turns)
     endpoints.ledger.fold()
-    endpoints.ledger.fold()  # once is enough
+    endpoints.ledger.fold()  # reports nothing twice
     endpoints.batcher.close()
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -97,7 +97,7 @@ def test_answers_are_counted() -> None:
     assert series["caveat_compute_seconds_sum", *model] == pytest.approx(0.302)
 
 
-def test_what_turns_say_of_rows_is_counted() -> None:
+def test_scores_of_turns_are_counted() -> None:
     entropies = np.array([0.1, np.nan, 0.3], np.float32)
     series = folded(
         [],
@@ -110,7 +110,9 @@ def test_what_turns_say_of_rows_is_counted() -> None:
     model = ("linear", "1")
     assert series["caveat_predictive_entropy_nats_count", *model] == 3
     assert series["caveat_predictive_entropy_nats_sum", *model] == pytest.approx(0.5)
-    assert series["caveat_predictive_entropy_nats_bucket", "0.1", *model] == 0  # float32's is a little more
+    assert (
+        series["caveat_predictive_entropy_nats_bucket", "0.1", *model] == 0
+    )  # the float32 value is slightly above 0.1
     assert series["caveat_predictive_entropy_nats_bucket", "0.2", *model] == 2
     assert series["caveat_percentile_bucket", "10.0", *model] == 1
     assert series["caveat_percentile_bucket", "95.0", *model] == 1
@@ -120,7 +122,7 @@ def test_what_turns_say_of_rows_is_counted() -> None:
     assert ("caveat_mutual_information_nats_count", *model) not in series
 
 
-def test_those_without_an_answer_are_counted_by_why() -> None:
+def test_failures_are_counted_by_reason() -> None:
     series = folded(
         [record(code=429, ended=0.0)] * 3
         + [record(code=504)] * 2
@@ -130,7 +132,7 @@ def test_those_without_an_answer_are_counted_by_why() -> None:
     assert series["caveat_expired_total",] == 2
     assert series["caveat_cancelled_total",] == 1
     assert series["caveat_requests_total", "429", "digits", "(none)", "2"] == 3
-    assert series["caveat_request_seconds_count", "(none)"] == 4  # none of what was refused unread
+    assert series["caveat_request_seconds_count", "(none)"] == 4  # without requests that were refused unread
 
 
 def test_turns_are_counted() -> None:
@@ -141,12 +143,12 @@ def test_turns_are_counted() -> None:
     assert series["caveat_batch_fill_bucket", "0.9"] == 2
 
 
-def test_requests_are_told_in_their_order(written: list[str]) -> None:
+def test_requests_are_logged_in_order(written: list[str]) -> None:
     folded([record(rows=number) for number in range(1, 5)])
     assert [json.loads(line)["rows"] for line in written] == [1, 2, 3, 4]
 
 
-def test_a_fault_in_telling_is_told_and_takes_nothing_else_along(written: list[str]) -> None:
+def test_a_fault_in_one_report_is_logged_and_the_others_go_on(written: list[str]) -> None:
     series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]
     assert series["caveat_rows_total", "digits", "2"] == 1
     assert [json.loads(line)["event"] for line in written] == ["request", "untold"]

@@ -45,7 +45,7 @@ def test_a_request_has_a_line(service: Service) -> None:
     }
 
 
-def test_a_refusal_says_why(service: Service) -> None:
+def test_the_line_of_a_refusal_gives_the_reason(service: Service) -> None:
     headers = {"X-Request-Id": "refused"}
     refused = service.client.post(ROUTE, json={"inputs": [[1, 2]]}, headers=headers)
     line = told(service, "refused")
@@ -54,7 +54,7 @@ def test_a_refusal_says_why(service: Service) -> None:
     assert "queue_ms" not in line
 
 
-def test_what_machines_ask_again_and_again_is_not_told(service: Service) -> None:
+def test_polled_routes_are_not_logged(service: Service) -> None:
     for path in ("/health/live", "/health/ready", "/metrics"):
         service.client.get(path, headers={"X-Request-Id": "asked"})
         service.client.delete(path, headers={"X-Request-Id": "wrong"})
@@ -62,7 +62,7 @@ def test_what_machines_ask_again_and_again_is_not_told(service: Service) -> None
     assert "asked" not in {line["id"] for line in service.events("request")}
 
 
-def test_what_libraries_say_is_a_line_too() -> None:
+def test_log_records_of_libraries_are_lines() -> None:
     program = (
         "import logging, warnings; from caveat.service.monitoring import logs; logs.begin();"
         "logging.getLogger('uvicorn.error').warning('a\\nb'); warnings.warn('old'); logs.end()"
@@ -86,12 +86,12 @@ def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:
         until(lambda: len({line["id"] for line in service.events("request")}) == 400)
 
 
-def test_a_reader_who_does_not_read_stops_nobody(bundles: Path) -> None:
+def test_a_stalled_reader_does_not_block_the_service(bundles: Path) -> None:
     with (
         started(bundles, subprocess.PIPE) as (process, url),
         httpx.Client(base_url=url, timeout=60) as client,
     ):
-        for _ in range(600):  # their lines are twice what a pipe holds
+        for _ in range(600):  # twice as many lines as a pipe holds
             response = client.post(ROUTE, json={"inputs": [POINT], "samples": 2})
             assert response.status_code == 200
         process.terminate()
@@ -117,7 +117,7 @@ def test_a_person_at_a_terminal_reads_text(bundles: Path) -> None:
     assert second.isprintable()
 
 
-def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_beyond_the_backlog_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST", 1000 * 110)
     reading, writing = os.pipe()
     writer = logs.Writer(writing)
@@ -140,7 +140,7 @@ def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
     os.close(writing)
 
 
-def test_a_descriptor_that_does_not_wait_gets_all_lines() -> None:
+def test_a_nonblocking_descriptor_gets_all_lines() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     writer = logs.Writer(writing)
@@ -152,12 +152,12 @@ def test_a_descriptor_that_does_not_wait_gets_all_lines() -> None:
     os.close(writing)
 
 
-def test_a_name_that_is_no_text_can_be_told() -> None:
+def test_a_file_name_that_is_not_utf8_can_be_logged() -> None:
     line = json.loads(logs.line("model_failed", "b\udcff", "warning", {}))
     assert line["message"] == "b\udcff"
 
 
-def test_a_reader_who_has_gone_stops_nobody() -> None:
+def test_a_closed_pipe_does_not_block_the_service() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     writer = logs.Writer(writing)
@@ -191,7 +191,7 @@ def test_an_event_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def started(bundles: Path, stderr: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Serve with the log where nobody reads it, or somebody else does."""
+    """Serve with the log on a descriptor that the test reads, or leaves unread."""
     process = subprocess.Popen(
         [sys.executable, "-m", "caveat", "serve", str(bundles), "--port", "0"],
         cwd=ROOT,
@@ -208,7 +208,7 @@ def started(bundles: Path, stderr: int) -> Iterator[tuple[subprocess.Popen[str],
 
 
 def told(service: Service, name: str) -> dict[str, Any]:
-    """Wait for the line of a request."""
+    """Wait for the line of the request with this id."""
     until(lambda: any(line["id"] == name for line in service.events("request")))
     (line,) = [line for line in service.events("request") if line["id"] == name]
     return line

@@ -1,4 +1,4 @@
-"""What is dropped from the store is dropped from memory."""
+"""Memory of dropped versions and refused requests is freed."""
 
 import asyncio
 import gc
@@ -26,7 +26,10 @@ from tests.service.serving import until
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """Nothing is freed but what nobody holds: the service freezes what it has loaded at its start."""
+    """Turn the garbage collector off: it skips loaded models, which the service freezes at its start.
+
+    Only objects without references are freed then.
+    """
     gc.disable()
     yield
     gc.enable()
@@ -42,7 +45,7 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         assert rollout.catalogue
         predictor = rollout.catalogue.find("tabular", 1)
         assert predictor.calibration
-        predictor.calibration.check(0.9, 0.4, None)  # whose answers are kept
+        predictor.calibration.check(0.9, 0.4, None)  # caches its results
         inputs, _ = drawn(predictor.manifest, 5, 0)
         return weakref.ref(predictor), Job(predictor, inputs, Asked(100, 0)), Job(predictor, inputs, None)
 
@@ -56,10 +59,10 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         for job in (first, second):
             batcher.submit(job)
             await job.answer
-        while batcher._busy:  # it ends its turn
+        while batcher._busy:  # until the turn has ended
             await asyncio.sleep(0)
-        batcher.close()  # and its thread, which held the last one
-        batcher.turns.clear()  # as the ledger does, several times a second
+        batcher.close()  # ends the thread, which held the last job
+        batcher.turns.clear()  # as the ledger does several times a second
         assert held() is not None
         del first, second, job
         assert held() is None
@@ -77,9 +80,11 @@ def test_a_refused_body_is_freed_with_its_answer(tmp_path: Path, uncollected: No
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
             headers = {"Content-Type": "application/json"}
-            return await client.post("/predict", headers=headers, content=b"[" * 2**20)  # parsed in a thread
+            return await client.post("/predict", headers=headers, content=b"[" * 2**20)  # parsed on a thread
 
     answer = asyncio.run(main())
     app.state.endpoints.close()
     assert answer.json()["detail"].startswith("not JSON")
-    until(lambda: not any(type(thing) is RequestError for thing in gc.get_objects()))  # its thread goes on
+    until(
+        lambda: not any(type(thing) is RequestError for thing in gc.get_objects())
+    )  # the thread may still hold it

@@ -17,7 +17,7 @@ POINT = [1, 2, 3]
 
 
 def read(service: Service) -> dict[str, float]:
-    """Give every series by its name and labels, as they stand in the text."""
+    """Return the value of every series, by the name and labels in the text."""
     text = httpx.get(f"{service.url}/metrics").text
     return {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
@@ -58,7 +58,7 @@ def test_requests_rows_and_passes_are_counted(bundles: Path) -> None:
     assert "process_resident_memory_bytes" in lines
 
 
-def test_what_only_this_service_knows_is_counted(tmp_path: Path) -> None:
+def test_uncertainty_is_counted(tmp_path: Path) -> None:
     for bundle in (calibrated(tabular(), rows=400), calibrated(linear_targets()), linear_regression()):
         store.add(tmp_path, bundle)
     with serving(tmp_path) as service:
@@ -88,7 +88,7 @@ def test_what_only_this_service_knows_is_counted(tmp_path: Path) -> None:
         assert not any(name.startswith("caveat_predictive") and other in name for name in lines)
 
 
-def test_what_is_in_the_service_and_what_had_no_answer_is_told(bundles: Path) -> None:
+def test_gauges_and_counts_of_failures_are_exposed(bundles: Path) -> None:
     limits = ("--max-pending", "1", "--timeout", "3", "--max-samples", "10000000")
     with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
         long = clients.submit(service.ask, ROUTE, inputs=[POINT] * 10, samples=3_000_000)
@@ -96,12 +96,12 @@ def test_what_is_in_the_service_and_what_had_no_answer_is_told(bundles: Path) ->
         lines = read(service)
         assert lines["caveat_admitted_passes"] == 30_000_000
         assert lines["caveat_admitted_bytes"] > 50
-        assert lines["caveat_queued_requests"] == 0  # it runs
+        assert lines["caveat_queued_requests"] == 0  # the request is running
         refused = httpx.post(service.url + ROUTE, json={"inputs": [POINT]}, headers={"X-Request-Id": "late"})
         assert refused.status_code == 429
         assert refused.headers["X-Request-Id"] == refused.json()["request_id"] == "late"
         assert long.result().status_code == 504
-        with suppress(httpx.ReadTimeout):  # one who leaves
+        with suppress(httpx.ReadTimeout):  # a client that leaves
             httpx.post(service.url + ROUTE, json={"inputs": [POINT] * 10, "samples": 3_000_000}, timeout=0.5)
         until(lambda: read(service)["caveat_cancelled_total"] == 1)
         lines = read(service)
@@ -112,7 +112,7 @@ def test_what_is_in_the_service_and_what_had_no_answer_is_told(bundles: Path) ->
     assert lines["caveat_admitted_bytes"] == 0
 
 
-def test_workers_count_together_and_what_a_killed_one_held_goes(bundles: Path) -> None:
+def test_workers_share_counts_and_gauges_of_a_killed_worker_go(bundles: Path) -> None:
     with serving(bundles, "--workers", "2", "--max-samples", "10000000") as service:
         with ThreadPoolExecutor(1) as clients:
             long = clients.submit(service.ask, ROUTE, inputs=[POINT] * 10, samples=10_000_000)
@@ -122,7 +122,7 @@ def test_workers_count_together_and_what_a_killed_one_held_goes(bundles: Path) -
             os.kill(busy, signal.SIGKILL)
             assert isinstance(long.exception(), httpx.TransportError)
         until(lambda: read(service)["caveat_admitted_requests"] == 0)
-        before = read(service)["caveat_batch_rows_sum"]  # some are of turns that the killed one made
+        before = read(service)["caveat_batch_rows_sum"]  # includes turns of the killed worker
         for _ in range(30):
             httpx.post(service.url + ROUTE, json={"inputs": [POINT]})
         name = 'caveat_rows_total{model="linear",version="1"}'
@@ -131,7 +131,7 @@ def test_workers_count_together_and_what_a_killed_one_held_goes(bundles: Path) -
 
 
 def workers_that_compute(service: Service) -> list[int]:
-    """Find the workers that take time of a core."""
+    """Find the workers that use CPU time."""
     pid = service.process.pid
     workers = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -146,7 +146,7 @@ def workers_that_compute(service: Service) -> list[int]:
     return [worker for worker, ticks in zip(workers, now, strict=True) if ticks == max(now)]
 
 
-def test_the_text_is_what_prometheus_reads(service: Service) -> None:
+def test_the_text_has_the_format_of_prometheus(service: Service) -> None:
     families = {family.name: family for family in parsed(service.get("/metrics").text)}
     assert families["caveat_requests"].type == "counter"
     assert families["caveat_queue_seconds"].type == "histogram"

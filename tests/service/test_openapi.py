@@ -32,13 +32,13 @@ def test_every_example_succeeds(service: Service, document: dict[str, Any]) -> N
         parameters = [each for each in operation.get("parameters", []) if each["in"] == "path"]
         values = {parameter["name"]: parameter["example"] for parameter in parameters}
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-        # The models of these tests have no card; tests.service.test_card asks for one that is there.
-        # Neither has this client a key to /admin; tests.service.test_aliases has one.
+        # These models have no card, and this client has no admin key; the tests of cards and of aliases
+        # cover such requests.
         expected = 404 if path.endswith("/card") else 403 if path.startswith("/admin") else 200
         assert service.client.request(method, path.format(**values), json=body).status_code == expected
 
 
-def test_examples_keep_to_the_limits(bundles: Path) -> None:
+def test_examples_respect_the_limits(bundles: Path) -> None:
     with serving(bundles, "--default-model", "linear", "--max-samples", "50", "--max-rows", "1") as service:
         document = service.get("/openapi.json").json()
         body = document["paths"]["/predict/uncertainty"]["post"]["requestBody"]["content"]["application/json"]
@@ -61,7 +61,7 @@ def test_every_body_and_answer_has_a_model(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-def test_the_default_models_routes_say_just_what_it_takes(document: dict[str, Any]) -> None:
+def test_the_routes_of_the_default_model_have_its_schema(document: dict[str, Any]) -> None:
     operation = document["paths"]["/predict/uncertainty"]["post"]
     fields = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
     row = fields["inputs"]["items"]

@@ -1,4 +1,4 @@
-"""Clients that keep the service waiting: none of them for ever, and nobody else because of them."""
+"""Timeouts of slow clients, which must not delay other clients."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ def hurried(bundles: Path) -> Iterator[Service]:
         head(JSON, "Content-Length: 100", "Expect: 100-continue"),
     ],
 )
-def test_a_request_that_does_not_come_is_waited_for_no_longer(hurried: Service, begun: bytes) -> None:
+def test_a_request_that_does_not_arrive_in_time_is_refused(hurried: Service, begun: bytes) -> None:
     with wire(hurried) as client:
         client.send(begun)
         answer = client.answer()
@@ -39,13 +39,13 @@ def test_a_request_that_does_not_come_is_waited_for_no_longer(hurried: Service, 
             answer = client.answer()
         assert answer is not None
         assert answer.status == 408
-        assert "the request was not there in time" in answer.problem["detail"]
+        assert "the request did not arrive in time" in answer.problem["detail"]
         assert client.closed()
 
 
 @pytest.mark.parametrize("before", [b"", get("/health/live")])
 @pytest.mark.parametrize("drop", [post(), b"\r\n" * 1000])
-def test_nor_is_one_that_comes_drop_by_drop(hurried: Service, before: bytes, drop: bytes) -> None:
+def test_a_request_that_trickles_in_is_refused(hurried: Service, before: bytes, drop: bytes) -> None:
     with wire(hurried) as client:
         if before:
             client.send(before)
@@ -64,13 +64,13 @@ def test_nor_is_one_that_comes_drop_by_drop(hurried: Service, before: bytes, dro
         assert answer is None or answer.status == 408
 
 
-def test_a_connection_on_which_nothing_comes_is_closed(hurried: Service) -> None:
+def test_an_idle_connection_is_closed(hurried: Service) -> None:
     with wire(hurried) as client:
         assert client.closed()
 
 
-def test_who_does_not_take_an_answer_is_cut_off(hurried: Service) -> None:
-    """And it takes no more of them meanwhile."""
+def test_a_client_that_does_not_read_its_answer_is_cut_off(hurried: Service) -> None:
+    """Its further requests stay unread meanwhile."""
     body = json.dumps({"inputs": [[1, 2, 3]] * 4096, "samples": 2}).encode()
     before, open_before = hurried.resident(), files(hurried.process.pid)
     with wire(hurried, seconds=0.2) as client:
@@ -86,12 +86,12 @@ def test_who_does_not_take_an_answer_is_cut_off(hurried: Service) -> None:
         assert taken < 20 * 400_000
 
 
-def test_who_waits_for_an_answer_is_not_hurried(hurried: Service) -> None:
+def test_waiting_for_an_answer_has_no_client_timeout(hurried: Service) -> None:
     body = json.dumps({"inputs": [[1, 2, 3]] * 100, "samples": 500_000}).encode()
     assert talk(hurried, post(body)).status == 200  # type: ignore[union-attr]
 
 
-def test_who_is_refused_and_does_not_stop_is_cut_off(hurried: Service) -> None:
+def test_a_refused_client_that_keeps_sending_is_cut_off(hurried: Service) -> None:
     with wire(hurried) as client:
         client.send(head(JSON, f"Content-Length: {10**12}"))
         assert client.answer().status == 413  # type: ignore[union-attr]
@@ -103,8 +103,8 @@ def test_who_is_refused_and_does_not_stop_is_cut_off(hurried: Service) -> None:
                 time.sleep(0.01)
 
 
-def test_who_stops_sending_leaves_nothing(hurried: Service) -> None:
-    """A client that closes its half is taken for one that has gone."""
+def test_a_half_closed_connection_counts_as_closed(hurried: Service) -> None:
+    """The service treats a client that closes its sending half as gone."""
     for data in (b"", post()[:50], post()):
         with wire(hurried) as client:
             client.send(data)
@@ -115,7 +115,7 @@ def test_who_stops_sending_leaves_nothing(hurried: Service) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", post()[:50], head(JSON, "Content-Length: 100") + b"{"])
-def test_thousands_who_wait_keep_nobody_out(hurried: Service, sent: bytes) -> None:
+def test_thousands_of_waiting_connections_do_not_block_others(hurried: Service, sent: bytes) -> None:
     before = files(hurried.process.pid)
     address = (hurried.client.base_url.host, hurried.client.base_url.port)
     crowd = [socket.create_connection(address) for _ in range(1000)]
@@ -128,8 +128,8 @@ def test_thousands_who_wait_keep_nobody_out(hurried: Service, sent: bytes) -> No
         connection.close()
 
 
-def test_connections_beyond_the_files_that_may_be_open_are_turned_away(bundles: Path) -> None:
-    """And once there is room again, they are served."""
+def test_connections_beyond_the_limit_of_open_files_are_refused(bundles: Path) -> None:
+    """Once there is room again, new connections are served."""
     few = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
     with serving(bundles, "--client-timeout", "2", before=few) as service:
         address = (service.client.base_url.host, service.client.base_url.port)

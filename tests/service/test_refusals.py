@@ -70,18 +70,18 @@ def test_an_ordinary_request_is_recognised(data: bytes) -> None:
         request().replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
-def test_other_requests_are_read_with_care(data: bytes) -> None:
+def test_other_requests_are_not_recognised(data: bytes) -> None:
     assert unread(data) is None
 
 
 @contextmanager
 def full(bundles: Path) -> Iterator[tuple[Service, Future[Any]]]:
-    """Serve with a single place, which a long request takes."""
+    """Serve with room for one request, which a long request takes."""
     limits = ("--max-pending", "1", "--max-samples", "10000000", "--max-pending-passes", "1000000000")
     with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
         rows = [[1, 2, 3]] * 100
         taken = clients.submit(service.ask, ROUTE, inputs=rows, samples=600_000)
-        time.sleep(0.5)  # so that it is the long one that is let in
+        time.sleep(0.5)  # until the long request is admitted
         assert service.ask(ROUTE, inputs=[[1, 2, 3]]).status_code == 429
         yield service, taken
 
@@ -103,7 +103,7 @@ def answer(connection: socket.socket) -> bytes:
 def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
     with full(bundles) as (service, taken):
         with connected(service, 1)[0] as connection:
-            for cut in (0, 5, request().index(b"{"), len(request())):  # in pieces or whole
+            for cut in (0, 5, request().index(b"{"), len(request())):  # whole, or in two pieces
                 connection.sendall(request()[:cut])
                 time.sleep(0.05)
                 connection.sendall(request()[cut:])
@@ -112,7 +112,7 @@ def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
                 assert b"retry-after: 1\r\n" in refused.lower()
                 assert b"application/problem+json" in refused
                 assert b"1 request is waiting already" in refused
-            while not taken.done():  # a refusal keeps a connection open as an answer does
+            while not taken.done():  # a refusal resets the keep-alive timeout, as an answer does
                 connection.sendall(request())
                 answer(connection)
                 time.sleep(0.1)
@@ -124,29 +124,29 @@ def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
         assert sum(map(float, counted)) >= 5
 
 
-def test_health_is_told_however_full_it_is(bundles: Path) -> None:
+def test_health_is_answered_by_a_full_service(bundles: Path) -> None:
     with full(bundles) as (service, taken):
         assert service.get("/health/live").status_code == 200
         assert not taken.done()
 
 
-def test_a_crowd_is_held_back_and_all_of_it_is_refused(bundles: Path) -> None:
+def test_a_crowd_is_deferred_and_every_request_refused(bundles: Path) -> None:
     with full(bundles) as (service, taken):
         crowd = connected(service, 600)
         for connection in crowd:
             connection.sendall(request())
         start = time.perf_counter()
         assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
-        assert time.perf_counter() - start > 0.1  # 200 are refused at once, the others by and by
+        assert time.perf_counter() - start > 0.1  # 200 are refused at once, the others are deferred
         assert not taken.done()
-        for connection in crowd:  # each is as good as before
+        for connection in crowd:  # every connection is still usable
             connection.sendall(request())
         assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
         for connection in crowd:
             connection.close()
 
 
-def test_who_is_held_back_as_the_service_ends_is_answered_first(bundles: Path) -> None:
+def test_deferred_requests_are_answered_before_the_service_ends(bundles: Path) -> None:
     with full(bundles) as (service, taken):
         crowd = connected(service, 1000)
         for connection in crowd:

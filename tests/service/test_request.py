@@ -46,9 +46,7 @@ PATIENT = {"age": 61, "smoker": "yes", "dose": 2}
         ({"inputs": [POINT], "quantiles": ["a"] * 50}, "quantiles", 'expected a valid number, got "a"'),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_place(
-    service: Service, body: object, place: str, detail: str
-) -> None:
+def test_a_misfit_is_refused_with_its_place(service: Service, body: object, place: str, detail: str) -> None:
     response = service.send("/models/linear/predict/uncertainty", json.dumps(body).encode())
     problem = response.json()
     assert response.status_code == 422
@@ -81,7 +79,7 @@ def test_named_features_that_do_not_fit_are_refused_by_name(
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 400, "01", "'1'"])
-def test_what_json_has_no_number_for_is_not_json(service: Service, number: str) -> None:
+def test_nan_and_infinity_are_not_json(service: Service, number: str) -> None:
     response = service.send("/models/linear/predict", b'{"inputs": [[1, 2, %s]]}' % number.encode())
     assert response.status_code == 400
     assert "not JSON" in response.json()["detail"]
@@ -105,7 +103,7 @@ def test_an_option_nested_deep_is_refused(service: Service, depth: int) -> None:
         assert response.status_code in (400, 422)
 
 
-def test_a_long_name_is_not_told_back_in_full(service: Service) -> None:
+def test_a_long_name_is_cut_in_the_error(service: Service) -> None:
     name = "n" * 50_000
     for rows in ([PATIENT | {name: 1}], {name: 1}, [{name: 1}], [PATIENT | {"smoker": name}]):
         response = service.ask("/predict", inputs=rows)
@@ -119,7 +117,7 @@ def test_lone_surrogates_and_broken_utf8_are_not_json(service: Service) -> None:
         assert service.send("/predict", body).status_code == 400
 
 
-def test_one_long_text_takes_no_more_memory_than_itself(service: Service) -> None:
+def test_one_long_string_takes_no_more_memory_than_its_length(service: Service) -> None:
     rows = b'["' + b"a" * 50_000 + b'", 1, 2], ' + b"[1, 2, 3], " * 98 + b"[1, 2, 3]"
     before = service.resident()
     response = service.send("/models/linear/predict", b'{"inputs": [%s]}' % rows)
@@ -135,7 +133,7 @@ def test_more_rows_than_the_limit_are_refused(service: Service) -> None:
     assert "101 rows; one request may hold 100" in response.json()["detail"]
 
 
-def test_a_fault_behind_the_rows_is_told_by_its_place_in_the_whole(service: Service) -> None:
+def test_an_error_behind_the_rows_gives_its_place_in_the_document(service: Service) -> None:
     body = b'{"inputs": [[1, 2, 3], [4, 5, 6]], "samples": 5 "seed": 1}'
     detail = service.send("/models/linear/predict/uncertainty", body).json()["detail"]
     column = 1 + body.index(b'"seed"')

@@ -1,4 +1,4 @@
-"""Every answer names its request, whoever wrote it."""
+"""Every answer has the id of its request, whichever part of the service wrote it."""
 
 import re
 import socket
@@ -28,7 +28,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), ROUTES)
-def test_the_name_of_a_request_comes_back(
+def test_the_id_of_a_request_comes_back(
     service: Service, method: str, path: str, body: bytes, status: int
 ) -> None:
     headers = {"Content-Type": "application/json", "X-Request-ID": "order-66.a_Z"}
@@ -40,7 +40,7 @@ def test_the_name_of_a_request_comes_back(
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "ü", "a" * 129, 'a"b', "a,b", "../a"])
-def test_one_is_made_where_there_is_none_that_will_do(service: Service, given: str | None) -> None:
+def test_an_id_is_made_where_there_is_no_valid_one(service: Service, given: str | None) -> None:
     headers = {} if given is None else {"X-Request-Id": given.encode()}
     made = {
         service.client.get("/nothing", headers=headers).headers["X-Request-Id"]  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def test_one_is_made_where_there_is_none_that_will_do(service: Service, given: s
         (b"GET / HTTP/1.1\r\nX-Request-Id: not mine\r\nContent-Length: x\r\n\r\n", None),
     ],
 )
-def test_what_is_no_http_has_a_name_too(service: Service, data: bytes, expected: str | None) -> None:
+def test_invalid_http_gets_an_id(service: Service, data: bytes, expected: str | None) -> None:
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80)) as client:
         client.sendall(data)
@@ -73,7 +73,7 @@ def test_what_is_no_http_has_a_name_too(service: Service, data: bytes, expected:
 
 
 @pytest.mark.parametrize("line", [b"X-Request-Id: a1", b"x-request-id:a1", b"X-REQUEST-ID:  a1\t"])
-def test_a_name_is_cut_out_of_a_head(line: bytes) -> None:
+def test_an_id_is_cut_out_of_a_head(line: bytes) -> None:
     head = b"POST / HTTP/1.1\r\n%bHost: here\r\n"
     assert request_id.cut_out(head % (line + b"\r\n")) == ("a1", head % b"")
 
@@ -81,7 +81,7 @@ def test_a_name_is_cut_out_of_a_head(line: bytes) -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"X-Request-Id: a 1\r\n", b"X-Request-Id:\r\n", b"Y-X-Request-Id: a1\r\n"]
 )
-def test_others_are_left_there(line: bytes) -> None:
+def test_other_headers_stay_in_the_head(line: bytes) -> None:
     head = b"POST / HTTP/1.1\r\n%bHost: here\r\n" % line
     name, rest = request_id.cut_out(head)
     assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", name)

@@ -1,4 +1,4 @@
-"""Versions come and go while the service runs."""
+"""Versions are added and removed while the service runs."""
 
 import os
 import shutil
@@ -18,14 +18,14 @@ POINT = [[1, 2, 3]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A store with version 1 of a model, which predicts 5.5 + 1."""
+    """Make a store with version 1 of a model, which predicts 5.5 + 1."""
     store.add(tmp_path / "store", biased(1))
     return tmp_path / "store"
 
 
 @pytest.fixture
 def told(folder: Path) -> Iterator[Service]:
-    """Looks at its store only when it is told to."""
+    """Serve a store that is only updated from on request."""
     with operated(folder, "--poll", "0") as running:
         yield running
 
@@ -41,7 +41,7 @@ def biased(version: int) -> Bundle:
 
 
 def answering(service: Service, path: str = "/predict") -> int:
-    """Tell which version answers, by its name and by its numbers."""
+    """Return the version that answers, according to both its number and its prediction."""
     answer = service.ask(path, inputs=POINT).json()
     assert answer["prediction"] == [6.0 + answer["version"]]
     return int(answer["version"])
@@ -60,13 +60,13 @@ def reload(service: Service) -> dict[str, list[dict[str, object]]]:
 
 
 def told_at_the_end(service: Service) -> list[str]:
-    """Give what the log tells of the store."""
+    """Stop the service and return the log's messages about the store."""
     service.process.terminate()
     service.process.communicate(timeout=30)
     return [event["message"] for event in service.events("store")]
 
 
-def test_a_folder_whose_name_is_no_text_is_passed_over(told: Service, folder: Path) -> None:
+def test_a_folder_whose_name_is_not_utf8_is_skipped(told: Service, folder: Path) -> None:
     other = Path(os.fsdecode(os.fsencode(folder) + b"/b\xff/1"))
     shutil.copytree(folder / "linear" / "1", other)
     assert told.client.post("/admin/reload").status_code == 200
@@ -74,7 +74,7 @@ def test_a_folder_whose_name_is_no_text_is_passed_over(told: Service, folder: Pa
     assert [model["name"] for model in told.client.get("/models").json()["models"]] == ["linear"]
 
 
-def test_what_is_copied_slowly_is_served_once_it_is_whole(
+def test_a_version_that_is_copied_slowly_is_served_once_complete(
     watching: Service, folder: Path, tmp_path: Path
 ) -> None:
     biased(2).save(tmp_path / "2")
@@ -92,11 +92,11 @@ def test_what_is_copied_slowly_is_served_once_it_is_whole(
     assert failing(watching) == {}
     assert watching.get("/models/linear").json()["versions"] == [1, 2]
     incomplete, loaded = told_at_the_end(watching)
-    assert "linear 2 is not complete: " in incomplete
+    assert "incomplete bundle linear 2: " in incomplete
     assert loaded == "linear 2 is loaded"
 
 
-def test_a_damaged_version_is_told_once_and_served_when_it_is_mended(
+def test_a_damaged_version_is_logged_once_and_served_when_repaired(
     watching: Service, folder: Path, tmp_path: Path
 ) -> None:
     biased(2).save(tmp_path / "2")
@@ -147,18 +147,18 @@ def test_a_reload_says_what_it_did(told: Service, folder: Path) -> None:
     assert answering(told) == 2
     gone = told.ask("/models/linear/versions/1/predict", inputs=POINT)
     assert (gone.status_code, gone.json()["detail"]) == (404, "no version 1 of linear; there is 2")
-    # What was the only model is the default still.
+    # The model that was the only one is still the default.
     assert told.get("/models").json()["default"] == "linear"
     assert told.get("/openapi.json").json()["paths"]["/predict"]["post"]
 
 
-def test_a_version_that_is_damaged_in_its_place_is_served_as_it_was(told: Service, folder: Path) -> None:
+def test_a_version_damaged_in_place_is_served_unchanged(told: Service, folder: Path) -> None:
     (folder / "linear" / "1" / PREDICT).write_bytes(b"junk")
     assert reload(told)["failing"]
     assert answering(told) == 1
 
 
-def test_what_is_asked_by_default_is_not_lost(told: Service, folder: Path) -> None:
+def test_the_last_version_of_the_default_model_is_kept(told: Service, folder: Path) -> None:
     store.add(folder, tabular())
     reload(told)
     shutil.rmtree(folder / "linear")

@@ -20,7 +20,7 @@ from tests.service.serving import ROOT, caveat, serving
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_what_it_serves_and_stops_without_a_complaint(bundles: Path, stop: signal.Signals) -> None:
+def test_it_lists_its_models_and_stops_without_errors(bundles: Path, stop: signal.Signals) -> None:
     with serving(bundles, "--default-model", "tabular") as service:
         assert "linear 1 and tabular 1, 2 (default)" in service.line
         assert service.line.endswith("/docs\n")
@@ -31,7 +31,7 @@ def test_it_says_what_it_serves_and_stops_without_a_complaint(bundles: Path, sto
 
 @pytest.fixture
 def loading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service that has begun to load many versions, and answers."""
+    """Start a service that answers while it loads many versions."""
     for _ in range(200):
         store.add(tmp_path, linear_regression())
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -70,23 +70,23 @@ def test_it_stops_while_it_loads(loading: tuple[subprocess.Popen[str], str]) -> 
     assert process.returncode == 0
 
 
-def test_an_answer_waits_for_no_acknowledgement(bundles: Path) -> None:
+def test_an_answer_does_not_wait_for_an_acknowledgement(bundles: Path) -> None:
     with serving(bundles) as service:
         service.get("/health/live")
         fastest = min(service.get("/health/live").elapsed.total_seconds() for _ in range(20))
     assert fastest < 0.02
 
 
-def test_a_flag_goes_before_the_environment(bundles: Path) -> None:
+def test_a_flag_overrides_the_environment(bundles: Path) -> None:
     environment = {"CAVEAT_MAX_ROWS": "1", "CAVEAT_MAX_SAMPLES": "5", "CAVEAT_STORE": str(bundles)}
     with serving("--max-rows", "2", **environment) as service:
         two = [[1, 2, 3]] * 2
         assert service.ask("/models/linear/predict", inputs=two).status_code == 200
         assert service.ask("/models/linear/predict", inputs=two * 2).status_code == 413
         assert service.ask("/models/linear/predict/uncertainty", inputs=two, samples=6).status_code == 422
-        # Without `samples`, no more passes are made than may be asked for.
+        # A request without `samples` gets no more passes than the limit.
         assert service.ask("/models/linear/predict/uncertainty", inputs=two).json()["samples"] == 5
-        # Several models, and none named as the default.
+        # There are several models, and no default is set.
         response = service.ask("/predict", inputs=two)
         assert response.status_code == 404
         assert "start the service with --default-model, or ask" in response.json()["detail"]
@@ -112,7 +112,7 @@ def test_the_bundled_model_answers_its_example_in_little_memory() -> None:
 
 
 @needs_bfloat16
-def test_answers_name_a_precision_that_is_not_the_usual_and_keep_their_bits() -> None:
+def test_answers_in_bfloat16_name_it_and_are_reproducible() -> None:
     rows = np.random.default_rng(0).integers(0, 17, (12, 8, 8)).tolist()
     with serving("--precision", "bfloat16") as service, ThreadPoolExecutor(12) as clients:
         assert service.get("/models/digits").json()["precision"] == "bfloat16"
@@ -129,7 +129,7 @@ def test_answers_name_a_precision_that_is_not_the_usual_and_keep_their_bits() ->
 
 
 @needs_bfloat16
-def test_a_network_that_bfloat16_would_harm_runs_in_float32(bundles: Path) -> None:
+def test_a_network_that_bfloat16_would_change_too_much_runs_in_float32(bundles: Path) -> None:
     with serving(bundles, "--precision", "bfloat16") as service:
         assert service.get("/models/linear").json()["precision"] == "float32"
         assert "precision" not in service.ask("/models/linear/predict", inputs=[[1, 2, 3]]).json()
@@ -157,31 +157,31 @@ def test_an_only_model_is_the_default(tmp_path: Path) -> None:
         (["--host", "256.0.0.1"], "cannot listen on 256.0.0.1 port 8000"),
     ],
 )
-def test_wrong_settings_end_with_a_line(bundles: Path, arguments: list[str], message: str) -> None:
+def test_wrong_settings_end_with_one_line(bundles: Path, arguments: list[str], message: str) -> None:
     refused(message, bundles, *arguments)
 
 
-def test_wrong_variables_end_with_a_line(bundles: Path) -> None:
+def test_wrong_variables_end_with_one_line(bundles: Path) -> None:
     refused("CAVEAT_MAX_BYTES: Input should be greater than or equal to 1", bundles, CAVEAT_MAX_BYTES="0")
     refused("serve: CAVEAT_PORT: Input should be a valid integer", bundles, CAVEAT_PORT="abc")
     refused("serve: --port: Input should be a valid integer", bundles, "--port", "x", CAVEAT_PORT="abc")
 
 
-def test_an_empty_variable_is_none(bundles: Path) -> None:
+def test_an_empty_variable_counts_as_unset(bundles: Path) -> None:
     with serving(bundles, CAVEAT_PORT="", CAVEAT_DEFAULT_MODEL="", CAVEAT_MAX_ROWS="") as service:
         assert service.get("/health/ready").status_code == 200
 
 
-def test_a_missing_store_ends_with_a_line(tmp_path: Path) -> None:
+def test_a_missing_store_ends_with_one_line(tmp_path: Path) -> None:
     refused("nowhere: not a folder", tmp_path / "nowhere")
 
 
-def test_an_empty_store_ends_with_a_line(tmp_path: Path) -> None:
+def test_an_empty_store_ends_with_one_line(tmp_path: Path) -> None:
     refused("no bundle here", tmp_path)
 
 
 @pytest.mark.parametrize("below", ["linear", "linear/1"])
-def test_a_part_of_a_store_taken_for_one_is_told(bundles: Path, below: str) -> None:
+def test_a_folder_within_a_store_gets_a_suggestion(bundles: Path, below: str) -> None:
     refused(f"Did you mean {bundles}?", bundles / below)
 
 
@@ -190,13 +190,13 @@ def damage(store: Path, name: str) -> None:
         file.write(b"!")
 
 
-def test_a_damaged_default_model_ends_with_a_line(bundles: Path, tmp_path: Path) -> None:
+def test_a_damaged_default_model_ends_with_one_line(bundles: Path, tmp_path: Path) -> None:
     shutil.copytree(bundles, tmp_path / "store")
     damage(tmp_path / "store", "linear")
     refused("passes.onnx: holds", tmp_path / "store", "--default-model", "linear")
 
 
-def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path: Path) -> None:
+def test_sound_models_are_served_and_damaged_ones_are_logged(bundles: Path, tmp_path: Path) -> None:
     shutil.copytree(bundles, tmp_path / "store")
     damage(tmp_path / "store", "linear")
     damage(tmp_path / "store", "tabular")
@@ -214,17 +214,17 @@ def test_what_is_sound_is_served_and_what_is_not_is_told(bundles: Path, tmp_path
         assert 'caveat_model_failing{model="linear",version="1"} 1.0' in counted
         assert 'caveat_model_loaded{model="tabular",version="2"} 1.0' in counted
         first, second = service.events("store")
-        assert "linear 1 is not as it should be" in first["message"]
-        assert "tabular 1 is not as it should be" in second["message"]
+        assert "problem with linear 1: " in first["message"]
+        assert "problem with tabular 1: " in second["message"]
 
 
-def test_a_graph_that_is_none_ends_with_a_line(tmp_path: Path) -> None:
+def test_an_invalid_graph_ends_with_one_line(tmp_path: Path) -> None:
     sound = linear_regression()
     store.add(tmp_path, pack(sound.manifest, {**sound.files, PREDICT: b"junk"}))
     refused("linear/1/predict.onnx: the graph is cut off, or no ONNX file", tmp_path)
 
 
-def test_a_taken_port_ends_with_a_line(bundles: Path) -> None:
+def test_a_taken_port_ends_with_one_line(bundles: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         refused(f"cannot listen on 127.0.0.1 port {port}: Address already in use", bundles, "--port", port)

@@ -1,4 +1,4 @@
-"""A stop under load: whoever had asked by then is answered."""
+"""Stopping under load: every request sent before the stop is answered."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def connected(service: Service, count: int) -> Iterator[list[Wire]]:
 
 
 def told(service: Service) -> tuple[int, str, list[str]]:
-    """Give the exit code, what else is printed, and what the log tells but for requests and the stop."""
+    """Return the exit code, the output, and the messages of the log other than of requests and the stop."""
     out, _ = service.process.communicate(timeout=30)
     events = [line["message"] for line in service.events() if line["event"] not in ("request", "drain")]
     return service.process.returncode, out, events
@@ -39,8 +39,8 @@ def busy(request: pytest.FixtureRequest, bundles: Path) -> Iterator[Service]:
         yield service
 
 
-def test_every_request_that_was_sent_before_is_answered(busy: Service) -> None:
-    """On kept connections, on new ones, and on ones that nobody has accepted yet."""
+def test_every_request_sent_before_a_stop_is_answered(busy: Service) -> None:
+    """On kept connections, on new ones, and on connections that are not accepted yet."""
     with connected(busy, 20) as kept, connected(busy, 100) as fresh:
         for client in kept:
             client.send(post())
@@ -54,7 +54,7 @@ def test_every_request_that_was_sent_before_is_answered(busy: Service) -> None:
     assert told(busy) == (0, "", [])
 
 
-def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Service) -> None:
+def test_clients_that_keep_sending_are_refused_and_then_not_connected(busy: Service) -> None:
     outcomes: Counter[str] = Counter()
     running = threading.Event()
     running.set()
@@ -68,7 +68,7 @@ def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Serv
                     outcomes[str(answer and answer.status)] += 1
             except ConnectionRefusedError:
                 return
-            except OSError as error:  # connected as the service closed
+            except OSError as error:  # the service closed as the client connected
                 outcomes[type(error).__name__] += 1
 
     clients = [threading.Thread(target=ask) for _ in range(4)]
@@ -82,7 +82,7 @@ def test_clients_that_go_on_asking_meet_a_refusal_and_then_no_service(busy: Serv
     assert told(busy) == (0, "", [])
     assert outcomes["200"] > 10
     assert outcomes["503"] > 0
-    # A client that connects in the very moment of the end may be cut off: one at most here.
+    # A client that connects just as the service ends may be cut off; here, one at most.
     assert sum(outcomes.values()) - outcomes["200"] - outcomes["503"] <= 4
 
 
@@ -94,11 +94,11 @@ def test_idle_connections_are_closed_at_once(busy: Service) -> None:
         busy.process.send_signal(signal.SIGTERM)
         assert all(client.closed() for client in idle)
     assert told(busy) == (0, "", [])
-    assert time.monotonic() - start < 10  # not the 30 s that a client may take
+    assert time.monotonic() - start < 10  # less than the client timeout, 30 s
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_who_has_no_answer_within_the_time_to_drain_is_cut_off(bundles: Path, workers: str) -> None:
+def test_requests_without_an_answer_within_the_time_to_drain_are_cut_off(bundles: Path, workers: str) -> None:
     flags = ("--workers", workers, "--drain", "1", "--max-samples", "100000000")
     with serving(bundles, *flags) as service, wire(service) as working, wire(service) as slow:
         working.send(post(LONG.replace(b"20000", b"9000000")))
@@ -112,7 +112,7 @@ def test_who_has_no_answer_within_the_time_to_drain_is_cut_off(bundles: Path, wo
     assert code == 0
     assert time.monotonic() - start < 10
     assert {message.partition(":")[0] for message in messages} == {
-        "connections cut off that had no answer within 1 s (--drain)"
+        "connections cut off without an answer within 1 s (--drain)"
     }
 
 
@@ -126,11 +126,11 @@ def test_a_second_signal_stops_at_once(busy: Service) -> None:
         assert working.closed()
         code, _, messages = told(busy)
     assert code == 0
-    assert messages == ["connections cut off that had no answer when told to stop at once: 1"]
+    assert messages == ["connections cut off without an answer when told to stop at once: 1"]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_of_its_processes_is_one_signal(bundles: Path, sign: signal.Signals) -> None:
+def test_a_signal_to_all_processes_counts_as_one(bundles: Path, sign: signal.Signals) -> None:
     flags = ("--workers", "2", "--max-samples", "100000000")
     with serving(bundles, *flags, before=["setsid"]) as service, wire(service) as working:
         working.send(post(LONG.replace(b"20000", b"200000"), path=ROUTE))
@@ -146,7 +146,7 @@ def test_a_signal_to_all_of_its_processes_is_one_signal(bundles: Path, sign: sig
     assert (code, messages) == (0, [])
 
 
-def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
+def test_the_service_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     said = tmp_path / "said"
     script = '"$@" & echo $!; read -r _'
     command = ["sh", "-c", script, "sh", sys.executable, "-m", "caveat", "serve", "--port", "0"]
@@ -157,7 +157,7 @@ def test_it_outlives_who_has_started_it(tmp_path: Path) -> None:
         ) as starter,
     ):
         until(lambda: " at " in said.read_text())
-        starter.communicate(b"\n")  # which ends it
+        starter.communicate(b"\n")  # ends the starter
     pid, line = said.read_text().splitlines()
     time.sleep(0.5)
     url = line.rpartition(" at ")[2].partition(",")[0]

@@ -39,7 +39,7 @@ def test_a_prediction_is_one_value_per_target(service: Service) -> None:
     np.testing.assert_allclose(answer.prediction, POINTS @ WEIGHTS + BIAS, rtol=1e-6)
 
 
-def test_an_answer_is_that_of_numpy_from_raw_passes(service: Service, pair: Bundle) -> None:
+def test_an_answer_equals_that_of_numpy_from_raw_passes(service: Service, pair: Bundle) -> None:
     asked = {
         "coverage": 0.9,
         "quantiles": [0.1, 0.5, 0.9],
@@ -72,7 +72,7 @@ def test_an_answer_is_that_of_numpy_from_raw_passes(service: Service, pair: Bund
     assert np.shape(answer["abstain"]) == (3, 2)
 
 
-def test_a_row_is_answered_alike_alone_and_in_a_batch(service: Service) -> None:
+def test_a_row_gets_the_same_answer_alone_and_in_a_batch(service: Service) -> None:
     together = service.ask(UNCERTAINTY, inputs=POINTS, coverage=0.9).json()
     for row, point in enumerate(POINTS):
         alone = service.ask(UNCERTAINTY, inputs=[point], coverage=0.9).json()
@@ -88,7 +88,7 @@ def test_the_worst_target_decides_when_to_stop(service: Service) -> None:
         assert passes == 2000 or max(errors) <= 6
 
 
-def test_arrays_hold_the_same(service: Service) -> None:
+def test_arrays_hold_the_same_values_as_json(service: Service) -> None:
     told = service.ask(UNCERTAINTY, inputs=POINTS, coverage=0.9, max_error=0.4, error_tolerance=[6, 300])
     buffer = io.BytesIO()
     np.save(buffer, np.array(POINTS, np.float32))
@@ -112,7 +112,7 @@ def test_every_target_needs_a_tolerance(service: Service, tolerance: object, got
     assert refused.json()["detail"] == f"error_tolerance: expected 2 numbers, for small, large, got {got}"
 
 
-def test_the_model_and_the_document_say_what_there_is(service: Service) -> None:
+def test_the_model_and_the_document_describe_all_targets(service: Service) -> None:
     model = service.get("/models/pair").json()
     assert (model["target"], model["targets"]) == (None, ["small", "large"])
     assert model["noise_variance"] == [0.25, 400]

@@ -1,4 +1,4 @@
-"""HTTPS by flags."""
+"""HTTPS, by the flags of the certificate and its key."""
 
 import json
 import re
@@ -20,7 +20,7 @@ BODY = {"inputs": [[1, 2, 3]]}
 
 
 class Identity:
-    """A certificate for this machine, its key, and what a client needs to trust it."""
+    """A certificate for this machine, its key, and the authority that a client trusts."""
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
@@ -46,7 +46,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_answers_come_encrypted_and_are_the_same(bundles: Path, identity: Identity, workers: str) -> None:
+def test_answers_over_https_are_the_same(bundles: Path, identity: Identity, workers: str) -> None:
     with serving(bundles, "--workers", workers) as service:
         expected = service.ask(ROUTE, **BODY).content
     with serving(bundles, *identity.flags, "--workers", workers) as service:
@@ -102,14 +102,16 @@ def test_predict_asks_over_https(bundles: Path, identity: Identity, tmp_path: Pa
         ("nowhere.pem", "key.pem", "nowhere.pem: No such file or directory"),
         ("certificate.pem", "nowhere.pem", "nowhere.pem: No such file or directory"),
         ("certificate.pem", ".", "Is a directory"),
-        ("key.pem", "key.pem", "key.pem: holds no certificate in PEM form"),
-        ("certificate.pem", "certificate.pem", "certificate.pem: holds no private key in PEM form"),
+        ("key.pem", "key.pem", "key.pem: holds no certificate in PEM format"),
+        ("certificate.pem", "certificate.pem", "certificate.pem: holds no private key in PEM format"),
         ("certificate.pem", "other.pem", "other.pem: is not the key of"),
-        ("certificate.pem", "encrypted.pem", "encrypted.pem: is encrypted; give it without a passphrase"),
+        ("certificate.pem", "encrypted.pem", "encrypted.pem: is encrypted; write it without a passphrase"),
         ("damaged.pem", "key.pem", "is damaged, or of a kind that OpenSSL refuses"),
     ],
 )
-def test_a_wrong_identity_is_told(identity: Identity, certificate: str, key: str, message: str) -> None:
+def test_a_wrong_certificate_or_key_is_refused(
+    identity: Identity, certificate: str, key: str, message: str
+) -> None:
     folder = identity.key.parent
     trustme.CA().issue_cert("127.0.0.1").private_key_pem.write_to_path(folder / "other.pem")
     private = serialization.load_pem_private_key(identity.key.read_bytes(), None)
@@ -126,12 +128,12 @@ def test_a_wrong_identity_is_told(identity: Identity, certificate: str, key: str
 
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")])
-def test_a_wrong_identity_ends_the_start_with_a_line(
+def test_a_wrong_certificate_ends_the_start_with_one_line(
     bundles: Path, identity: Identity, flags: tuple[str, ...]
 ) -> None:
     ended = caveat("serve", bundles, "--tls-certificate", identity.key, "--tls-key", identity.key, *flags)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"caveat serve: {identity.key}: holds no certificate in PEM form\n"
+    assert ended.stderr == f"caveat serve: {identity.key}: holds no certificate in PEM format\n"
 
 
 def test_a_certificate_and_its_key_need_each_other(identity: Identity) -> None:

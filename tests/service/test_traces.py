@@ -1,4 +1,4 @@
-"""Spans, as a collector receives them."""
+"""Traces, as a collector receives them."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector:
-    """Takes spans over HTTP."""
+    """Receives spans over HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -35,7 +35,7 @@ class Collector:
                 self.spans += of_scope.spans
 
     def wait(self, count: int) -> dict[str, Span]:
-        """Wait for spans; give them by name."""
+        """Wait for spans; return them by name."""
         until(lambda: len(self.spans) >= count)
         return {span.name: span for span in self.spans}
 
@@ -78,11 +78,11 @@ def traced(bundles: Path, **environment: str) -> Iterator[tuple[Service, Collect
 
 
 def attributes(of: Any) -> dict[str, Any]:
-    """Give the attributes of a span or a resource."""
+    """Return the attributes of a span or a resource."""
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
 
 
-def test_a_request_is_a_span_with_its_queue_and_computation_below(bundles: Path) -> None:
+def test_a_request_is_a_span_with_children_for_queue_and_computation(bundles: Path) -> None:
     with traced(bundles) as (service, collector):
         headers = {"X-Request-Id": "told", "traceparent": f"00-{TRACE}-{PARENT}-01"}
         before = time.time_ns()
@@ -95,7 +95,7 @@ def test_a_request_is_a_span_with_its_queue_and_computation_below(bundles: Path)
     assert server.parent_span_id.hex() == PARENT
     assert queue.parent_span_id == compute.parent_span_id == server.span_id
     assert (server.kind, queue.kind) == (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_INTERNAL)
-    slack = 5_000_000  # two clocks
+    slack = 5_000_000  # nanoseconds; the times come from two clocks
     assert before - slack < server.start_time_unix_nano <= queue.start_time_unix_nano
     assert queue.start_time_unix_nano < queue.end_time_unix_nano == compute.start_time_unix_nano
     assert compute.end_time_unix_nano <= server.end_time_unix_nano < after + slack
@@ -115,13 +115,13 @@ def test_a_request_is_a_span_with_its_queue_and_computation_below(bundles: Path)
     assert collector.services == {"caveat"}
 
 
-def test_what_fails_is_a_span_too_and_one_without_a_parent_begins_a_trace(bundles: Path) -> None:
+def test_a_failed_request_is_a_span_and_one_without_a_parent_begins_a_trace(bundles: Path) -> None:
     with traced(bundles, OTEL_SERVICE_NAME="risk") as (service, collector):
         service.get("/nothing")
         service.client.get("/models", headers={"traceparent": "none"})
         spans = collector.wait(2)
     assert attributes(spans["GET"])["http.response.status_code"] == 404
-    assert spans["GET"].status.code == Status.STATUS_CODE_UNSET  # it was the client's
+    assert spans["GET"].status.code == Status.STATUS_CODE_UNSET  # the client's error
     assert spans["GET"].trace_id != spans["GET /models"].trace_id
     assert not spans["GET /models"].parent_span_id
     assert collector.services == {"risk"}
@@ -135,7 +135,7 @@ def test_the_last_spans_are_sent_at_the_end(bundles: Path) -> None:
         assert [span.name for span in collector.spans] == ["GET /models"]
 
 
-def test_samplers_are_those_of_the_variables(bundles: Path) -> None:
+def test_environment_variables_choose_the_sampler(bundles: Path) -> None:
     with traced(bundles, OTEL_TRACES_SAMPLER="parentbased_always_off") as (service, collector):
         service.ask(ROUTE, inputs=[POINT])
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -144,7 +144,7 @@ def test_samplers_are_those_of_the_variables(bundles: Path) -> None:
     assert {span.trace_id.hex() for span in collector.spans} == {TRACE}
 
 
-def test_a_collector_that_is_not_there_hurts_nobody(bundles: Path) -> None:
+def test_a_missing_collector_does_not_affect_requests(bundles: Path) -> None:
     with serving(
         bundles, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_BSP_SCHEDULE_DELAY="50"
     ) as service:
@@ -156,7 +156,7 @@ def test_a_collector_that_is_not_there_hurts_nobody(bundles: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"])
-def test_they_can_be_turned_off(bundles: Path, name: str) -> None:
+def test_traces_can_be_turned_off(bundles: Path, name: str) -> None:
     with traced(bundles, **{name: "true" if name == "OTEL_SDK_DISABLED" else "none"}) as (service, collector):
         service.get("/models")
         service.process.terminate()
@@ -165,9 +165,9 @@ def test_they_can_be_turned_off(bundles: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_without_the_extra_it_ends_with_a_line(bundles: Path, tmp_path: Path, workers: str) -> None:
+def test_without_the_extra_the_start_ends_with_one_line(bundles: Path, tmp_path: Path, workers: str) -> None:
     (tmp_path / "opentelemetry").mkdir()
-    (tmp_path / "opentelemetry" / "sdk.py").touch()  # which has nothing of the real one
+    (tmp_path / "opentelemetry" / "sdk.py").touch()  # an empty module hides the real one
     asked = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(tmp_path)}
     ended = caveat("serve", bundles, "--port", "0", "--workers", workers, **asked)
     assert ended.returncode == 1
@@ -179,7 +179,7 @@ def test_without_the_extra_it_ends_with_a_line(bundles: Path, tmp_path: Path, wo
     assert ended.stderr.count("\n") == 1
 
 
-def test_workers_trace_each_by_themselves(bundles: Path) -> None:
+def test_each_worker_sends_its_own_traces(bundles: Path) -> None:
     with collecting() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
         variables["OTEL_EXPORTER_OTLP_COMPRESSION"] = "none"

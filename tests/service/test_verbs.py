@@ -1,4 +1,4 @@
-"""Many clients at once, over HTTP: bits, fairness, overload, deadlines, clients that leave, the end."""
+"""Many clients at once, over HTTP: equal bits, fairness, overload, deadlines, lost clients, stopping."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ BODIES = st.fixed_dictionaries(
 
 @given(bodies=st.lists(BODIES, min_size=2, max_size=16))
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_answer_under_load_has_the_bytes_that_it_has_alone(
+def test_an_answer_under_load_has_the_same_bytes_as_alone(
     service: Service, bodies: list[dict[str, Any]]
 ) -> None:
     alone = [service.ask(ROUTE, **body).content for body in bodies]
@@ -59,7 +59,7 @@ def test_health_and_small_requests_are_answered_while_a_long_one_runs(bundles: P
         assert long.result().status_code == 200
 
 
-def test_what_is_too_much_is_told_at_once_and_what_was_let_in_is_answered(bundles: Path) -> None:
+def test_excess_requests_are_refused_at_once_and_admitted_ones_answered(bundles: Path) -> None:
     with serving(bundles, "--max-pending", "4", "--max-samples", "100000") as service:
         body = LONG | {"samples": 20_000}
         with ThreadPoolExecutor(16) as clients:
@@ -71,10 +71,10 @@ def test_what_is_too_much_is_told_at_once_and_what_was_let_in_is_answered(bundle
             if answer.status_code == 429:
                 assert answer.headers["Retry-After"] == "1"
                 assert "4 requests are waiting already" in answer.json()["detail"]
-        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200  # all places are free again
+        assert service.ask(ROUTE, inputs=[POINT]).status_code == 200  # every place is free again
 
 
-def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
+def test_waiting_work_and_bytes_are_limited(bundles: Path) -> None:
     limits = ("--max-pending-passes", "3000000", "--max-samples", "100000", "--max-bytes", "200000")
     with serving(bundles, *limits) as service:
         heavy = {"inputs": [POINT] * 100, "samples": 20_000}
@@ -86,12 +86,12 @@ def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
         alone = service.ask(ROUTE, **heavy | {"samples": 40_000})
         assert alone.status_code == 200
 
-        # Four bodies of the largest size may be on their way; a fifth may not, but for a small one.
+        # Four bodies of the largest size may be arriving; of others, only small ones are accepted then.
         large = json.dumps({"inputs": [POINT]}).encode().ljust(200_000)
         promised = [connection(service, length=200_000, sent=b"{") for _ in range(10)]
         assert service.send(ROUTE, large).status_code == 200
         slow = [connection(service, length=200_000, sent=b" " * 199_990) for _ in range(4)]
-        time.sleep(1)  # until all of it is there
+        time.sleep(1)  # until everything has arrived
         assert "bytes of requests are waiting" in service.send(ROUTE, large).text
         assert service.ask(ROUTE, inputs=[POINT]).status_code == 200
         for client in slow + promised:
@@ -99,7 +99,7 @@ def test_work_and_bytes_that_wait_are_bounded(bundles: Path) -> None:
         until(lambda: service.send(ROUTE, large).status_code == 200, seconds=10)
 
 
-def test_who_sends_slowly_takes_nobodys_place(bundles: Path) -> None:
+def test_slow_senders_take_no_place(bundles: Path) -> None:
     with serving(bundles, "--max-pending", "2") as service:
         slow = [connection(service, length=100, sent=b"{") for _ in range(20)]
         time.sleep(0.2)
@@ -109,7 +109,7 @@ def test_who_sends_slowly_takes_nobodys_place(bundles: Path) -> None:
             client.close()
 
 
-def test_what_takes_too_long_ends_with_504_and_leaves_its_place(bundles: Path) -> None:
+def test_a_request_over_its_deadline_gets_504_and_frees_its_place(bundles: Path) -> None:
     with serving(bundles, "--timeout", "2", "--max-samples", "10000000") as service:
         answer = service.ask(ROUTE, inputs=[POINT] * 100, samples=10_000_000)
         assert answer.status_code == 504
@@ -126,7 +126,7 @@ def test_a_client_that_leaves_frees_its_place(bundles: Path) -> None:
         until(lambda: service.ask(ROUTE, inputs=[POINT]).status_code == 200, seconds=10)
 
 
-def test_who_leaves_does_not_hurt_who_stays(bundles: Path) -> None:
+def test_a_client_that_leaves_does_not_affect_others(bundles: Path) -> None:
     with serving(bundles) as service:
         body = {"inputs": [POINT] * 20, "samples": 10_000}
         alone = service.ask(ROUTE, **body).content
@@ -138,7 +138,7 @@ def test_who_leaves_does_not_hurt_who_stays(bundles: Path) -> None:
             assert {answer.result().content for answer in asked} == {alone}
 
 
-def test_told_to_stop_it_answers_whom_it_let_in_and_nobody_else(bundles: Path) -> None:
+def test_a_stopping_service_answers_only_admitted_requests(bundles: Path) -> None:
     with serving(bundles, "--max-samples", "400000") as service, ThreadPoolExecutor(1) as clients:
         service.get("/health/ready")
         asked = clients.submit(service.ask, ROUTE, inputs=[POINT] * 100, samples=400_000)
@@ -160,7 +160,7 @@ def test_told_to_stop_it_answers_whom_it_let_in_and_nobody_else(bundles: Path) -
 
 
 def connection(service: Service, length: int, sent: bytes) -> socket.socket:
-    """Begin a request, and leave it at that."""
+    """Begin a request without finishing it."""
     url = httpx.URL(service.url)
     client = socket.create_connection((url.host, url.port or 80))
     head = f"POST {ROUTE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}"

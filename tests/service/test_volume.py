@@ -37,7 +37,7 @@ def body(rows: object) -> bytes:
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
-def test_what_full_rows_hold_is_taken_and_not_a_row_more(count: int) -> None:
+def test_as_many_values_as_the_allowed_rows_hold_are_accepted_and_no_more(count: int) -> None:
     image = np.zeros((8, 8)).tolist()
     row = {"age": 1, "a, b": "[x], {y}"}
     assert fits(body([image] * count * 3), IMAGE, max_rows=12) == (count < 5)
@@ -46,12 +46,12 @@ def test_what_full_rows_hold_is_taken_and_not_a_row_more(count: int) -> None:
     assert fits(body(both), IMAGE, TABLE, max_rows=12) == (count < 5)
 
 
-def test_rows_of_a_free_size_have_as_many_values_as_they_like() -> None:
+def test_rows_of_a_free_size_may_have_any_number_of_values() -> None:
     assert fits(body([[0] * 5000] * 3), TOKENS, max_rows=3)
     assert not fits(body([[0]] * 30), TOKENS, max_rows=3)
 
 
-def test_a_small_body_is_not_looked_at() -> None:
+def test_a_small_body_is_not_checked() -> None:
     assert fits(b"[" * SMALL, IMAGE, max_rows=1)
 
 
@@ -74,7 +74,7 @@ def test_many_empty_rows_take_no_more_memory_than_their_bytes(
     assert service.resident() - before < 150e6
 
 
-def test_they_are_refused_sooner_than_rows_of_as_many_bytes_are_answered(service: Service) -> None:
+def test_empty_rows_are_refused_sooner_than_as_many_bytes_of_rows_are_answered(service: Service) -> None:
     point = b"[1.%s, 2, 3]," % (b"0" * 8000)
     good = b'{"inputs": [%s[1, 2, 3]]}' % (point * 4000)
     bad = b'{"inputs": [%s[1, 2, 3]]}' % (b"[]," * (len(good) // 3))

@@ -1,4 +1,4 @@
-"""Requests that no good client sends: each is refused, and the next client is answered."""
+"""Unusual and malformed requests: each gets its answer, and the next client is served."""
 
 import time
 from email.utils import parsedate_to_datetime
@@ -123,7 +123,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("status", "data"), NAMED)
-def test_what_no_good_client_sends_has_its_answer_and_hurts_nobody(
+def test_an_unusual_request_gets_its_answer_and_does_not_affect_others(
     service: Service, status: int, data: bytes
 ) -> None:
     answer = talk(service, data)
@@ -143,7 +143,7 @@ def test_the_last_of_two_equal_fields_counts(service: Service) -> None:
 def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> None:
     with wire(service) as stays, wire(service) as ends:
         stays.send(post())
-        ends.send(post(BODY, "Connection: close"))  # which uvicorn answers
+        ends.send(post(BODY, "Connection: close"))  # sent by uvicorn, in parts
         whole, parts = stays.answer(), ends.answer()
         assert whole is not None
         assert parts is not None
@@ -161,9 +161,9 @@ def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> No
     assert whole.headers["x-request-id"] != parts.headers["x-request-id"]
 
 
-def test_an_answer_says_when_it_was_made(service: Service) -> None:
+def test_an_answer_has_its_date(service: Service) -> None:
     with wire(service) as connection:
-        for wait in (0, 1.5):  # longer than one beginning of an answer serves
+        for wait in (0, 1.5):  # longer than the first lines of an answer are cached
             time.sleep(wait)
             before = time.time()
             connection.send(post())
@@ -188,7 +188,7 @@ def test_requests_in_one_packet_are_answered_in_their_order(service: Service) ->
         assert client.closed()
 
 
-def test_who_asks_without_end_and_reads_nothing_holds_little(service: Service) -> None:
+def test_a_client_that_sends_endlessly_and_reads_nothing_holds_little_memory(service: Service) -> None:
     before = service.resident()
     with wire(service, seconds=1) as client:
         client.send(get("/models") * 100_000)
@@ -197,8 +197,8 @@ def test_who_asks_without_end_and_reads_nothing_holds_little(service: Service) -
         assert talk(service, post()).status == 200  # type: ignore[union-attr]
 
 
-def test_an_invalid_request_ends_its_connection_and_tells_why(service: Service) -> None:
-    """However much of it is still under way as it is refused."""
+def test_an_invalid_request_gets_the_reason_and_ends_its_connection(service: Service) -> None:
+    """However much of the request is still to come when it is refused."""
     with wire(service) as client:
         client.send(get("/models", "X: " + "x" * 3_000_000))
         assert "the head is longer than 65536 bytes" in client.answer().problem["detail"]  # type: ignore[union-attr]

@@ -28,7 +28,7 @@ def several(bundles: Path) -> Iterator[Service]:
 
 
 def anew(service: Service, samples: int = 100) -> httpx.Response:
-    """Ask on a connection of its own, which any worker may take."""
+    """Send a request on a new connection, which any worker may accept."""
     return httpx.post(service.url + ROUTE, json={"inputs": [POINT], "samples": samples}, timeout=30)
 
 
@@ -36,7 +36,9 @@ def test_every_worker_gives_the_same_bytes_and_counts_with_the_others(several: S
     assert len(children(several.process.pid)) == 3
     assert len({anew(several).content for _ in range(40)}) == 1
     expected = f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 40.0'
-    until(lambda: expected in httpx.get(several.url + "/metrics").text)  # each tells a moment later
+    until(
+        lambda: expected in httpx.get(several.url + "/metrics").text
+    )  # each worker folds its ledger a moment later
     for _ in range(5):
         assert expected in httpx.get(several.url + "/metrics").text
 
@@ -55,7 +57,7 @@ def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
 
 @pytest.fixture
 def rolling(tmp_path: Path) -> Iterator[tuple[Service, Path]]:
-    """Three workers, which look at their store when they are told to."""
+    """Serve with three workers, which update from the store only on request."""
     folder = tmp_path / "rolling"
     store.add(folder, linear_regression())
     with operated(folder, "--workers", "3", "--poll", "0") as running:
@@ -67,7 +69,7 @@ def versions_that_answer(service: Service, path: str = "/predict") -> set[int]:
     return {answer.json().get("version", answer.status_code) for answer in answers}
 
 
-def test_what_an_operator_does_is_done_in_every_worker_before_it_is_answered(
+def test_an_admin_request_is_answered_once_every_worker_has_carried_it_out(
     rolling: tuple[Service, Path],
 ) -> None:
     service, folder = rolling
@@ -87,14 +89,14 @@ def test_what_an_operator_does_is_done_in_every_worker_before_it_is_answered(
     assert told == ["linear 2 is loaded", "tabular 1 is loaded"]
 
 
-def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Path]) -> None:
+def test_a_worker_that_dies_during_an_update_does_not_block_it(rolling: tuple[Service, Path]) -> None:
     service, folder = rolling
     before = children(service.process.pid)
     store.add(folder, linear_regression())
     store.add(folder, tabular())
     with ThreadPoolExecutor(1) as operator:
         os.kill(before[0], signal.SIGSTOP)
-        # The system may deal the connection out to the one that is stopped: then it ends with that one.
+        # The system may give the connection to the stopped worker; then the connection ends with it.
         asked = operator.submit(httpx.post, service.url + "/admin/reload", headers=ADMIN, timeout=30)
         time.sleep(1)
         assert not asked.done()
@@ -103,11 +105,11 @@ def test_a_worker_that_dies_meanwhile_holds_nobody_up(rolling: tuple[Service, Pa
             assert asked.result().status_code == 200
     until(lambda: is_replaced(service, before[0]))
     assert service.client.post("/admin/reload").status_code == 200
-    # The new one has found the store as it is now, and has the default model of the others.
+    # The new worker loaded the present store, and has the same default model as the others.
     assert versions_that_answer(service) == {2}
 
 
-def test_told_to_stop_all_end_with_their_parent(several: Service) -> None:
+def test_a_stop_ends_all_workers_and_their_parent(several: Service) -> None:
     workers = children(several.process.pid)
     several.process.send_signal(signal.SIGTERM)
     out, _ = several.process.communicate(timeout=20)
@@ -122,7 +124,7 @@ def test_workers_whose_parent_is_killed_end_too(several: Service) -> None:
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
 
-def test_what_cannot_be_served_ends_with_a_line(tmp_path: Path, bundles: Path) -> None:
+def test_a_store_that_can_not_be_served_ends_with_one_line(tmp_path: Path, bundles: Path) -> None:
     sound = linear_regression()
     store.add(tmp_path, pack(sound.manifest, {**sound.files, PREDICT: b"junk"}))
     ended = caveat("serve", tmp_path, "--workers", "2", "--port", "0")
@@ -135,6 +137,6 @@ def test_what_cannot_be_served_ends_with_a_line(tmp_path: Path, bundles: Path) -
 
 
 def is_replaced(service: Service, worker: int) -> bool:
-    """Tell whether another one of three workers has taken the place of one."""
+    """Tell whether a new worker has replaced this one of three."""
     after = children(service.process.pid)
     return len(after) >= 3 and worker not in after

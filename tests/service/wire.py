@@ -1,4 +1,4 @@
-"""Speaks to a service in bytes, as no client library would."""
+"""Sends bytes to a service that no client library would send."""
 
 import json
 import socket
@@ -31,13 +31,13 @@ def get(path: str, *headers: str) -> bytes:
 
 
 def chunked(*chunks: bytes) -> bytes:
-    """Write a request whose body is in chunks, framed already."""
+    """Write a request with a chunked body, from chunks with their framing."""
     return head(JSON, "Transfer-Encoding: chunked") + b"".join(chunks)
 
 
 @dataclass
 class Answer:
-    """What came back on a connection."""
+    """An answer, as read from a connection."""
 
     status: int
     headers: dict[str, str]
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Wire:
-    """A connection."""
+    """A connection to a service."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
@@ -64,7 +64,7 @@ class Wire:
             self.socket.sendall(data)
 
     def answer(self) -> Answer | None:
-        """Read an answer; give none if the connection ends, or is cut."""
+        """Read an answer; None if the connection ends or is reset."""
         try:
             line = self._file.readline()
             if not line:
@@ -95,7 +95,7 @@ def wire(service: Service, seconds: float = 20) -> Iterator[Wire]:
 
 
 def talk(service: Service, data: bytes) -> Answer | None:
-    """Send bytes on a connection of their own; give the first answer that is not 100."""
+    """Send bytes on a new connection; return the first answer other than 100."""
     with wire(service) as client:
         client.send(data)
         answer = client.answer()
