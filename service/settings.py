@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     )
     precision: Precision = Field(
         "float32",
-        description="precision of matrix products; bfloat16 needs the extra caveat[bfloat16], and answers"
-        " name it",
+        description="precision of matrix products; bfloat16 needs pip install '.[bfloat16]' in Caveat's"
+        " folder, and answers name it",
     )
     providers: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = Field(
         (CPU,),

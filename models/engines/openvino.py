@@ -36,7 +36,9 @@ class OpenVino:
         try:
             import openvino
         except ImportError:
-            raise CaveatError("bfloat16 needs OpenVINO: pip install 'caveat[bfloat16]'") from None
+            raise CaveatError(
+                "bfloat16 needs OpenVINO: pip install '.[bfloat16]' in Caveat's folder"
+            ) from None
         core = openvino.Core()
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             name = core.get_property("CPU", "FULL_DEVICE_NAME")

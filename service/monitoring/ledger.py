@@ -22,7 +22,7 @@ from caveat.service.monitoring.alarms import Alarms
 from caveat.service.monitoring.metrics import Metrics, observe
 from caveat.service.monitoring.record import Record
 
-if TYPE_CHECKING:  # needs the extra caveat[tracing]
+if TYPE_CHECKING:  # needs the extra tracing
     from caveat.service.monitoring.traces import Traces
 
 

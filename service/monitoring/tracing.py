@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from caveat.models.errors import CaveatError
 
-if TYPE_CHECKING:  # needs the extra caveat[tracing]
+if TYPE_CHECKING:  # needs the extra tracing
     from caveat.service.monitoring.traces import Traces
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -27,6 +27,7 @@ def from_environment() -> "Traces | None":
         from caveat.service.monitoring.traces import Traces
     except ModuleNotFoundError as error:
         raise CaveatError(
-            f"{endpoint} asks for traces, which need {error.name}: pip install 'caveat[tracing]'"
+            f"{endpoint} asks for traces, which need {error.name}: "
+            "pip install '.[tracing]' in Caveat's folder"
         ) from None
     return Traces()

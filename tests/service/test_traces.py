@@ -175,7 +175,7 @@ def test_without_the_extra_the_start_ends_with_one_line(bundles: Path, tmp_path:
     assert ended.stderr.startswith(
         "caveat serve: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT asks for traces, which need"
     )
-    assert ended.stderr.endswith("pip install 'caveat[tracing]'\n")
+    assert ended.stderr.endswith("pip install '.[tracing]' in Caveat's folder\n")
     assert ended.stderr.count("\n") == 1
 
 
