@@ -1,16 +1,31 @@
-"""The README's request, sent as it stands there, gets the answer that stands there."""
+"""The README holds: its answer is the service's, and its blocks run as they stand, in their order."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.service.serving import serving
 
 ROOT = Path(__file__).parents[1]
 
 README = (ROOT / "README.md").read_text()
+
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+STAND_INS = {
+    "make serve": "caveat serve",  # test_packaging.py runs make
+    ". .venv/bin/activate": "true",  # the environment of the tests has what these two bring
+    "pip install --editable '.[training]'": "true",
+}
 
 
 def test_the_request_gets_the_answer() -> None:
@@ -29,7 +44,67 @@ def test_the_request_gets_the_answer() -> None:
             assert found[name] == value, name
 
 
-def test_the_tests_that_the_threat_model_names_are_there() -> None:
-    named = re.findall(r"`(tests/\S+\.py)`", (ROOT / "docs" / "security.md").read_text())
-    assert len(named) > 10
-    assert not [name for name in named if not (ROOT / name).is_file()]
+def test_the_network_is_that_of_the_example() -> None:
+    (shown,) = (block for _, block in BLOCKS if "class Net" in block)
+    assert shown[shown.index("class Net") :] in (ROOT / "examples" / "fraud.py").read_text()
+
+
+@pytest.mark.slow
+def test_its_blocks_run_as_they_stand(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    lines = "".join(block for _, block in BLOCKS).splitlines()
+    assert STAND_INS.keys() <= set(lines)
+    port, printed = "", ""
+    with ExitStack() as service:
+        for language, block in BLOCKS:
+            if language == "python":
+                printed += run([sys.executable, "-c", block.replace(":8000", port)], tmp_path)
+                continue
+            commands = [STAND_INS.get(line, line) for line in block.splitlines()]
+            if any(command.startswith("caveat serve") for command in commands):
+                (command,) = commands
+                service.close()  # Ctrl+C
+                port = service.enter_context(served(command, tmp_path))
+                continue
+            script = "\n".join(commands).replace(":8000", port)
+            script = script.replace("caveat predict", f"caveat predict --url http://localhost{port}")
+            printed += run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
+    shown = re.search(r"^```\n(houses version 1, .*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    for line in shown[1].splitlines()[:2]:  # the numbers below are those of one machine
+        assert line.split() in [found.split() for found in printed.splitlines()]
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Run a block to its end; give what it prints."""
+    ended = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, f"{command[-1]}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@contextmanager
+def served(command: str, folder: Path) -> Iterator[str]:
+    """Run a service on a free port until the block ends; give the port as in a URL."""
+    process = subprocess.Popen(
+        [*command.split(), "--port", "0"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"at http://127.0.0.1(:\d+)", process.stdout.readline())
+            assert found is not None
+            yield found[1]
+        finally:
+            process.terminate()
+
+
+def environment() -> dict[str, str]:
+    """Put the commands of this environment before all others."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
