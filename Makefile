@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check audit bundled written bench bench-startup bench-hostile
+.PHONY: help serve test test-all check audit bundled written bench bench-startup bench-hostile
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -15,7 +15,10 @@ help: ## List these targets.
 serve: $(VENV)/.serving ## Serve the bundled model on http://localhost:8000 (PORT=...).
 	$(BIN)/caveat serve --port $(PORT)
 
-test: $(VENV)/.dev ## Run every test, and report coverage.
+test: $(VENV)/.dev ## Run the tests, in minutes.
+	$(BIN)/pytest -m 'not slow' --numprocesses auto --dist worksteal
+
+test-all: $(VENV)/.dev ## Run soaks and sweeps as well, and hold coverage to its floor.
 	$(BIN)/pytest --cov --numprocesses auto --dist worksteal
 
 check: $(VENV)/.dev ## Check format, lint, types and the arrows between the packages.
