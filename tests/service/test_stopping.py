@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.service.serving import ROOT, Service, children, serving, until
-from tests.service.wire import JSON, ROUTE, Wire, get, head, post, wire
+from tests.service.wire.raw import JSON, ROUTE, Wire, get, head, post, wire
 
 LONG = b'{"inputs": [%b], "samples": 20000}' % b",".join([b"[1, 2, 3]"] * 100)
 

@@ -33,7 +33,7 @@ def test_every_example_succeeds(service: Service, document: dict[str, Any]) -> N
         values = {parameter["name"]: parameter["example"] for parameter in parameters}
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
         # The models of these tests have no card; tests.service.test_card asks for one that is there.
-        # Neither has this client a key to /admin; tests.service.test_aliases has one.
+        # Neither has this client a key to /admin; tests.service.versions.test_aliases has one.
         expected = 404 if path.endswith("/card") else 403 if path.startswith("/admin") else 200
         assert service.client.request(method, path.format(**values), json=body).status_code == expected
 

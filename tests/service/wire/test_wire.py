@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from tests.service.serving import Service
-from tests.service.wire import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
+from tests.service.wire.raw import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
 
 DEEP = 100_000
 

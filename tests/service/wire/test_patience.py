@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.serving import Service, serving, until
-from tests.service.wire import JSON, ROUTE, files, get, head, post, talk, wire
+from tests.service.wire.raw import JSON, ROUTE, files, get, head, post, talk, wire
 
 
 @pytest.fixture(scope="module")
