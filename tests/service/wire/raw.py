@@ -63,7 +63,13 @@ class Wire:
         with suppress(OSError):
             self.socket.sendall(data)
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> Answer:
+        """Read an answer, which must be there."""
+        answer = self.answer_or_end()
+        assert answer is not None, "the connection has ended"
+        return answer
+
+    def answer_or_end(self) -> Answer | None:
         """Read an answer; give none if the connection ends, or is cut."""
         try:
             line = self._file.readline()
@@ -80,7 +86,7 @@ class Wire:
 
     def closed(self) -> bool:
         """Wait until the service closes the connection."""
-        return self.answer() is None
+        return self.answer_or_end() is None
 
 
 @contextmanager
@@ -94,12 +100,12 @@ def wire(service: Service, seconds: float = 20) -> Iterator[Wire]:
             client._file.close()
 
 
-def talk(service: Service, data: bytes) -> Answer | None:
+def talk(service: Service, data: bytes) -> Answer:
     """Send bytes on a connection of their own; give the first answer that is not 100."""
     with wire(service) as client:
         client.send(data)
         answer = client.answer()
-        return client.answer() if answer and answer.status == 100 else answer
+        return client.answer() if answer.status == 100 else answer
 
 
 def files(process: int) -> int:
