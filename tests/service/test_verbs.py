@@ -22,7 +22,8 @@ ROUTE = "/models/linear/predict/uncertainty"
 
 
 def points(rows: int, seed: int = 0) -> list[list[float]]:
-    return np.random.default_rng(seed).uniform(-2, 2, (rows, 3)).round(3).tolist()  # type: ignore[no-any-return]
+    made: list[list[float]] = np.random.default_rng(seed).uniform(-2, 2, (rows, 3)).round(3).tolist()
+    return made
 
 
 BODIES = st.fixed_dictionaries(

@@ -63,7 +63,7 @@ def test_units_are_kept_as_often_as_can_be(rate: float) -> None:
 def test_the_mean_of_other_laws_is_more_exact_too(law: str) -> None:
     noise = Site(name="noise", kind=law, law=law, shape=("passes", 1, 2000))
     spreads = {
-        sampler: draw(noise, 3, 0, BLOCK, sampler=sampler).mean(axis=0).std()  # type: ignore[arg-type]
+        sampler: draw(noise, 3, 0, BLOCK, sampler=sampler).mean(axis=0).std()
         for sampler in ("independent", "stratified")
     }
     assert spreads["stratified"] < 0.5 * spreads["independent"]

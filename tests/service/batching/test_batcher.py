@@ -104,7 +104,7 @@ def test_every_row_has_the_bits_that_it_has_alone(
     """In any mix, in any chunks, on the event loop or off it, whoever leaves in the midst of it."""
 
     async def work(batcher: Batcher) -> None:
-        jobs = []
+        jobs: list[Job] = []
         for predictor, count, asked, turns in questions:
             job = Job(predictor, rows(predictor, count, seed=len(jobs)), asked)
             batcher.submit(job)
@@ -174,7 +174,7 @@ def test_what_is_wrong_with_one_job_does_not_hurt_the_others(monkeypatch: pytest
 
     async def work(batcher: Batcher) -> None:
         jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(3)]
-        jobs[1].inputs["x"][0, 0] = 7  # type: ignore[index]
+        jobs[1].inputs["x"][0, 0] = 7
         for job in jobs:
             batcher.submit(job)
         with pytest.raises(RuntimeError, match="seven"):

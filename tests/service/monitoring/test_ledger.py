@@ -147,6 +147,6 @@ def test_requests_are_told_in_their_order(written: list[str]) -> None:
 
 
 def test_a_fault_in_telling_is_told_and_takes_nothing_else_along(written: list[str]) -> None:
-    series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]
+    series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]  # the fault
     assert series["caveat_rows_total", "digits", "2"] == 1
     assert [json.loads(line)["event"] for line in written] == ["request", "untold"]
