@@ -152,7 +152,8 @@ def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPat
     async def work(batcher: Batcher) -> None:
         large = Job(LINEAR, rows(LINEAR, 2000), Asked(50, seed=1))
         batcher.submit(large)
-        await asyncio.sleep(0.01)
+        while large.waiting == large.rows:
+            await asyncio.sleep(0)
         small = Job(LINEAR, rows(LINEAR, 1), Asked(2, seed=0))
         batcher.submit(small)
         await small.answer

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.serving import Service, serving, until
-from tests.service.wire.raw import JSON, ROUTE, files, get, head, post, talk, wire
+from tests.service.serving import TIMEOUT, Service, serving, until
+from tests.service.wire.raw import JSON, ROOM, ROUTE, files, get, head, post, talk, wire
 
 
 @pytest.fixture(scope="module")
 def hurried(bundles: Path) -> Iterator[Service]:
-    with serving(bundles, "--client-timeout", "1", "--max-samples", "10000000") as service:
+    with serving(bundles, "--client-timeout", "1", "--timeout", "600", *ROOM) as service:
         yield service
 
 
@@ -49,7 +49,7 @@ def test_nor_is_one_that_comes_drop_by_drop(hurried: Service, before: bytes, dro
         if before:
             client.send(before)
             assert client.answer().status == 200
-        end = time.monotonic() + 10
+        end = time.monotonic() + TIMEOUT
         client.socket.settimeout(0.1)
         for byte in drop:
             client.send(bytes([byte]))
@@ -58,7 +58,7 @@ def test_nor_is_one_that_comes_drop_by_drop(hurried: Service, before: bytes, dro
                     break
             except TimeoutError:
                 assert time.monotonic() < end
-        client.socket.settimeout(10)
+        client.socket.settimeout(TIMEOUT)
         answer = client.answer_or_end()
         assert answer is None or answer.status == 408
 
@@ -75,9 +75,9 @@ def test_who_does_not_take_an_answer_is_cut_off(hurried: Service) -> None:
     with wire(hurried, seconds=0.2) as client:
         for _ in range(40):
             client.send(post(body))
-        until(lambda: files(hurried.process.pid) == open_before)
+        until(lambda: files(hurried.process.pid) <= open_before)
         assert hurried.resident() - before < 60e6
-        client.socket.settimeout(5)
+        client.socket.settimeout(TIMEOUT)
         taken = 0
         with suppress(ConnectionResetError):
             while received := client.socket.recv(2**20):
@@ -94,7 +94,7 @@ def test_who_is_refused_and_does_not_stop_is_cut_off(hurried: Service) -> None:
     with wire(hurried) as client:
         client.send(head(JSON, f"Content-Length: {10**12}"))
         assert client.answer().status == 413
-        end = time.monotonic() + 10
+        end = time.monotonic() + TIMEOUT
         with suppress(ConnectionError):
             while True:
                 client.socket.sendall(b" " * 1000)
@@ -130,15 +130,15 @@ def test_thousands_who_wait_keep_nobody_out(hurried: Service, sent: bytes) -> No
 def test_connections_beyond_the_files_that_may_be_open_are_turned_away(bundles: Path) -> None:
     """And once there is room again, they are served."""
     few = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
-    with serving(bundles, "--client-timeout", "2", before=few) as service:
+    with serving(bundles, "--client-timeout", "600", before=few) as service:
         address = (service.client.base_url.host, service.client.base_url.port)
+        before = files(service.process.pid)
         crowd = [socket.create_connection(address) for _ in range(300)]
-        time.sleep(0.5)
-        with wire(service) as client:
+        with wire(service) as client:  # whose turn comes after the crowd's
             assert client.answer().status == 503
             assert client.closed()
         for connection in crowd:
             connection.close()
-        time.sleep(0.5)
+        until(lambda: files(service.process.pid) <= before + 5)
         assert talk(service, post(path=ROUTE)).status == 200
         assert talk(service, get("/docs/assets/favicon.png")).status == 200
