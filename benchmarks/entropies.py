@@ -54,7 +54,8 @@ def main() -> None:
 
 def plain(made: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the uncorrected mutual information of passes (N, B, C), shape (B,)."""
-    return entropy(made.mean(axis=0)) - entropy(made).mean(axis=0)
+    information: NDArray[np.float64] = entropy(made.mean(axis=0)) - entropy(made).mean(axis=0)
+    return information
 
 
 def corrected(made: NDArray[np.float64]) -> NDArray[np.float64]:

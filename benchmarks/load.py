@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -64,12 +65,12 @@ class _Connection(asyncio.Protocol):
         self._due: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def ask(self, due: float) -> None:
         """Send the request."""
         self._due = due
-        self._transport.write(self._request)  # type: ignore[attr-defined]
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -123,9 +124,12 @@ class _Load:
     async def connect(self, count: int) -> None:
         """Open connections."""
         loop = asyncio.get_running_loop()
+        host, port = self._parts.hostname, self._parts.port
+        assert host is not None
+        assert port is not None
         for _ in range(count):
             _, connection = await loop.create_connection(
-                lambda: _Connection(self._request, self._answered), self._parts.hostname, self._parts.port
+                lambda: _Connection(self._request, self._answered), host, port
             )
             self.idle.append(connection)
 

@@ -7,6 +7,7 @@ Needs the training extra and OpenVINO (the extra ``bfloat16``).
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def measure(bundle: Bundle, rows: dict[str, Any], rounds: int) -> dict[str, Any]
     """
     single, half = Predictor(bundle), Predictor(bundle, precision="bfloat16")
     runs = {
-        name: lambda made=made: made.some_passes(rows, 0, "stratified", 0, SAMPLES)
+        name: partial(made.some_passes, rows, 0, "stratified", 0, SAMPLES)
         for name, made in (("float32", single), ("bfloat16", half))
     }
     times: dict[str, list[float]] = {name: [] for name in runs}

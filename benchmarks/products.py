@@ -37,11 +37,11 @@ def main() -> None:
             make(widths, Path(scratch))
             predictor = Predictor(store.load(Path(scratch) / "store" / "mlp" / "1"), kept_seed=0)
         for rows in ROWS:
-            row = {"network": net, "rows": rows, **measure(predictor, widths, rows, options.rounds)}
-            figures.append(row)
+            times = measure(predictor, widths, rows, options.rounds)
+            figures.append({"network": net, "rows": rows, **times})
             print(
-                f"{net:20}{rows:>6}{row['products']:>10.2f}{row['passes']:>10.2f}"
-                f"{row['products'] / row['passes']:>8.2f}",
+                f"{net:20}{rows:>6}{times['products']:>10.2f}{times['passes']:>10.2f}"
+                f"{times['products'] / times['passes']:>8.2f}",
                 flush=True,
             )
     write("products", figures)

@@ -143,7 +143,7 @@ def rms(errors: list[NDArray[np.float64]]) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-def stopping(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[str, Any]:
+def stopping(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[int, dict[str, float]]:
     """Measure the cost of a tolerance, for several numbers of passes before a row is first checked.
 
     The tolerance is the median standard error of 150 passes, so that most rows stop between 50 and 400.
@@ -207,7 +207,7 @@ def plot(figures: dict[str, Any], path: Path) -> None:
         "variance_error": "error of the variance / variance",
         "variance_bias": "bias of the variance / variance",
     }
-    colours = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]
+    colours = mpl.color_sequences["tab10"]
     for panel, (name, title) in zip(panels, titles.items(), strict=True):
         for colour, (kind, of) in zip(colours, figures.items(), strict=False):
             for sampler, style in zip(SAMPLERS, ("--", "-"), strict=True):

@@ -195,7 +195,8 @@ def make(widths: tuple[int, ...], scratch: Path) -> list[list[float]]:
     example = torch.from_numpy(rows).float().repeat(3, 1)
     bundle = export(network, example, task="classification", outputs="logits", name="mlp")
     store.add(scratch / "store", bundle)
-    return rows.tolist()
+    row: list[list[float]] = rows.tolist()
+    return row
 
 
 def measure(

@@ -125,7 +125,8 @@ class Sentiment(nn.Module):
         """Give logits."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return self.head((hidden * weights).sum(1) / weights.sum(1))
+        logits: Tensor = self.head((hidden * weights).sum(1) / weights.sum(1))
+        return logits
 
 
 def minilm() -> tuple[nn.Module, Any]:
@@ -146,7 +147,8 @@ class LastStep(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give logits."""
-        return self.head(self.body(x)[:, :, -1])
+        logits: Tensor = self.head(self.body(x)[:, :, -1])
+        return logits
 
 
 def tcn() -> tuple[nn.Module, Any]:
@@ -187,7 +189,11 @@ def pytorchcv(name: str) -> Entry:
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 WORDS = {"vocab_size": 100, "max_position_embeddings": 64, "num_labels": 3}
 DROP = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
-WAVES = {"conv_dim": (16, 16, 16), "conv_stride": (5, 2, 2), "conv_kernel": (10, 3, 3)}
+WAVES: dict[str, int | tuple[int, ...]] = {
+    "conv_dim": (16, 16, 16),
+    "conv_stride": (5, 2, 2),
+    "conv_kernel": (10, 3, 3),
+}
 WAVES |= {"num_feat_extract_layers": 3, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
 PAIR = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4}
 PAIR |= {"decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_labels": 3}

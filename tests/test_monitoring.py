@@ -20,7 +20,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.service.serving import Service, serving
+from tests.service.serving import TIMEOUT, Service, serving, until
 
 ROOT = Path(__file__).parents[1]
 MONITORING = ROOT / "docker" / "monitoring"
@@ -121,13 +121,20 @@ def test_each_panel_shows_something_and_no_alert_rings(tmp_path: Path) -> None:
         while time.monotonic() < end:
             ask_everything(service)
             time.sleep(0.2)
-        empty = [query for query in queries() if not asked("query", query=query)["result"]]
-        groups = asked("rules", type="alert")["groups"]
-    assert empty == []
-    rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
-    assert len(rules) == len(RULES)
-    assert {rule["health"] for rule in rules.values()} == {"ok"}
-    ringing = {name for name, rule in rules.items() if rule["state"] != "inactive"}
+
+        def all_show_something() -> bool:
+            ask_everything(service)
+            return all(asked("query", query=query)["result"] for query in queries())
+
+        def rules() -> dict[str, Any]:
+            groups = asked("rules", type="alert")["groups"]
+            return {rule["name"]: rule for group in groups for rule in group["rules"]}
+
+        until(all_show_something)
+        until(lambda: {rule["health"] for rule in rules().values()} == {"ok"})
+        found = rules()
+    assert len(found) == len(RULES)
+    ringing = {name for name, rule in found.items() if rule["state"] != "inactive"}
     assert ringing <= {"CaveatDriftSuspected", "CaveatDrift"}  # one row again and again is drift
 
 
@@ -161,7 +168,9 @@ def scraping(service: Service, folder: Path) -> Iterator[Callable[..., Any]]:
     command.append("--storage.tsdb.path=data")  # Debian's default is one folder for all
     with (
         subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process,
-        httpx.Client(base_url=f"http://{address}", transport=httpx.HTTPTransport(retries=6)) as client,
+        httpx.Client(
+            base_url=f"http://{address}", transport=httpx.HTTPTransport(retries=6), timeout=TIMEOUT
+        ) as client,
     ):
 
         def ask(path: str, **parameters: str) -> Any:

@@ -27,6 +27,7 @@ from hatchling.build import build_sdist, build_wheel
 
 import caveat
 from caveat.models.bundles.store import BUNDLED
+from tests.service.serving import TIMEOUT
 
 ROOT = Path(__file__).parents[1]
 LINKS = [Path("caveat") / name for name in ("models", "service", "training")]
@@ -119,7 +120,7 @@ def test_the_serving_image_starts_is_healthy_and_stops() -> None:
     with running(command(image), port, env=os.environ | settings) as service:
         assert subprocess.run(check, env=os.environ | settings).returncode == 0
         service.send_signal(signal.SIGTERM)
-        assert service.wait(10) == 0
+        assert service.wait(TIMEOUT) == 0
 
 
 def test_the_serving_image_is_healthy_over_https(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_the_serving_image_is_healthy_over_https(tmp_path: Path) -> None:
     check[0] = sys.executable
     with subprocess.Popen(command(image), env=os.environ | settings) as service:
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + TIMEOUT
             while subprocess.run(check, env=os.environ | settings, capture_output=True).returncode != 0:
                 assert service.poll() is None
                 assert time.monotonic() < deadline
@@ -246,7 +247,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], port: int, seconds: float = 30, **options: Any
+    command: list[str], port: int, seconds: float = TIMEOUT, **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a service in a process group of its own from when it is ready until it is done with."""
     with subprocess.Popen(command, start_new_session=True, **options) as service:

@@ -23,7 +23,7 @@ def test_what_is_public_is_listed_once_and_documented() -> None:
 
 def test_what_is_not_public_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'caveat' has no attribute 'judge'"):
-        caveat.judge  # type: ignore[attr-defined]  # noqa: B018
+        caveat.judge  # noqa: B018
 
 
 def test_a_network_goes_from_export_to_an_estimate(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ class Uncertainty:
     def __init__(self) -> None:
         self.network = mc.network()
 
-    @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=1000, route="/ask")  # type: ignore[untyped-decorator]
+    @bentoml.api(  # type: ignore[untyped-decorator]  # BentoML is not installed here
+        batchable=True, max_batch_size=32, max_latency_ms=1000, route="/ask"
+    )
     def ask(self, inputs: list[list[float]]) -> list[dict[str, Any]]:
         """Answer rows."""
         x = torch.from_numpy(np.asarray(inputs, np.float32))

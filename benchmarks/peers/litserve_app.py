@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Uncertainty(litserve.LitAPI):
+class Uncertainty(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not installed here
     """Answers requests of one row."""
 
     def setup(self, device: str) -> None:

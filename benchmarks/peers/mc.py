@@ -33,7 +33,8 @@ def looped(made: nn.Module, x: Tensor, samples: int) -> Tensor:
 @torch.inference_mode()
 def tiled(made: nn.Module, x: Tensor, samples: int) -> Tensor:
     """Run all passes as one batch of repeated rows; (samples, rows, classes)."""
-    return made(x.repeat(samples, 1)).softmax(-1).unflatten(0, (samples, len(x)))
+    passes: Tensor = made(x.repeat(samples, 1)).softmax(-1).unflatten(0, (samples, len(x)))
+    return passes
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class Uncertainty(MLModel):  # type: ignore[misc]
+class Uncertainty(MLModel):  # type: ignore[misc]  # MLServer is not installed here
     """Answers requests of one row in the V2 inference protocol."""
 
     async def load(self) -> bool:

@@ -19,7 +19,7 @@ class Uncertainty:
     def __init__(self) -> None:
         self.network = mc.network()
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.001)  # type: ignore[untyped-decorator]
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.001)  # type: ignore[untyped-decorator]  # Ray is not installed here
     async def answered(self, rows: list[list[list[float]]]) -> list[dict[str, Any]]:
         """Answer rows."""
         x = torch.tensor([row[0] for row in rows])
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
     ray.init(runtime_env={"env_vars": {**variables, "PYTHONPATH": here}}, include_dashboard=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PEER_PORT"])})
-    serve.run(Uncertainty.bind(), route_prefix="/ask")
+    serve.run(Uncertainty.bind(), route_prefix="/ask")  # type: ignore[attr-defined]  # added by the decorator
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     stopped.wait()

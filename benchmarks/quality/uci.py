@@ -23,7 +23,7 @@ import multiprocessing
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def score(predictor: Predictor, x: Array, y: Array, passes: int, residual: float
     answer = estimate(predictor, {"x": x}, passes, seed=0)
     made = np.concatenate(list(predictor.passes({"x": x}, passes, 0, "stratified")))
     one = (answer["mean"][None], answer["variance"][None])
-    deterministic = predictor.predict({"x": x})
+    deterministic = predictor.predict({"x": x}).astype(np.float64)
     return {
         "rmse": rmse(answer["mean"], y),
         "mixture": float(log_density(made[..., 0], made[..., 1], y).mean()),
@@ -211,7 +211,7 @@ def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) ->
     }
 
 
-def moments(figures: list[dict[str, Any]], metric: str) -> tuple[float, float]:
+def moments(figures: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, float]:
     """Mean over splits, and its standard error."""
     values = [each[metric] for each in figures]
     return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))

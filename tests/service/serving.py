@@ -16,6 +16,9 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 
+TIMEOUT = 120
+"""Seconds after which what has not happened never will, on a machine however busy."""
+
 
 def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
@@ -25,7 +28,7 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT,
     )
 
 
@@ -34,7 +37,7 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+def until(holds: Callable[[], bool], seconds: float = TIMEOUT) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -53,7 +56,7 @@ def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: s
         line = process.stdout.readline()
         found = re.search(r"at (https?://\S+),", line)
         assert found, line + (process.communicate()[1] or "")
-        with httpx.Client(base_url=found[1], timeout=60) as client:
+        with httpx.Client(base_url=found[1], timeout=TIMEOUT) as client:
             yield Service(process, client, line)
     finally:
         process.end()
@@ -100,7 +103,7 @@ class Process(subprocess.Popen[str]):
     def end(self) -> None:
         """End the process."""
         self.terminate()
-        self.communicate(timeout=30)
+        self.communicate(timeout=TIMEOUT)
         self._log.close()
 
 
@@ -135,6 +138,17 @@ class Service:
     def send(self, path: str, body: bytes, content_type: str = "application/json") -> httpx.Response:
         """Post a body of any bytes."""
         return self.client.post(path, content=body, headers={"Content-Type": content_type})
+
+    def admitted(self) -> int:
+        """Number of requests for a prediction that are in the service."""
+        return int(self.metric("admitted_requests"))
+
+    def metric(self, name: str) -> float:
+        """Give the value of a series without labels, asked for on a connection that does not stay."""
+        text = httpx.get(f"{self.url}/metrics", timeout=TIMEOUT).text
+        found = re.search(rf"^caveat_{name} (\S+)$", text, re.MULTILINE)
+        assert found, name
+        return float(found[1])
 
     def resident(self) -> int:
         """Bytes of memory that the process holds."""

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from caveat.service.app import create_app
 from caveat.service.errors import InputProblem, Problem, problem
 from caveat.service.settings import Settings
-from tests.service.serving import Service
+from tests.service.serving import TIMEOUT, Service
 
 POINT = b'{"inputs": [[1, 2, 3]]}'
 
@@ -144,7 +144,9 @@ def test_a_cancelled_request_is_logged(bundles: Path, monkeypatch: pytest.Monkey
     async def ask() -> None:
         async with app.router.lifespan_context(app), in_process(app) as client:
             asking = asyncio.create_task(client.post("/models/linear/predict/uncertainty", json=body))
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(TIMEOUT):
+                while not app.state.endpoints.door.passes:
+                    await asyncio.sleep(0)
             asking.cancel()
             await asyncio.wait([asking])
             await client.get("/metrics")

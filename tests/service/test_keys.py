@@ -14,7 +14,7 @@ from caveat import commands
 from caveat.service.guard import describe
 from caveat.service.keys import Keys
 from caveat.service.settings import Settings
-from tests.service.serving import Service, serving
+from tests.service.serving import TIMEOUT, Service, serving
 
 CLIENT = "key-of-the-team-of-fraud"
 HASHED = "another-key-of-a-client"
@@ -180,11 +180,11 @@ def test_the_document_says_that_admin_has_its_own_keys() -> None:
 def test_the_process_neither_shows_nor_keeps_keys(bundles: Path, file: Path) -> None:
     with serving(bundles, "--api-keys", file, "--workers", "2") as service:
         for key in (CLIENT, HASHED, UNKNOWN):
-            httpx.get(service.url + "/models", headers=showing(key))
+            httpx.get(service.url + "/models", headers=showing(key), timeout=TIMEOUT)
         shown = service.client.get("/models/linear", headers=showing(CLIENT)).text
         shown += service.client.get("/metrics", headers=showing(CLIENT)).text
         service.process.terminate()
-        out, errors = service.process.communicate(timeout=20)
+        out, errors = service.process.communicate(timeout=TIMEOUT)
     for key in (CLIENT, HASHED, UNKNOWN):
         assert key not in shown + service.line + out + errors
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.serving import ROOT, Service, children, serving, until
-from tests.service.wire import JSON, ROUTE, Wire, get, head, post, wire
+from tests.service.serving import ROOT, TIMEOUT, Service, children, serving, until
+from tests.service.wire.raw import ENDLESS, JSON, ROOM, ROUTE, UNHURRIED, Wire, get, head, post, wire
 
 LONG = b'{"inputs": [%b], "samples": 20000}' % b",".join([b"[1, 2, 3]"] * 100)
 
@@ -28,14 +28,14 @@ def connected(service: Service, count: int) -> Iterator[list[Wire]]:
 
 def told(service: Service) -> tuple[int, str, list[str]]:
     """Return the exit code, the output, and the messages of the log other than of requests and the stop."""
-    out, _ = service.process.communicate(timeout=30)
+    out, _ = service.process.communicate(timeout=TIMEOUT)
     events = [line["message"] for line in service.events() if line["event"] not in ("request", "drain")]
     return service.process.returncode, out, events
 
 
 @pytest.fixture(params=["1", "2"])
 def busy(request: pytest.FixtureRequest, bundles: Path) -> Iterator[Service]:
-    with serving(bundles, "--workers", request.param, "--max-samples", "100000000") as service:
+    with serving(bundles, "--workers", request.param, *UNHURRIED) as service:
         yield service
 
 
@@ -44,12 +44,11 @@ def test_every_request_sent_before_a_stop_is_answered(busy: Service) -> None:
     with connected(busy, 20) as kept, connected(busy, 100) as fresh:
         for client in kept:
             client.send(post())
-            assert client.answer().status == 200  # type: ignore[union-attr]
+            assert client.answer().status == 200
         for number, client in enumerate(kept + fresh):
             client.send(post(LONG) if number % 10 == 0 else post())
         busy.process.send_signal(signal.SIGTERM)
-        answers = [client.answer() for client in kept + fresh]
-        assert {answer and answer.status for answer in answers} <= {200, 503}
+        assert {client.answer().status for client in kept + fresh} <= {200, 503}
         assert all(client.closed() for client in kept + fresh)
     assert told(busy) == (0, "", [])
 
@@ -64,7 +63,7 @@ def test_clients_that_keep_sending_are_refused_and_then_not_connected(busy: Serv
             try:
                 with wire(busy) as client:
                     client.send(post())
-                    answer = client.answer()
+                    answer = client.answer_or_end()
                     outcomes[str(answer and answer.status)] += 1
             except ConnectionRefusedError:
                 return
@@ -72,12 +71,17 @@ def test_clients_that_keep_sending_are_refused_and_then_not_connected(busy: Serv
                 outcomes[type(error).__name__] += 1
 
     clients = [threading.Thread(target=ask) for _ in range(4)]
-    for client in clients:
-        client.start()
-    time.sleep(0.5)
-    busy.process.send_signal(signal.SIGTERM)
-    for client in clients:
-        client.join(20)
+    with connected(busy, 16) as endless:  # so that each worker goes on until the refusals are seen
+        for client in endless:
+            client.send(ENDLESS)
+        until(lambda: busy.admitted() == 16)
+        for thread in clients:
+            thread.start()
+        until(lambda: outcomes["200"] > 10)
+        busy.process.send_signal(signal.SIGTERM)
+        until(lambda: outcomes["503"] > 0)
+    for thread in clients:
+        thread.join(TIMEOUT)
     running.clear()
     assert told(busy) == (0, "", [])
     assert outcomes["200"] > 10
@@ -89,28 +93,24 @@ def test_clients_that_keep_sending_are_refused_and_then_not_connected(busy: Serv
 def test_idle_connections_are_closed_at_once(busy: Service) -> None:
     with connected(busy, 5) as idle:
         idle[0].send(get("/health/live"))
-        assert idle[0].answer().status == 200  # type: ignore[union-attr]
-        start = time.monotonic()
+        assert idle[0].answer().status == 200
         busy.process.send_signal(signal.SIGTERM)
-        assert all(client.closed() for client in idle)
+        assert all(client.closed() for client in idle)  # long before the 600 s that a client may take
     assert told(busy) == (0, "", [])
-    assert time.monotonic() - start < 10  # less than the client timeout, 30 s
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_requests_without_an_answer_within_the_time_to_drain_are_cut_off(bundles: Path, workers: str) -> None:
-    flags = ("--workers", workers, "--drain", "1", "--max-samples", "100000000")
+    flags = ("--workers", workers, "--timeout", "600", "--client-timeout", "600", "--drain", "1", *ROOM)
     with serving(bundles, *flags) as service, wire(service) as working, wire(service) as slow:
-        working.send(post(LONG.replace(b"20000", b"9000000")))
+        working.send(ENDLESS)
         slow.send(head(JSON, "Content-Length: 100") + b"{")
-        time.sleep(0.5)
-        start = time.monotonic()
+        until(lambda: service.admitted() == 1)
         service.process.send_signal(signal.SIGTERM)
         assert working.closed()
         assert slow.closed()
         code, _, messages = told(service)
     assert code == 0
-    assert time.monotonic() - start < 10
     assert {message.partition(":")[0] for message in messages} == {
         "connections cut off without an answer within 1 s (--drain)"
     }
@@ -118,11 +118,12 @@ def test_requests_without_an_answer_within_the_time_to_drain_are_cut_off(bundles
 
 def test_a_second_signal_stops_at_once(busy: Service) -> None:
     with wire(busy) as working:
-        working.send(post(LONG.replace(b"20000", b"9000000"), path=ROUTE))
-        time.sleep(0.5)
-        for _ in range(2):
-            busy.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+        working.send(ENDLESS)
+        until(lambda: busy.admitted() == 1)
+        processes = children(busy.process.pid) or [busy.process.pid]
+        busy.process.send_signal(signal.SIGTERM)
+        until(lambda: len(busy.events("drain")) == len(processes))
+        busy.process.send_signal(signal.SIGTERM)
         assert working.closed()
         code, _, messages = told(busy)
     assert code == 0
@@ -131,10 +132,10 @@ def test_a_second_signal_stops_at_once(busy: Service) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_counts_as_one(bundles: Path, sign: signal.Signals) -> None:
-    flags = ("--workers", "2", "--max-samples", "100000000")
+    flags = ("--workers", "2", *UNHURRIED)
     with serving(bundles, *flags, before=["setsid"]) as service, wire(service) as working:
         working.send(post(LONG.replace(b"20000", b"200000"), path=ROUTE))
-        time.sleep(0.5)
+        until(lambda: service.admitted() == 1)
         everyone = [service.process.pid, *children(service.process.pid)]
         if sign == signal.SIGINT:
             os.killpg(service.process.pid, sign)  # as a terminal does
@@ -159,8 +160,8 @@ def test_the_service_outlives_the_process_that_started_it(tmp_path: Path) -> Non
         until(lambda: " at " in said.read_text())
         starter.communicate(b"\n")  # ends the starter
     pid, line = said.read_text().splitlines()
-    time.sleep(0.5)
+    time.sleep(0.5)  # in which it would end
     url = line.rpartition(" at ")[2].partition(",")[0]
-    assert httpx.get(f"{url}/health/ready").status_code == 200
+    assert httpx.get(f"{url}/health/ready", timeout=TIMEOUT).status_code == 200
     os.kill(int(pid), signal.SIGTERM)
     until(lambda: not Path(f"/proc/{pid}").exists())

@@ -15,7 +15,7 @@ import pytest
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import ADMIN, Service, caveat, children, operated, serving, until
+from tests.service.serving import ADMIN, TIMEOUT, Service, caveat, children, operated, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -29,7 +29,7 @@ def several(bundles: Path) -> Iterator[Service]:
 
 def anew(service: Service, samples: int = 100) -> httpx.Response:
     """Send a request on a new connection, which any worker may accept."""
-    return httpx.post(service.url + ROUTE, json={"inputs": [POINT], "samples": samples}, timeout=30)
+    return httpx.post(service.url + ROUTE, json={"inputs": [POINT], "samples": samples}, timeout=TIMEOUT)
 
 
 def test_every_worker_gives_the_same_bytes_and_counts_with_the_others(several: Service) -> None:
@@ -37,10 +37,10 @@ def test_every_worker_gives_the_same_bytes_and_counts_with_the_others(several: S
     assert len({anew(several).content for _ in range(40)}) == 1
     expected = f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 40.0'
     until(
-        lambda: expected in httpx.get(several.url + "/metrics").text
-    )  # each worker folds its ledger a moment later
+        lambda: expected in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text
+    )  # each tells a moment later
     for _ in range(5):
-        assert expected in httpx.get(several.url + "/metrics").text
+        assert expected in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text
 
 
 def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
@@ -50,7 +50,7 @@ def test_a_worker_that_is_killed_is_replaced(several: Service) -> None:
     until(lambda: is_replaced(several, before[0]))
     assert {anew(several).content for _ in range(20)} == {expected}
     several.process.send_signal(signal.SIGTERM)
-    _, errors = several.process.communicate(timeout=20)
+    _, errors = several.process.communicate(timeout=TIMEOUT)
     assert several.process.returncode == 0
     assert f"worker {before[0]} ended with code -9; another one takes its place" in errors
 
@@ -65,7 +65,7 @@ def rolling(tmp_path: Path) -> Iterator[tuple[Service, Path]]:
 
 
 def versions_that_answer(service: Service, path: str = "/predict") -> set[int]:
-    answers = [httpx.post(service.url + path, json={"inputs": [POINT]}, timeout=30) for _ in range(30)]
+    answers = [httpx.post(service.url + path, json={"inputs": [POINT]}, timeout=TIMEOUT) for _ in range(30)]
     return {answer.json().get("version", answer.status_code) for answer in answers}
 
 
@@ -96,8 +96,8 @@ def test_a_worker_that_dies_during_an_update_does_not_block_it(rolling: tuple[Se
     store.add(folder, tabular())
     with ThreadPoolExecutor(1) as operator:
         os.kill(before[0], signal.SIGSTOP)
-        # The system may give the connection to the stopped worker; then the connection ends with it.
-        asked = operator.submit(httpx.post, service.url + "/admin/reload", headers=ADMIN, timeout=30)
+        # The system may deal the connection out to the one that is stopped: then it ends with that one.
+        asked = operator.submit(httpx.post, service.url + "/admin/reload", headers=ADMIN, timeout=TIMEOUT)
         time.sleep(1)
         assert not asked.done()
         os.kill(before[0], signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_during_an_update_does_not_block_it(rolling: tuple[Se
 def test_a_stop_ends_all_workers_and_their_parent(several: Service) -> None:
     workers = children(several.process.pid)
     several.process.send_signal(signal.SIGTERM)
-    out, _ = several.process.communicate(timeout=20)
+    out, _ = several.process.communicate(timeout=TIMEOUT)
     assert (several.process.returncode, out, several.complaints()) == (0, "", [])
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
@@ -120,7 +120,7 @@ def test_a_stop_ends_all_workers_and_their_parent(several: Service) -> None:
 def test_workers_whose_parent_is_killed_end_too(several: Service) -> None:
     workers = children(several.process.pid)
     several.process.kill()
-    several.process.communicate(timeout=20)
+    several.process.communicate(timeout=TIMEOUT)
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
 

@@ -63,7 +63,7 @@ class Scripted(nn.Module):
     def __init__(self, losses: list[float]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
-        self.epoch = nn.Buffer(torch.zeros(()))
+        self.epoch: Tensor = nn.Buffer(torch.zeros(()))
         self.script: Iterator[float] = iter(losses)
 
     def forward(self, rows: Tensor) -> Tensor:

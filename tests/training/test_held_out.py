@@ -20,7 +20,7 @@ def test_arrays_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("y", [[0, 1, 1], ["no", "yes", "yes"]])
-def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[object]) -> None:
+def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[int] | list[str]) -> None:
     np.savez(tmp_path / "rows.npz", x=np.zeros((3, 3)), y=y)
     manifest = TABLE.model_copy(update={"inputs": ARRAYS.inputs})
     assert read_held_out(tmp_path / "rows.npz", manifest)[1].tolist() == [0, 1, 1]
@@ -38,7 +38,7 @@ def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[object]) -> 
 def test_arrays_that_do_not_fit_are_refused(
     tmp_path: Path, arrays: dict[str, np.ndarray], message: str
 ) -> None:
-    np.savez(tmp_path / "rows.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "rows.npz", **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
     with pytest.raises(DataError, match=message):
         read_held_out(tmp_path / "rows.npz", ARRAYS)
 

@@ -18,7 +18,8 @@ def outputs() -> Tensor:
 
 def densities(factor: float = 1.0) -> np.ndarray:
     """Negative log-densities without the constant."""
-    return -stats.norm.logpdf(Y, MEANS, np.sqrt(factor * VARIANCES)) - math.log(2 * math.pi) / 2
+    normal: np.ndarray = stats.norm.logpdf(Y, MEANS, np.sqrt(factor * VARIANCES))
+    return -normal - math.log(2 * math.pi) / 2
 
 
 def test_each_rows_cost_is_weighted_by_its_variance() -> None:

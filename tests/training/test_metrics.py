@@ -6,7 +6,7 @@ from scipy import stats
 
 from caveat.models.errors import CaveatError
 from caveat.models.predictor import Predictor
-from caveat.training.metrics import _classification, _regression, evaluate
+from caveat.training.metrics import _classification, _regression, held_out_metrics
 from tests.bundles import linear_regression
 
 
@@ -15,7 +15,7 @@ def test_a_regression_by_its_served_predictor() -> None:
     x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     error = np.where(np.arange(200) % 2, 3.0, -1.0)
     y = x @ np.array([1.0, -2.0, 3.0]) + 0.5 + error
-    found = evaluate(Predictor(bundle, threads=1), {"x": x}, y, samples=200, seed=0)
+    found = held_out_metrics(Predictor(bundle, threads=1), {"x": x}, y, samples=200, seed=0)
     assert found["deterministic_rmse"] == pytest.approx(5**0.5, rel=1e-5)  # (9 + 1) / 2
     assert found["rmse"] == pytest.approx(5**0.5, rel=0.01)
     variance = 4 + 0.01 / 0.99 * ((x * [1.0, -2.0, 3.0]) ** 2).sum(axis=1)
@@ -70,4 +70,4 @@ def test_no_likelihood_without_a_variance_and_no_metrics_of_answers_that_are_not
         np.errstate(all="ignore"),
         pytest.raises(CaveatError, match="mean is not finite on the rows held out"),
     ):
-        evaluate(predictor, {"x": np.ones((3, 3), np.float32)}, np.zeros(3), samples=2, seed=0)
+        held_out_metrics(predictor, {"x": np.ones((3, 3), np.float32)}, np.zeros(3), samples=2, seed=0)

@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+from torch import Tensor
 
 from caveat.models.bundles.signature import Feature, Input
 from caveat.training.preprocess import preprocess
@@ -8,7 +9,7 @@ VECTOR = Input(name="x", dtype="float64", shape=("rows", 3))
 
 
 def run(spec: Input, train: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    found = preprocess(spec, train)(torch.from_numpy(rows))
+    found: Tensor = preprocess(spec, train)(torch.from_numpy(rows))
     assert found.dtype == torch.float32
     return found.numpy()
 

@@ -10,7 +10,7 @@ from caveat.models.answers import conformal
 LEVELS = [0.8, 0.9, 0.95]
 
 
-class Stated(ClassifierMixin, BaseEstimator):
+class Stated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A classifier whose rows are its probabilities."""
 
     def __init__(self) -> None:
@@ -23,10 +23,11 @@ class Stated(ClassifierMixin, BaseEstimator):
         return x
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        return x.argmax(axis=1)
+        labels: np.ndarray = x.argmax(axis=1)
+        return labels
 
 
-class Predicted(RegressorMixin, BaseEstimator):
+class Predicted(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A regression whose rows are its predictions."""
 
     def __init__(self) -> None:

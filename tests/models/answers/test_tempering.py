@@ -7,7 +7,8 @@ from caveat.models.answers.tempering import tempered
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     powers = np.exp(logits)
-    return powers / powers.sum(axis=-1, keepdims=True)
+    probabilities: NDArray[np.floating] = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])

@@ -40,7 +40,7 @@ def bomb() -> bytes:
         archive.open("truth.npy", "w", force_zip64=True) as file,
     ):
         head = {"descr": "<i8", "fortran_order": False, "shape": (10**8,)}
-        np.lib.format.write_array_header_1_0(file, head)  # type: ignore[arg-type]
+        np.lib.format.write_array_header_1_0(file, head)
         for _ in range(200):
             file.write(bytes(2**20))
     return buffer.getvalue()
@@ -51,7 +51,7 @@ def lying_bomb() -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, archive.open("truth.npy", "w") as file:
         head = {"descr": "<i8", "fortran_order": False, "shape": (10**15,)}
-        np.lib.format.write_array_header_1_0(file, head)  # type: ignore[arg-type]
+        np.lib.format.write_array_header_1_0(file, head)
     return buffer.getvalue()
 
 

@@ -54,6 +54,16 @@ def seal(folder: Path, **files: bytes) -> None:
     edit(folder, files=listed)
 
 
+def each(*steps: Do) -> Do:
+    """Do one after the other."""
+
+    def do(folder: Path) -> None:
+        for step in steps:
+            step(folder)
+
+    return do
+
+
 def cut(name: str) -> Do:
     return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size - 20)
 

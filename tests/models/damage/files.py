@@ -12,9 +12,11 @@ from tests.models.damage.damage import (
     Damage,
     Do,
     cut,
+    each,
     edit,
     instead,
     manifest,
+    put,
     replace,
     say,
     seal,
@@ -30,6 +32,10 @@ def listing(name: str) -> Do:
         edit(folder, files=files | {name: files[PASSES]})
 
     return do
+
+
+def remove(name: str) -> Do:
+    return lambda folder: (folder / name).unlink()
 
 
 def link(name: str) -> Do:
@@ -71,7 +77,7 @@ def grow(path: Path) -> None:
 
 FILES = {
     **{
-        f"{name} is missing": Damage(lambda folder, name=name: (folder / name).unlink(), name)
+        f"{name} is missing": Damage(remove(name), name)
         for name in (PREDICT, PASSES, CARD, calibration.FILE, MANIFEST)
     },
     **{
@@ -95,7 +101,7 @@ FILES = {
     ),
     "a graph beyond what is one": Damage(size(PREDICT, 2**32), "says that predict.onnx holds"),
     "weights beyond all memory": Damage(
-        lambda folder: (seal(folder, weights_bin=b""), size("weights.bin", 10**15)(folder)),
+        each(put(weights_bin=b""), size("weights.bin", 10**15)),
         "says that weights.bin holds 1,000,000,000,000,000 bytes",
     ),
     "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*, the manifest says not there"),

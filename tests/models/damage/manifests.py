@@ -3,7 +3,7 @@
 import os
 
 from caveat.models.bundles.bundle import MANIFEST
-from tests.models.damage.damage import Damage, edit, input_of, replace, say, site_of, write
+from tests.models.damage.damage import Damage, each, input_of, replace, say, site_of, write
 
 MANIFESTS = {
     "a later schema": Damage(say(schema_version=2), "schema_version is 2; this version of Caveat reads 1"),
@@ -66,9 +66,9 @@ MANIFESTS = {
         say(cost={"row": "1//0", "row_pass": 1, "mask": 1}), "cost: row: '1//0' is not integer arithmetic"
     ),
     "a cost that may divide by nothing": Damage(
-        lambda folder: (
-            input_of(shape=["rows", "length"], features=None)(folder),
-            edit(folder, cost={"row": "1//(length - 5)", "row_pass": 1, "mask": 1}),
+        each(
+            input_of(shape=["rows", "length"], features=None),
+            say(cost={"row": "1//(length - 5)", "row_pass": 1, "mask": 1}),
         ),
         "divides by length - 5, which may be 0",
     ),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from tests.models.damage.damage import Damage, Do, predict, put
 from tests.models.damage.graphs import (
@@ -26,6 +26,9 @@ def weights(**entries: str) -> Do:
 
 def ones(count: int) -> np.ndarray[Any, Any]:
     return np.array([count])
+
+
+TEXT = TensorProto(name="t", data_type=TensorProto.STRING, dims=[1], string_data=[b"a"])
 
 
 GRAPHS = {
@@ -69,7 +72,7 @@ GRAPHS = {
         for name in ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Dropout", "Multinomial")
     },
     "text": Damage(
-        predict(graph([NODE("Constant", [], ["t"], value=helper.make_tensor("t", 8, [1], [b"a"]))])),
+        predict(graph([NODE("Constant", [], ["t"], value=TEXT)])),
         "the graph has constants of text",
     ),
     "text that grows": Damage(predict(giving("StringConcat")), "the graph works on text, with StringConcat"),

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from caveat.models.bundles.manifest import Site
+from caveat.models.draws import cache
 from caveat.models.draws.cache import DrawCache
-from caveat.models.draws.cache import cache as draws
 from caveat.models.draws.masks import Sampler, draw
 
 SITES = (
@@ -35,7 +35,7 @@ def test_only_the_shared_seed_is_kept() -> None:
 
 
 def test_no_more_is_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draws, "KEPT_BYTES", 25_000)  # two pieces of 100 x (20 + 7) x 4 bytes
+    monkeypatch.setattr(cache, "KEPT_BYTES", 25_000)  # two pieces of 100 x (20 + 7) x 4 bytes
     made = DrawCache(SITES, kept_seed=0)
 
     def make(number: int) -> np.ndarray:

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caveat.models.bundles.manifest import Site
@@ -25,6 +25,7 @@ def test_units_are_kept_at_the_rate_and_scaled(rate: float) -> None:
 
 
 @given(seed=st.integers(0, MAX_SEED), units=st.integers(1, 70), cuts=st.sets(st.integers(1, 39)))
+@settings(deadline=None)
 def test_passes_do_not_depend_on_how_they_are_cut(seed: int, units: int, cuts: set[int]) -> None:
     whole = draw(site(units=units), seed, 0, 40)
     edges = [0, *sorted(cuts), 40]

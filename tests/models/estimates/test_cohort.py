@@ -129,7 +129,7 @@ def test_stratified_passes_make_the_mean_of_a_linear_network_exact() -> None:
     errors = {
         sampler: np.sqrt(
             np.mean(
-                [(estimate(LINEAR, inputs, 50, seed, sampler)["mean"] - truth) ** 2 for seed in range(40)]  # type: ignore[arg-type]
+                [(estimate(LINEAR, inputs, 50, seed, sampler)["mean"] - truth) ** 2 for seed in range(40)]
             )
         )
         for sampler in ("independent", "stratified")

@@ -183,6 +183,7 @@ def also(gives: str, *names: str, operator: str = "Identity") -> Edit:
 
 def sized(model: onnx.GraphProto) -> None:
     """Let the rows come of the masks' number."""
+    also("of_masks", "drop", operator="Shape")(model)
     node(model, "hidden").op_type = "Reshape"
     node(model, "hidden").input.append("of_masks")
 
@@ -202,7 +203,7 @@ def sized(model: onnx.GraphProto) -> None:
         takes("logits", "flat", "V", "passes"),
         takes("kept", "drop", "drop"),
         takes("hidden", "drop"),
-        lambda model: (also("of_masks", "drop", operator="Shape")(model), sized(model)),
+        sized,
         also("elsewhere", "hidden", operator="Shape"),
         takes("flat", "kept", "sizes"),
         also("elsewhere", "drop"),
@@ -298,7 +299,12 @@ def test_the_passes_of_an_ordinary_request_are_made_ahead(
     expected = PLAIN.some_passes(rows(5), seed, sampler, start, stop)
     with_draws: list[Any] = []
     run = Predictor.run_passes
-    monkeypatch.setattr(Predictor, "run_passes", lambda *of: with_draws.append(of) or run(*of))
+
+    def counted(*of: Any) -> Any:
+        with_draws.append(of)
+        return run(*of)
+
+    monkeypatch.setattr(Predictor, "run_passes", counted)
     found = predictor.some_passes(rows(5), seed, sampler, start, stop)
     np.testing.assert_array_equal(found, expected, strict=True)
     assert len(with_draws) == (0 if ahead else 1)
@@ -387,4 +393,5 @@ def test_a_file_that_an_engine_takes_is_thinned_or_left_alone(changes: list[tupl
     except Exception:  # engines' own kinds have no base but this
         return
     made = thinned.thinned(bytes(content), site(6), draws(6, 10))
-    assert made is None or graph.check(made, {}) is None
+    if made is not None:
+        graph.check(made, {})

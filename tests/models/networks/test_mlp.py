@@ -44,6 +44,8 @@ def test_a_single_value_has_no_axis_of_its_own(rows: int) -> None:
 def test_the_function_is_relu_layers() -> None:
     network = MLP((3,), 2, hidden=(4,), dropout=(0.5,)).eval()
     rows = torch.randn(5, 3)
-    first, last = network.layers.hidden1, network.layers.output
+    first, last = (network.layers.get_submodule(name) for name in ("hidden1", "output"))
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
     expected = (rows @ first.weight.T + first.bias).clamp(min=0) @ last.weight.T + last.bias
     torch.testing.assert_close(network(rows), expected)

@@ -36,6 +36,7 @@ def test_rates_start_with_the_projected_input() -> None:
     network = Transformer((6, 3), 2, hidden=(8, 8), dropout=(0.1, 0.2, 0.3))
     assert network.dropout.p == 0.1
     for layer, rate in zip(network.layers, (0.2, 0.3), strict=True):
+        assert isinstance(layer, nn.TransformerEncoderLayer)
         assert layer.self_attn.dropout == rate
         assert {part.p for part in layer.modules() if isinstance(part, nn.Dropout)} == {rate}
 

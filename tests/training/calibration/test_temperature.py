@@ -9,13 +9,15 @@ from caveat.training.calibration.temperature import HIGHEST, most_likely_tempera
 def drawn(probabilities: NDArray[np.float64], seed: int = 0) -> NDArray[np.intp]:
     """Draw a label for each row of probabilities, (B, C)."""
     uniform = np.random.default_rng(seed).random((len(probabilities), 1))
-    return (uniform > probabilities.cumsum(axis=-1)[:, :-1]).sum(axis=-1)
+    labels: NDArray[np.intp] = (uniform > probabilities.cumsum(axis=-1)[:, :-1]).sum(axis=-1)
+    return labels
 
 
 def simulated(rows: int, classes: int) -> NDArray[np.float32]:
     """Make probabilities, (rows, classes)."""
     powers = np.exp(np.random.default_rng(1).normal(0, 3, (rows, classes)))
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    probabilities: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return probabilities
 
 
 @pytest.mark.parametrize(("right", "stated"), [(60, 0.9), (90, 0.7), (99, 0.9)])

@@ -8,6 +8,7 @@ import pytest
 
 from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_table
+from caveat.training.vocabulary import Task
 
 ROWS = 30
 FRAME: dict[str, list[Any]] = {
@@ -99,15 +100,16 @@ def test_several_targets(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.y, np.stack(alone, axis=1))
     assert dataset.input.features is not None
     assert [feature.name for feature in dataset.input.features] == ["smoker", "city", "risk"]
-    for target, task, message in (
+    refused: tuple[tuple[tuple[str, ...], Task | None, str], ...] = (
         (("weight", "weight"), None, "--target names 'weight' 2 times"),
         (("weight", "length"), None, "no column 'length' to predict; it has age, weight"),
         (("weight", "risk"), None, "column 'risk': holds text; a regression needs numbers"),
         (("weight", "age"), "classification", "2 columns: several targets make a regression"),
         (("age", "weight", "smoker", "city", "risk"), None, "every column is a target"),
-    ):
+    )
+    for target, task, message in refused:
         with pytest.raises(DataError, match=message):
-            read_table(path, target, task)  # type: ignore[arg-type]
+            read_table(path, target, task)
 
 
 def test_no_target(tmp_path: Path) -> None:

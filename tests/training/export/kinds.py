@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 TIME = {0: {1: "time"}}
 """The second axis of the first input is free."""
@@ -101,17 +103,17 @@ def _functional(dropout: Callable[..., Tensor], *shape: int, **options: bool) ->
 class Recurrent(nn.Module):
     """The last output of a recurrent network of three layers."""
 
-    def __init__(self, cell: type[nn.RNNBase], batch_first: bool = True, **options: Any) -> None:
+    def __init__(self, cell: Callable[..., nn.RNNBase], batch_first: bool = True, **options: Any) -> None:
         super().__init__()
         self.batch_first = batch_first
         self.layers = cell(5, 8, num_layers=3, dropout=0.3, batch_first=batch_first, **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs, _ = self.layers(x if self.batch_first else x.transpose(0, 1))
+        outputs: Tensor = self.layers(x if self.batch_first else x.transpose(0, 1))[0]
         return outputs[:, -1] if self.batch_first else outputs[-1]
 
 
-def _recurrent(cell: type[nn.RNNBase], free: bool = True, **options: Any) -> Kind:
+def _recurrent(cell: Callable[..., nn.RNNBase], free: bool = True, **options: Any) -> Kind:
     return Kind(lambda: Recurrent(cell, **options), ((6, 5),), sites=2, free=TIME if free else {})
 
 
@@ -217,7 +219,8 @@ def _pre_and_post_residual(self: Any, x: Tensor) -> Tensor:
 
 def _twice(self: Any, x: Tensor) -> Tensor:
     mask = F.dropout(torch.ones_like(x), 0.3, self.training)
-    return self.b(torch.relu(self.a(x * mask)) * mask)
+    answer: Tensor = self.b(torch.relu(self.a(x * mask)) * mask)
+    return answer
 
 
 def _in_place_sum(self: Any, x: Tensor) -> Tensor:
@@ -273,12 +276,14 @@ def _heads_in_rows(self: Any, x: Tensor) -> Tensor:
 def _time_by_rows(self: Any, x: Tensor) -> Tensor:
     steps = x.transpose(0, 1)
     flat = F.dropout(torch.relu(self.linear(steps.flatten(0, 1))), 0.3, self.training)
-    return flat.unflatten(0, (steps.shape[0], steps.shape[1])).mean(0)
+    mean: Tensor = flat.unflatten(0, (steps.shape[0], steps.shape[1])).mean(0)
+    return mean
 
 
 def _rows_by_time(self: Any, x: Tensor) -> Tensor:
     flat = F.dropout(torch.relu(self.linear(x.flatten(0, 1))), 0.3, self.training)
-    return flat.unflatten(0, (x.shape[0], x.shape[1])).mean(1)
+    mean: Tensor = flat.unflatten(0, (x.shape[0], x.shape[1])).mean(1)
+    return mean
 
 
 def _encode(self: Any, x: Tensor) -> Tensor:
@@ -302,7 +307,7 @@ def _translate(self: Any, source: Tensor, target: Tensor) -> Tensor:
     return mean
 
 
-def _layer(kind: type[nn.Module], **options: Any) -> nn.Module:
+def _layer(kind: Callable[..., Layer], **options: Any) -> Layer:
     return kind(16, 4, 32, **{"batch_first": True, "dropout": 0.2, **options})
 
 

@@ -18,7 +18,7 @@ class Shapes(TorchDispatchMode):
     """Notes the shape of everything that PyTorch draws."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self.drawn: list[torch.Size] = []
 
     def __torch_dispatch__(
@@ -31,7 +31,8 @@ class Shapes(TorchDispatchMode):
 
 
 def drawn_shapes(module: nn.Module, inputs: Sequence[Tensor]) -> list[torch.Size]:
-    with torch.no_grad(), reference.RunningStatistics(), Shapes() as shapes:
+    shapes = Shapes()
+    with torch.no_grad(), reference.RunningStatistics(), shapes:
         module(*inputs)
     return shapes.drawn
 

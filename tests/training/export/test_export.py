@@ -57,10 +57,12 @@ def test_moments_of_a_linear_network_equal_their_closed_form(rate: float) -> Non
     samples = 20_000
     found = estimate(Predictor(bundle), {"x": rows.numpy()}, samples, seed=3)
 
-    weights = network[1].weight.detach().double().numpy()[0]
+    linear = network[1]
+    assert isinstance(linear, nn.Linear)
+    weights = linear.weight.detach().double().numpy()[0]
     terms = weights * rows.double().numpy()
     keep = 1 - rate
-    mean = terms.sum(axis=1) + network[1].bias.item()
+    mean = terms.sum(axis=1) + linear.bias.item()
     variance = rate / keep * (terms**2).sum(axis=1)
     fourth_cumulant = rate * (1 - 6 * rate * keep) / keep**3 * (terms**4).sum(axis=1)
     spread_of_mean = np.sqrt(variance / samples)
@@ -185,10 +187,10 @@ def test_the_network_is_left_as_it_was(network: nn.Sequential) -> None:
 
 def test_batch_norm_stays_on_its_running_statistics() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2), nn.Softmax(-1)
-    )
-    network[1].running_mean.fill_(3.0)
+    norm = nn.BatchNorm1d(4)
+    network = nn.Sequential(nn.Linear(3, 4), norm, nn.Dropout(0.5), nn.Linear(4, 2), nn.Softmax(-1))
+    assert norm.running_mean is not None
+    norm.running_mean.fill_(3.0)
     bundle = export(network, torch.rand(2, 3), task="classification", outputs="probabilities", name="normed")
     rows = torch.rand(5, 3)
     with torch.no_grad():

@@ -70,7 +70,8 @@ class Branches(nn.Module):
         trunk = self.trunk(x)
         x = trunk + F.dropout2d(torch.relu(trunk), 0.3, self.training)
         y = self.mixed(x)
-        return self.head((y + self.side(trunk)).mean((2, 3)))
+        logits: Tensor = self.head((y + self.side(trunk)).mean((2, 3)))
+        return logits
 
 
 @pytest.fixture(scope="module")

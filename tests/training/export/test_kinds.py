@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
+from caveat.training.vocabulary import Outputs, Task
 from tests.training.export.kinds import KINDS, Kind, network
 from tests.training.export.loop import loop
 
-OUTPUTS = {"classification": (3, "logits"), "regression": (1, "mean")}
+OUTPUTS: dict[Task, tuple[int, Outputs]] = {"classification": (3, "logits"), "regression": (1, "mean")}
 SEED = 11
 
 ONE_OF_EACH = {
@@ -68,19 +69,19 @@ def named(kind: Kind, count: int, seed: int) -> dict[str, Tensor]:
 
 
 @cache
-def exported(name: str, task: Any) -> tuple[nn.Module, Bundle]:
+def exported(name: str, task: Task) -> tuple[nn.Module, Bundle]:
     kind = KINDS[name]
     width, outputs = OUTPUTS[task]
     module = network(kind, width)
     rows = named(kind, 3, seed=0)
     free = {"xy"[number]: axes for number, axes in kind.free.items()}
     example: Any = rows if len(rows) > 1 else rows["x"]
-    return module, export(module, example, task=task, outputs=outputs, name="kind", free=free)  # type: ignore[arg-type]
+    return module, export(module, example, task=task, outputs=outputs, name="kind", free=free)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("name", "task"), CASES)
-def test_passes_equal_pytorch_with_the_same_draws(name: str, task: str) -> None:
+def test_passes_equal_pytorch_with_the_same_draws(name: str, task: Task) -> None:
     module, bundle = exported(name, task)
     predictor = Predictor(bundle, threads=1)
     assert len(bundle.manifest.sites) == KINDS[name].sites

@@ -10,7 +10,8 @@ from caveat.training.export.moments import PERMUTATIONS, differ
 def sample(random: np.random.Generator, mean: float = 0.0, spread: float = 1.0) -> NDArray[np.float32]:
     """Draw 200 passes of 4 outputs, each a sum of few dropped terms: neither normal nor smooth."""
     kept = random.random((200, 4, 5)) < 0.7
-    return (mean + spread * (kept * [1, -2, 3, 0.5, 1.5] / 0.7).sum(axis=-1)).astype(np.float32)
+    sums: NDArray[np.float64] = (kept * [1, -2, 3, 0.5, 1.5] / 0.7).sum(axis=-1)
+    return (mean + spread * sums).astype(np.float32)
 
 
 def test_equal_laws_are_seldom_told_apart() -> None:

@@ -20,7 +20,9 @@ class LayerScale(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.nn.functional.layer_norm(x + 1e-6 * self.drop(self.branch(x)), (8,)))
+        hidden = x + 1e-6 * self.drop(self.branch(x))
+        logits: Tensor = self.head(torch.nn.functional.layer_norm(hidden, (8,)))
+        return logits
 
 
 class SharedTable(nn.Module):
@@ -58,7 +60,8 @@ class DropsPatches(nn.Module):
             patches = patches + self.mix(patches) * keep.div_(0.8)
         else:
             patches = patches + self.mix(patches)
-        return patches.reshape(x.shape[0], 4, 15).mean(1)
+        mean: Tensor = patches.reshape(x.shape[0], 4, 15).mean(1)
+        return mean
 
 
 class Len(nn.Module):
@@ -70,7 +73,8 @@ class Len(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.drop(x).reshape(len(x), -1, 8).mean(1))
+        logits: Tensor = self.head(self.drop(x).reshape(len(x), -1, 8).mean(1))
+        return logits
 
 
 class Auxiliary(nn.Module):
@@ -103,7 +107,8 @@ class SelectsByMask(nn.Module):
         chosen = hidden[ends.expand(x.shape[0], -1), :]
         if self.drop_chosen.p:
             chosen = self.drop_chosen(chosen)
-        return self.head(chosen.view(x.shape[0], -1, 8)[:, -1])
+        logits: Tensor = self.head(chosen.view(x.shape[0], -1, 8)[:, -1])
+        return logits
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from caveat.training.export.errors import ExportError
 from caveat.training.export.export import export
 from tests.training.export.kinds import Run
 
-ROWS = torch.rand(3, 6)
+ROWS = torch.rand(3, 6, generator=torch.Generator().manual_seed(0))  # the same for all that collect the tests
 DROPPING = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 2))
 MEAN = {"task": "regression", "outputs": "mean"}
 
@@ -66,7 +66,8 @@ def _branch(self: Any, x: Tensor) -> Tensor:
 def _packed(self: Any, x: Tensor) -> Tensor:
     steps = x[:, :, None].expand(-1, -1, 4)
     packed = nn.utils.rnn.pack_padded_sequence(steps, [6] * len(x), batch_first=True)
-    return self.recurrent(packed)[1][-1]
+    last: Tensor = self.recurrent(packed)[1][-1]
+    return last
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ class Strided(nn.Module):
         x = F.dropout(torch.relu(self.first(x)), 0.2, self.training)
         x = F.dropout(torch.relu(self.second(x)), 0.3, self.training)
         x = F.dropout(F.max_pool2d(x, 2), 0.3, self.training)
-        return self.head(x.mean((2, 3))).squeeze(-1)
+        value: Tensor = self.head(x.mean((2, 3))).squeeze(-1)
+        return value
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,8 @@ class Pair(nn.Module):
 
     def forward(self, tokens: Tensor, values: Tensor) -> Tensor:
         hidden = torch.cat([self.embed(tokens), values], -1)
-        return self.head(self.dropout(hidden).mean(1))
+        value: Tensor = self.head(self.dropout(hidden).mean(1))
+        return value
 
 
 @pytest.fixture(scope="module")

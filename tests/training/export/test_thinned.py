@@ -27,7 +27,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.stem(x)
         hidden = hidden + self.block(hidden)
-        return self.head(self.drop(torch.relu(hidden).mean((2, 3))))
+        logits: Tensor = self.head(self.drop(torch.relu(hidden).mean((2, 3))))
+        return logits
 
 
 def mlp(*rates: float) -> nn.Module:

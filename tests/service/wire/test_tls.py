@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from caveat.models.errors import CaveatError
 from caveat.service.settings import Settings
 from caveat.service.wire import tls
-from tests.service.serving import caveat, serving
+from tests.service.serving import TIMEOUT, caveat, serving
 
 ROUTE = "/models/linear/predict/uncertainty"
 BODY = {"inputs": [[1, 2, 3]]}
@@ -51,7 +51,7 @@ def test_answers_over_https_are_the_same(bundles: Path, identity: Identity, work
         expected = service.ask(ROUTE, **BODY).content
     with serving(bundles, *identity.flags, "--workers", workers) as service:
         assert service.url.startswith("https://127.0.0.1:")
-        with httpx.Client(base_url=service.url, verify=identity.trusted()) as client:
+        with httpx.Client(base_url=service.url, verify=identity.trusted(), timeout=TIMEOUT) as client:
             for _ in range(5):  # on one connection
                 assert client.post(ROUTE, json=BODY).content == expected
             large = {"inputs": [[1, 2, 3]] * 4000}
@@ -60,9 +60,9 @@ def test_answers_over_https_are_the_same(bundles: Path, identity: Identity, work
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             service.get("/health/live")
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.get(service.url.replace("https", "http") + "/health/live")
+            httpx.get(service.url.replace("https", "http") + "/health/live", timeout=TIMEOUT)
         service.process.terminate()
-        service.process.communicate(timeout=30)
+        service.process.communicate(timeout=TIMEOUT)
     assert service.process.returncode == 0
     assert [line for line in service.complaints() if line["event"] != "request"] == []
 
@@ -79,8 +79,8 @@ def test_versions_below_1_2_are_refused(bundles: Path, identity: Identity) -> No
     newer.maximum_version = ssl.TLSVersion.TLSv1_2
     with serving(bundles, *identity.flags) as service:
         with pytest.raises(httpx.ConnectError):
-            httpx.get(service.url + "/health/live", verify=old)
-        assert httpx.get(service.url + "/health/live", verify=newer).status_code == 200
+            httpx.get(service.url + "/health/live", verify=old, timeout=TIMEOUT)
+        assert httpx.get(service.url + "/health/live", verify=newer, timeout=TIMEOUT).status_code == 200
 
 
 def test_predict_asks_over_https(bundles: Path, identity: Identity, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from caveat.service.monitoring import logs
-from tests.service.serving import ROOT, Service, serving, until
+from tests.service.serving import ROOT, TIMEOUT, Service, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -77,7 +77,7 @@ def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:
     with serving(bundles, "--workers", "2") as service, ThreadPoolExecutor(8) as clients:
 
         def ask(number: int) -> None:
-            with httpx.Client(base_url=service.url, timeout=60) as client:
+            with httpx.Client(base_url=service.url, timeout=TIMEOUT) as client:
                 for part in range(50):
                     name = {"X-Request-Id": f"{number}-{part}-{'x' * 100}"}
                     client.post(ROUTE, json={"inputs": [POINT], "samples": 2}, headers=name)
@@ -89,25 +89,32 @@ def test_lines_of_several_workers_stay_whole(bundles: Path) -> None:
 def test_a_stalled_reader_does_not_block_the_service(bundles: Path) -> None:
     with (
         started(bundles, subprocess.PIPE) as (process, url),
-        httpx.Client(base_url=url, timeout=60) as client,
+        httpx.Client(base_url=url, timeout=TIMEOUT) as client,
     ):
         for _ in range(600):  # twice as many lines as a pipe holds
             response = client.post(ROUTE, json={"inputs": [POINT], "samples": 2})
             assert response.status_code == 200
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 def test_a_person_at_a_terminal_reads_text(bundles: Path) -> None:
     ours, theirs = pty.openpty()
     with started(bundles, theirs) as (_, url):
         os.close(theirs)
-        httpx.post(url + ROUTE, json={"inputs": [POINT] * 2, "samples": 10}, headers={"X-Request-Id": "a1"})
-        httpx.get(url + "/%1b%0anothing")
-        time.sleep(0.5)
-        text = os.read(ours, 10_000).decode()
+        httpx.post(
+            url + ROUTE,
+            json={"inputs": [POINT] * 2, "samples": 10},
+            headers={"X-Request-Id": "a1"},
+            timeout=TIMEOUT,
+        )
+        httpx.get(url + "/%1b%0anothing", timeout=TIMEOUT)
+        text = b""
+        while text.count(b"\n") < 2:
+            assert select.select([ours], [], [], TIMEOUT)[0]
+            text += os.read(ours, 10_000)
     os.close(ours)
-    first, second = text.splitlines()
+    first, second = text.decode().splitlines()
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d\.\d{3} info    200 POST /models/{name}/predict/uncertainty linear 1 2 rows 20 passes"
         r" seed 0 in [\d.]+ ms \(queue [\d.]+, compute [\d.]+\); id a1",

@@ -11,7 +11,7 @@ from caveat.models.bundles.signature import Feature, Input
 from caveat.service.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
 from caveat.service.errors import RequestError
 from tests.bundles import tabular
-from tests.service.serving import Service, serving
+from tests.service.serving import Service, serving, until
 
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 8, 8))
 TOKENS = Input(name="tokens", dtype="int64", shape=("rows", "length"))
@@ -79,12 +79,16 @@ def test_empty_rows_are_refused_sooner_than_as_many_bytes_of_rows_are_answered(s
     good = b'{"inputs": [%s[1, 2, 3]]}' % (point * 4000)
     bad = b'{"inputs": [%s[1, 2, 3]]}' % (b"[]," * (len(good) // 3))
     seconds = {good: math.inf, bad: math.inf}
-    for _ in range(3):
-        for content, status in ((good, 200), (bad, 413)):
-            response = service.send("/models/linear/predict", content)
-            assert response.status_code == status
-            seconds[content] = min(seconds[content], response.elapsed.total_seconds())
-    assert seconds[bad] < 2 * seconds[good]
+
+    def sooner() -> bool:
+        for _ in range(3):
+            for content, status in ((good, 200), (bad, 413)):
+                response = service.send("/models/linear/predict", content)
+                assert response.status_code == status
+                seconds[content] = min(seconds[content], response.elapsed.total_seconds())
+        return seconds[bad] < 2 * seconds[good]
+
+    until(sooner)
 
 
 def test_a_row_for_which_the_network_would_need_gigabytes_is_refused() -> None:

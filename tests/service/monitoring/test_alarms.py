@@ -15,7 +15,7 @@ from caveat.service.monitoring.metrics import Metrics
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import split
 from tests.bundles import calibrated, drawn, linear_regression, tabular
-from tests.service.serving import serving
+from tests.service.serving import TIMEOUT, Service, serving, until
 
 
 def metric(text: str, name: str) -> float:
@@ -29,19 +29,21 @@ def test_rotated_digits_raise_the_alarm_within_200_rows_and_upright_ones_do_not(
     images = digits.fed(split(digits, 0.2, 1).test)[0]["image"]
     rows = np.random.default_rng(0).permutation(images)[: 100 * workers]
     with serving("--workers", str(workers)) as service:
-        values = []
+        values: list[float] = []
         for turned in (rows, np.rot90(rows, axes=(1, 2))):
             for start in range(0, len(turned), 10):
                 body = {"inputs": turned[start : start + 10].tolist()}
-                url = f"{service.url}/predict/uncertainty"  # a new connection each, for any worker
-                assert httpx.post(url, json=body).status_code == 200
-                time.sleep(0.06)  # rows beyond 200 per second are not tested
-            time.sleep(0.5)
+                url = f"{service.url}/predict/uncertainty"  # on connections of their own, for any worker
+                assert httpx.post(url, json=body, timeout=TIMEOUT).status_code == 200
+                time.sleep(0.06)  # more than 200 rows a second are passed over
+            wait_until_tested(service, 100 * workers * (len(values) + 1))
             values.append(metric(service.get("/metrics").text, "drift"))
-        counted = metric(service.get("/metrics").text, "drift_rows_total")
     assert values[0] < 5
     assert values[1] >= 100
-    assert counted == 200 * workers
+
+
+def wait_until_tested(service: Service, rows: int) -> None:
+    until(lambda: metric(service.get("/metrics").text, "drift_rows_total") == rows)
 
 
 def judged(predictor: Predictor, rows: int, asked: Asked | None = None, scale: float = 1.0) -> Scores:

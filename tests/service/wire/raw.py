@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.service.serving import Service
+from tests.service.serving import TIMEOUT, Service
 
 ROUTE = "/models/linear/predict/uncertainty"
 BODY = b'{"inputs": [[1, 2, 3]]}'
@@ -28,6 +28,16 @@ def post(body: bytes = BODY, *headers: str, path: str = ROUTE) -> bytes:
 
 def get(path: str, *headers: str) -> bytes:
     return head(*headers, path=path, method="GET")
+
+
+ENDLESS = post(b'{"inputs": [%b], "samples": 1000000000}' % b",".join([b"[1, 2, 3]"] * 10))
+"""A request that has no answer before its client leaves."""
+
+ROOM = ("--max-samples", "1000000000", "--max-pending-passes", "1000000000000")
+"""Limits that let such requests in."""
+
+UNHURRIED = (*ROOM, "--timeout", "600", "--client-timeout", "600", "--drain", "600")
+"""Limits in which a machine however busy does what is asked."""
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -63,8 +73,14 @@ class Wire:
         with suppress(OSError):
             self.socket.sendall(data)
 
-    def answer(self) -> Answer | None:
-        """Read an answer; None if the connection ends or is reset."""
+    def answer(self) -> Answer:
+        """Read an answer, which must be there."""
+        answer = self.answer_or_end()
+        assert answer is not None, "the connection has ended"
+        return answer
+
+    def answer_or_end(self) -> Answer | None:
+        """Read an answer; give none if the connection ends, or is cut."""
         try:
             line = self._file.readline()
             if not line:
@@ -78,28 +94,33 @@ class Wire:
         except ConnectionError:
             return None
 
+    def close(self) -> None:
+        """Leave."""
+        self._file.close()
+        self.socket.close()
+
     def closed(self) -> bool:
         """Wait until the service closes the connection."""
-        return self.answer() is None
+        return self.answer_or_end() is None
 
 
 @contextmanager
-def wire(service: Service, seconds: float = 20) -> Iterator[Wire]:
+def wire(service: Service, seconds: float = TIMEOUT) -> Iterator[Wire]:
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=seconds) as connection:
         client = Wire(connection)
         try:
             yield client
         finally:
-            client._file.close()
+            client.close()
 
 
-def talk(service: Service, data: bytes) -> Answer | None:
+def talk(service: Service, data: bytes) -> Answer:
     """Send bytes on a new connection; return the first answer other than 100."""
     with wire(service) as client:
         client.send(data)
         answer = client.answer()
-        return client.answer() if answer and answer.status == 100 else answer
+        return client.answer() if answer.status == 100 else answer
 
 
 def files(process: int) -> int:

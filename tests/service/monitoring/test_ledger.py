@@ -149,6 +149,6 @@ def test_requests_are_logged_in_order(written: list[str]) -> None:
 
 
 def test_a_fault_in_one_report_is_logged_and_the_others_go_on(written: list[str]) -> None:
-    series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]
+    series = folded([record(rows=1)], [Turn("many", 100, 1.0)])  # type: ignore[arg-type]  # the fault
     assert series["caveat_rows_total", "digits", "2"] == 1
     assert [json.loads(line)["event"] for line in written] == ["request", "untold"]

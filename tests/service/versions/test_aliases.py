@@ -9,7 +9,7 @@ import pytest
 
 from caveat.models.bundles import aliases, store
 from tests.service.serving import Service, caveat, operated, until
-from tests.service.test_rollout import POINT, answering, biased, failing, reload
+from tests.service.versions.test_rollout import POINT, answering, biased, failing, reload
 
 CHAMPION = "/models/linear/versions/champion"
 

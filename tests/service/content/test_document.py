@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caveat.models.bundles.signature import Input
@@ -121,5 +121,6 @@ def test_one_misfit_among_many_rows_prevents_the_cut(last: list[float], spec: In
         st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2), min_size=1
     )
 )
+@settings(deadline=None)
 def test_numbers_are_read_to_the_last_bit(rows: list[list[float]]) -> None:
     assert read(json.dumps({"inputs": rows}), PLAIN).tolist() == rows

@@ -1,12 +1,13 @@
 """Unusual and malformed requests: each gets its answer, and the next client is served."""
 
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import pytest
 
 from tests.service.serving import Service
-from tests.service.wire import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
+from tests.service.wire.raw import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
 
 DEEP = 100_000
 
@@ -127,17 +128,16 @@ def test_an_unusual_request_gets_its_answer_and_does_not_affect_others(
     service: Service, status: int, data: bytes
 ) -> None:
     answer = talk(service, data)
-    assert answer is not None
     assert answer.status == status
     if status >= 400:
         assert answer.problem["detail"]
-    assert talk(service, post()).status == 200  # type: ignore[union-attr]
+    assert talk(service, post()).status == 200
 
 
 def test_the_last_of_two_equal_fields_counts(service: Service) -> None:
     twice = b'{"samples": 5, "inputs": [[9, 9, 9]], "inputs": [[1, 2, 3]], "samples": 7}'
     once = b'{"inputs": [[1, 2, 3]], "samples": 7}'
-    assert talk(service, post(twice)).body == talk(service, post(once)).body  # type: ignore[union-attr]
+    assert talk(service, post(twice)).body == talk(service, post(once)).body
 
 
 def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> None:
@@ -145,12 +145,9 @@ def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> No
         stays.send(post())
         ends.send(post(BODY, "Connection: close"))  # sent by uvicorn, in parts
         whole, parts = stays.answer(), ends.answer()
-        assert whole is not None
-        assert parts is not None
-        assert ends.answer() is None
+        assert ends.closed()
         stays.send(post())
         again = stays.answer()
-    assert again is not None
     assert whole.status == parts.status == 200
     assert whole.body == parts.body == again.body
     names = [list(answer.headers) for answer in (whole, parts, again)]
@@ -167,9 +164,7 @@ def test_an_answer_has_its_date(service: Service) -> None:
             time.sleep(wait)
             before = time.time()
             connection.send(post())
-            answer = connection.answer()
-            assert answer is not None
-            made = parsedate_to_datetime(answer.headers["date"]).timestamp()
+            made = parsedate_to_datetime(connection.answer().headers["date"]).timestamp()
             assert before - 2.5 < made <= time.time()
 
 
@@ -181,25 +176,26 @@ def test_requests_in_one_packet_are_answered_in_their_order(service: Service) ->
         )
         client.send(asked + post() + b"what?\r\n\r\n")
         for count in samples:
-            assert b'"samples":%d' % count in client.answer().body  # type: ignore[union-attr]
-            assert client.answer().body == b'{"status":"live"}'  # type: ignore[union-attr]
-        assert client.answer().status == 200  # type: ignore[union-attr]
-        assert client.answer().status == 400  # type: ignore[union-attr]
+            assert b'"samples":%d' % count in client.answer().body
+            assert client.answer().body == b'{"status":"live"}'
+        assert client.answer().status == 200
+        assert client.answer().status == 400
         assert client.closed()
 
 
 def test_a_client_that_sends_endlessly_and_reads_nothing_holds_little_memory(service: Service) -> None:
     before = service.resident()
     with wire(service, seconds=1) as client:
-        client.send(get("/models") * 100_000)
-        time.sleep(1)
+        with suppress(TimeoutError):  # once it is not read any more
+            for _ in range(1000):
+                client.socket.sendall(get("/models") * 100)
         assert service.resident() - before < 20e6
-        assert talk(service, post()).status == 200  # type: ignore[union-attr]
+        assert talk(service, post()).status == 200
 
 
 def test_an_invalid_request_gets_the_reason_and_ends_its_connection(service: Service) -> None:
     """However much of the request is still to come when it is refused."""
     with wire(service) as client:
         client.send(get("/models", "X: " + "x" * 3_000_000))
-        assert "the head is longer than 65536 bytes" in client.answer().problem["detail"]  # type: ignore[union-attr]
+        assert "the head is longer than 65536 bytes" in client.answer().problem["detail"]
         assert client.closed()

@@ -21,7 +21,12 @@ def test_ordinary_requests_get_passes_with_thinned_weights(
     expected = estimate(Predictor(DIGITS), rows, 100, asked)
     with_draws: list[Any] = []
     run = Predictor.run_passes
-    monkeypatch.setattr(Predictor, "run_passes", lambda *of: with_draws.append(of) or run(*of))
+
+    def counted(*of: Any) -> Any:
+        with_draws.append(of)
+        return run(*of)
+
+    monkeypatch.setattr(Predictor, "run_passes", counted)
     found = estimate(made, rows, 100, asked)
     assert len(with_draws) == (0 if ahead else 1)
     for name, column in expected.items():

@@ -3,6 +3,7 @@
 import re
 import socket
 from base64 import b64encode
+from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
@@ -13,7 +14,7 @@ PAGES = ["/docs", "/models/digits/card"]
 
 
 @pytest.fixture(scope="module")
-def digits() -> Service:
+def digits() -> Iterator[Service]:
     with serving() as running:
         yield running
 

@@ -3,20 +3,21 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from caveat.service.endpoints import Endpoints
 from caveat.service.settings import Settings
 from caveat.service.wire.refusals import Refusals
-from tests.service.serving import Service, serving
+from tests.service.serving import TIMEOUT, Service, serving, until
+from tests.service.wire.raw import ENDLESS, UNHURRIED, Wire, post, wire
 
 ROUTE = "/models/linear/predict/uncertainty"
 BODY = b'{"inputs": [[1, 2, 3]]}'
+LONG = post(b'{"inputs": [%b], "samples": 400000}' % b",".join([b"[1, 2, 3]"] * 100))
 
 
 def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *headers: str) -> bytes:
@@ -75,20 +76,18 @@ def test_other_requests_are_not_recognised(data: bytes) -> None:
 
 
 @contextmanager
-def full(bundles: Path) -> Iterator[tuple[Service, Future[Any]]]:
+def full(bundles: Path, taker: bytes = ENDLESS) -> Iterator[tuple[Service, Wire]]:
     """Serve with room for one request, which a long request takes."""
-    limits = ("--max-pending", "1", "--max-samples", "10000000", "--max-pending-passes", "1000000000")
-    with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
-        rows = [[1, 2, 3]] * 100
-        taken = clients.submit(service.ask, ROUTE, inputs=rows, samples=600_000)
-        time.sleep(0.5)  # until the long request is admitted
+    with serving(bundles, "--max-pending", "1", *UNHURRIED) as service, wire(service) as taken:
+        taken.send(taker)
+        until(lambda: service.admitted() == 1)
         assert service.ask(ROUTE, inputs=[[1, 2, 3]]).status_code == 429
         yield service, taken
 
 
 def connected(service: Service, count: int) -> list[socket.socket]:
     address = (service.client.base_url.host, service.client.base_url.port)
-    return [socket.create_connection(address) for _ in range(count)]
+    return [socket.create_connection(address, TIMEOUT) for _ in range(count)]
 
 
 def answer(connection: socket.socket) -> bytes:
@@ -101,7 +100,7 @@ def answer(connection: socket.socket) -> bytes:
 
 
 def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
-    with full(bundles) as (service, taken):
+    with full(bundles) as (service, taken), ThreadPoolExecutor(1) as clients:
         with connected(service, 1)[0] as connection:
             for cut in (0, 5, request().index(b"{"), len(request())):  # whole, or in two pieces
                 connection.sendall(request()[:cut])
@@ -112,11 +111,15 @@ def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
                 assert b"retry-after: 1\r\n" in refused.lower()
                 assert b"application/problem+json" in refused
                 assert b"1 request is waiting already" in refused
-            while not taken.done():  # a refusal resets the keep-alive timeout, as an answer does
+            taken.close()
+            until(lambda: service.admitted() == 0)
+            long = clients.submit(service.ask, ROUTE, inputs=[[1, 2, 3]] * 100, samples=400_000)
+            until(lambda: service.admitted() == 1 or long.done())
+            while not long.done():  # a refusal keeps a connection open as an answer does
                 connection.sendall(request())
                 answer(connection)
                 time.sleep(0.1)
-            assert taken.result().status_code == 200
+            assert long.result().status_code == 200
             connection.sendall(request())
             assert answer(connection).startswith(b"HTTP/1.1 200 OK\r\n")
         metrics = service.get("/metrics").text
@@ -125,21 +128,21 @@ def test_a_refused_request_leaves_its_connection_usable(bundles: Path) -> None:
 
 
 def test_health_is_answered_by_a_full_service(bundles: Path) -> None:
-    with full(bundles) as (service, taken):
+    with full(bundles) as (service, _):
         assert service.get("/health/live").status_code == 200
-        assert not taken.done()
+        assert service.admitted() == 1
 
 
 def test_a_crowd_is_deferred_and_every_request_refused(bundles: Path) -> None:
-    with full(bundles) as (service, taken):
+    with full(bundles) as (service, _):
         crowd = connected(service, 600)
+        start = time.perf_counter()
         for connection in crowd:
             connection.sendall(request())
-        start = time.perf_counter()
         assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
-        assert time.perf_counter() - start > 0.1  # 200 are refused at once, the others are deferred
-        assert not taken.done()
-        for connection in crowd:  # every connection is still usable
+        assert time.perf_counter() - start > 0.7  # 200 are refused at once, the others by and by
+        assert service.admitted() == 1
+        for connection in crowd:  # each is as good as before
             connection.sendall(request())
         assert all(answer(connection).startswith(b"HTTP/1.1 429 ") for connection in crowd)
         for connection in crowd:
@@ -147,14 +150,14 @@ def test_a_crowd_is_deferred_and_every_request_refused(bundles: Path) -> None:
 
 
 def test_deferred_requests_are_answered_before_the_service_ends(bundles: Path) -> None:
-    with full(bundles) as (service, taken):
+    with full(bundles, LONG) as (service, taken):
         crowd = connected(service, 1000)
         for connection in crowd:
             connection.sendall(request())
-        time.sleep(0.05)
+        assert answer(crowd[0]).startswith(b"HTTP/1.1 ")
         service.process.send_signal(signal.SIGTERM)
-        assert all(answer(connection).startswith(b"HTTP/1.1 ") for connection in crowd)
-        assert taken.result().status_code == 200
-        assert service.process.wait(20) == 0
+        assert all(answer(connection).startswith(b"HTTP/1.1 ") for connection in crowd[1:])
+        assert taken.answer().status == 200
+        assert service.process.wait(TIMEOUT) == 0
         for connection in crowd:
             connection.close()

@@ -104,7 +104,7 @@ def test_every_row_gets_the_same_bits_as_alone(
     """In any mix and any chunks, on the event loop or off it, whichever jobs are cancelled midway."""
 
     async def work(batcher: Batcher) -> None:
-        jobs = []
+        jobs: list[Job] = []
         for predictor, count, asked, turns in questions:
             job = Job(predictor, rows(predictor, count, seed=len(jobs)), asked)
             batcher.submit(job)
@@ -152,7 +152,8 @@ def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPat
     async def work(batcher: Batcher) -> None:
         large = Job(LINEAR, rows(LINEAR, 2000), Asked(50, seed=1))
         batcher.submit(large)
-        await asyncio.sleep(0.01)
+        while large.waiting == large.rows:
+            await asyncio.sleep(0)
         small = Job(LINEAR, rows(LINEAR, 1), Asked(2, seed=0))
         batcher.submit(small)
         await small.answer
@@ -174,7 +175,7 @@ def test_an_error_of_one_job_does_not_fail_the_others(monkeypatch: pytest.Monkey
 
     async def work(batcher: Batcher) -> None:
         jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(3)]
-        jobs[1].inputs["x"][0, 0] = 7  # type: ignore[index]
+        jobs[1].inputs["x"][0, 0] = 7
         for job in jobs:
             batcher.submit(job)
         with pytest.raises(RuntimeError, match="seven"):

@@ -2,7 +2,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -10,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from caveat.models.bundles import store
 from tests.bundles import calibrated, linear_regression, linear_targets, tabular
-from tests.service.serving import Service, serving, until
+from tests.service.serving import TIMEOUT, Service, serving, until
+from tests.service.wire.raw import ENDLESS, ROOM, UNHURRIED, wire
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -18,7 +18,7 @@ POINT = [1, 2, 3]
 
 def read(service: Service) -> dict[str, float]:
     """Return the value of every series, by the name and labels in the text."""
-    text = httpx.get(f"{service.url}/metrics").text
+    text = httpx.get(f"{service.url}/metrics", timeout=TIMEOUT).text
     return {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -89,45 +89,56 @@ def test_uncertainty_is_counted(tmp_path: Path) -> None:
 
 
 def test_gauges_and_counts_of_failures_are_exposed(bundles: Path) -> None:
-    limits = ("--max-pending", "1", "--timeout", "3", "--max-samples", "10000000")
-    with serving(bundles, *limits) as service, ThreadPoolExecutor(1) as clients:
-        long = clients.submit(service.ask, ROUTE, inputs=[POINT] * 10, samples=3_000_000)
-        until(lambda: read(service)["caveat_admitted_requests"] == 1)
-        lines = read(service)
-        assert lines["caveat_admitted_passes"] == 30_000_000
-        assert lines["caveat_admitted_bytes"] > 50
-        assert lines["caveat_queued_requests"] == 0  # the request is running
-        refused = httpx.post(service.url + ROUTE, json={"inputs": [POINT]}, headers={"X-Request-Id": "late"})
-        assert refused.status_code == 429
-        assert refused.headers["X-Request-Id"] == refused.json()["request_id"] == "late"
-        assert long.result().status_code == 504
-        with suppress(httpx.ReadTimeout):  # a client that leaves
-            httpx.post(service.url + ROUTE, json={"inputs": [POINT] * 10, "samples": 3_000_000}, timeout=0.5)
+    with serving(bundles, "--max-pending", "1", *UNHURRIED) as service:
+        with wire(service) as leaving:
+            leaving.send(ENDLESS)
+            until(lambda: read(service)["caveat_admitted_requests"] == 1)
+            until(lambda: read(service)["caveat_queued_requests"] == 0)  # it runs
+            lines = read(service)
+            assert lines["caveat_admitted_passes"] == 10**10
+            assert lines["caveat_admitted_bytes"] > 50
+            late = {"X-Request-Id": "late"}
+            refused = httpx.post(service.url + ROUTE, json={"inputs": [POINT]}, headers=late, timeout=TIMEOUT)
+            assert refused.status_code == 429
+            assert refused.headers["X-Request-Id"] == refused.json()["request_id"] == "late"
         until(lambda: read(service)["caveat_cancelled_total"] == 1)
         lines = read(service)
         (line,) = [line for line in service.events("request") if line["id"] == "late"]
     assert (line["code"], line["detail"]) == (429, refused.json()["detail"])
-    assert (lines["caveat_rejected_total"], lines["caveat_expired_total"]) == (1, 1)
+    assert (lines["caveat_rejected_total"], lines["caveat_expired_total"]) == (1, 0)
+    assert_empty(lines)
+
+
+def test_what_had_no_answer_in_time_is_told(bundles: Path) -> None:
+    with serving(bundles, "--timeout", "0.2", *ROOM) as service:
+        assert service.ask(ROUTE, inputs=[POINT] * 10, samples=10**9).status_code == 504
+        lines = read(service)
+    assert (lines["caveat_rejected_total"], lines["caveat_expired_total"]) == (0, 1)
+    assert_empty(lines)
+
+
+def assert_empty(lines: dict[str, float]) -> None:
+    """Check that nothing is in the service."""
     assert lines["caveat_admitted_requests"] == lines["caveat_admitted_passes"] == 0
     assert lines["caveat_admitted_bytes"] == 0
 
 
 def test_workers_share_counts_and_gauges_of_a_killed_worker_go(bundles: Path) -> None:
-    with serving(bundles, "--workers", "2", "--max-samples", "10000000") as service:
+    with serving(bundles, "--workers", "2", *UNHURRIED) as service:
         with ThreadPoolExecutor(1) as clients:
-            long = clients.submit(service.ask, ROUTE, inputs=[POINT] * 10, samples=10_000_000)
+            long = clients.submit(service.ask, ROUTE, inputs=[POINT] * 10, samples=10**9)
             until(lambda: read(service)["caveat_admitted_requests"] == 1)
-            assert read(service)["caveat_admitted_passes"] == 100_000_000
+            until(lambda: read(service)["caveat_admitted_passes"] == 10**10)
             (busy,) = workers_that_compute(service)
             os.kill(busy, signal.SIGKILL)
             assert isinstance(long.exception(), httpx.TransportError)
         until(lambda: read(service)["caveat_admitted_requests"] == 0)
         before = read(service)["caveat_batch_rows_sum"]  # includes turns of the killed worker
         for _ in range(30):
-            httpx.post(service.url + ROUTE, json={"inputs": [POINT]})
+            httpx.post(service.url + ROUTE, json={"inputs": [POINT]}, timeout=TIMEOUT)
         name = 'caveat_rows_total{model="linear",version="1"}'
         until(lambda: read(service).get(name) == 30)
-        assert read(service)["caveat_batch_rows_sum"] == before + 30
+        until(lambda: read(service)["caveat_batch_rows_sum"] == before + 30)
 
 
 def workers_that_compute(service: Service) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from caveat.models.answers.calibration import Calibration
 from caveat.models.bundles import store
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
@@ -41,17 +42,17 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
     rollout = Rollout(Settings(store=tmp_path), Metrics())
     rollout.begin()
 
-    def asked() -> tuple[weakref.ref[Predictor], Job, Job]:
+    def asked() -> tuple[weakref.ref[Predictor], weakref.ref[Calibration], Job, Job]:
         assert rollout.catalogue
         predictor = rollout.catalogue.find("tabular", 1)
         assert predictor.calibration
         predictor.calibration.check(0.9, 0.4, None)  # caches its results
         inputs, _ = drawn(predictor.manifest, 5, 0)
-        return weakref.ref(predictor), Job(predictor, inputs, Asked(100, 0)), Job(predictor, inputs, None)
+        first, second = Job(predictor, inputs, Asked(100, 0)), Job(predictor, inputs, None)
+        return weakref.ref(predictor), weakref.ref(predictor.calibration), first, second
 
     async def main() -> None:
-        held, first, second = asked()
-        calibration = weakref.ref(held().calibration)  # type: ignore[union-attr, arg-type]
+        held, calibration, first, second = asked()
         batcher = Batcher()
         shutil.rmtree(tmp_path / "tabular" / "1")
         outcome = await rollout.perform("update")

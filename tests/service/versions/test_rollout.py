@@ -11,7 +11,7 @@ import pytest
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import Service, operated, until
+from tests.service.serving import TIMEOUT, Service, operated, until
 
 POINT = [[1, 2, 3]]
 
@@ -62,7 +62,7 @@ def reload(service: Service) -> dict[str, list[dict[str, object]]]:
 def told_at_the_end(service: Service) -> list[str]:
     """Stop the service and return the log's messages about the store."""
     service.process.terminate()
-    service.process.communicate(timeout=30)
+    service.process.communicate(timeout=TIMEOUT)
     return [event["message"] for event in service.events("store")]
 
 
