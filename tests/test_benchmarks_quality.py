@@ -47,6 +47,7 @@ def test_the_four_counts_of_a_division_vary_together_as_they_are_simulated(divis
     np.testing.assert_allclose(np.cov(simulated.T), np.cov(divisions.T), rtol=0.15)
 
 
+@pytest.mark.slow
 def test_counts_outside_their_bounds_are_found_and_their_number_foretold(divisions: np.ndarray) -> None:
     counts = [
         LAW["Count"]("task", 0, 120, 40, dict(zip(LEVELS, map(int, row), strict=True)))

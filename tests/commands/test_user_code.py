@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from caveat.commands import main
 from caveat.models.bundles import store
 from caveat.models.bundles.store import BUNDLED
 
@@ -59,16 +61,47 @@ def home(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
+@contextmanager
+def forgotten(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
+    """Work in a user's folder, and forget the modules that were imported from it."""
+    patch.chdir(folder)
+    patch.setattr(sys, "path", list(sys.path))
+    try:
+        yield
+    finally:
+        for name, module in list(sys.modules.items()):
+            places = [vars(module).get("__file__"), *vars(module).get("__path__", ())]
+            if any(place and Path(place).is_relative_to(folder) for place in places):
+                del sys.modules[name]
+
+
 def caveat(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the console command, whose own folder is not the user's."""
     command = [str(Path(sys.executable).with_name("caveat")), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(("files", "factory"), FOLDERS.values(), ids=list(FOLDERS))
-def test_a_network_of_any_place_is_exported(files: Mapping[str, str], factory: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "factory"),
+    [
+        pytest.param(*each, id=name, marks=[] if name in ("folder", "module") else [pytest.mark.slow])
+        for name, each in FOLDERS.items()
+    ],
+)
+def test_a_network_of_any_place_is_exported_by_the_console_command(
+    files: Mapping[str, str], factory: str, tmp_path: Path
+) -> None:
     ended = caveat("export", factory, *EXPORT, folder=home(tmp_path, files))
     assert ended.returncode == 0, ended.stderr
+    assert store.load(tmp_path / "store" / "net").manifest.sites[0].rate == 0.2
+
+
+@pytest.mark.parametrize(("files", "factory"), FOLDERS.values(), ids=list(FOLDERS))
+def test_a_network_of_any_place_is_exported(
+    files: Mapping[str, str], factory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with forgotten(monkeypatch, home(tmp_path, files)):
+        assert main(["export", factory, *EXPORT]) == 0
     assert store.load(tmp_path / "store" / "net").manifest.sites[0].rate == 0.2
 
 
@@ -84,7 +117,7 @@ def test_a_script_finds_its_own_modules_and_ours(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("files", "factory", "message"),
     [
-        ({}, "models.net:Net", "FACTORY: No module named 'models'; looked from {folder} and in what is"),
+        ({}, "nowhere.net:Net", "FACTORY: No module named 'nowhere'; looked from {folder} and in what is"),
         (MODULE, "models.net:Net", "No module named 'models.net'; 'models' is not a package; looked from"),
         (PACKAGE, "models:Net", "models has no 'Net'; it is {folder}/models/__init__.py"),
         (
@@ -120,15 +153,8 @@ def test_what_fails_is_told_by_the_users_own_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from caveat.commands import main
-
-    monkeypatch.chdir(home(tmp_path, files))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    known = set(sys.modules)
-    assert main(["export", factory, *EXPORT]) == 1
-    for name in set(sys.modules) - known:
-        if name.partition(".")[0] in ("net", "models"):
-            del sys.modules[name]
+    with forgotten(monkeypatch, home(tmp_path, files)):
+        assert main(["export", factory, *EXPORT]) == 1
     told = capsys.readouterr().err
     assert message.format(folder=tmp_path) in told
     assert told.count("\n") == 1

@@ -41,11 +41,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def trained(name: str) -> tuple[Bundle, Split]:
-    dataset, options = BUNDLED[name](), Options()
+def trained(name: str, epochs: int = Options().epochs) -> tuple[Bundle, Split]:
+    dataset, options = BUNDLED[name](), Options(epochs=epochs)
     return train(dataset, options), split(dataset, options.test_size, options.seed)
 
 
+@pytest.mark.slow
 def test_digits_are_told_apart_and_errors_foreseen() -> None:
     bundle, parts = trained("digits")
     metrics = bundle.manifest.metrics
@@ -58,6 +59,7 @@ def test_digits_are_told_apart_and_errors_foreseen() -> None:
     assert (probabilities.argmax(axis=1) == parts.test.y).mean() == metrics["deterministic_accuracy"]
 
 
+@pytest.mark.slow
 def test_diabetes_is_foretold_in_its_own_units() -> None:
     bundle, parts = trained("diabetes")
     metrics = bundle.manifest.metrics
@@ -71,6 +73,7 @@ def test_diabetes_is_foretold_in_its_own_units() -> None:
     assert metrics["log_likelihood"] > blind.mean()
 
 
+@pytest.mark.slow
 def test_the_noise_accounts_for_what_the_network_cannot() -> None:
     bundle, parts = trained("diabetes")
     answer = estimate(Predictor(bundle, threads=1), {"patient": parts.test.x}, 100, 0)
@@ -78,6 +81,7 @@ def test_the_noise_accounts_for_what_the_network_cannot() -> None:
     assert 0.7 < score.std() < 1.4
 
 
+@pytest.mark.slow
 def test_of_two_noises_the_likelier_is_kept() -> None:
     """Diabetes' noise grows with the target, so that a predicted one wins; alone, each gives the same."""
     bundle = trained("diabetes")[0]
@@ -93,6 +97,7 @@ def test_a_constant_noise_is_stated() -> None:
     assert manifest.noise_variance > 0
 
 
+@pytest.mark.slow
 def test_noise_that_grows_is_found_again(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     x = generator.uniform(-1, 1, size=(2000, 2))
@@ -186,7 +191,7 @@ def test_a_constant_noise_is_stated_for_each_target(network: NetworkName, tmp_pa
 
 
 def test_the_manifest_says_where_the_model_comes_from() -> None:
-    manifest = trained("digits")[0].manifest
+    manifest = trained("digits", epochs=2)[0].manifest
     assert manifest.classes == tuple("0123456789")
     assert [(site.kind, site.rate, site.shape) for site in manifest.sites] == [
         ("dropout", 0.5, ("passes", 1, 128))
@@ -200,7 +205,7 @@ def test_the_manifest_says_where_the_model_comes_from() -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_the_example_is_a_request_of_held_out_rows(name: str) -> None:
-    bundle, parts = trained(name)
+    bundle, parts = trained(name, epochs=2)
     written = json.loads(bundle.manifest.model_dump_json())["example"]
     (rows,) = encode(bundle.manifest.inputs, written).values()
     np.testing.assert_array_equal(rows, parts.test.x[:2])
@@ -249,6 +254,7 @@ def test_arrays_of_any_shape_and_dropout_on_the_input(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_cnn_learns_images() -> None:
     bundle = train(BUNDLED["digits"](), Options(network="cnn", epochs=12))
     assert bundle.manifest.metrics["accuracy"] >= 0.97
@@ -310,6 +316,7 @@ def test_sequences_are_learned_by_their_order_and_served_at_any_length(
             assert (np.array(bundle.manifest.classes)[columns["label"]] == labels).mean() >= 0.8
 
 
+@pytest.mark.slow
 def test_values_are_learned_from_sequences(tmp_path: Path) -> None:
     """When was the pulse? The steps in another order would not tell."""
     generator = np.random.default_rng(0)
@@ -410,6 +417,7 @@ def test_the_command_writes_a_bundle_and_says_what_is_next(tmp_path: Path) -> No
     assert first.manifest.digest == second.manifest.digest
 
 
+@pytest.mark.slow
 def test_a_target_of_seconds_since_1970_keeps_its_digits(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(300, 2))
     np.savez(tmp_path / "times.npz", x=x, y=1_700_000_000 + x[:, 0])
