@@ -373,7 +373,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_training(
     (tmp_path / "file").touch()
     assert commands.main(["train", "digits", "--out", str(tmp_path / name)]) == 1
     errors = capsys.readouterr().err
-    assert f"{tmp_path / name}: no folder to write a bundle into: " in errors
+    assert f"{tmp_path / name}: can't write a bundle into this folder: " in errors
     assert errors.count("\n") == 1
 
 
