@@ -22,7 +22,7 @@ from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError
 from caveat.models.graphs.memory import allowed, values_held
 from caveat.models.graphs.structure import check
-from caveat.models.graphs.thinned import LARGEST, thinned
+from caveat.models.graphs.thinned import MOST_WEIGHTS, thinned_graph
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
@@ -103,11 +103,11 @@ class Predictor:
         size = sum(map(len, [bundle.files[PASSES], *weights.values()]))
         if others or self.manifest.free_sizes or self._kept_seed is None or not on_cpu or size > KEPT_BYTES:
             return
-        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > LARGEST:
+        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > MOST_WEIGHTS:
             return
         which: tuple[int, Sampler, int, int] = (self._kept_seed, "stratified", 0, KEPT_PASSES)
         draws = self._draws.make(*which, {})
-        graph = thinned(bundle.files[PASSES], site, draws[site.name])
+        graph = thinned_graph(bundle.files[PASSES], site, draws[site.name])
         if graph is None:
             return
         engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))

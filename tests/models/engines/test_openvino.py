@@ -59,10 +59,10 @@ def test_it_rounds_products_and_little_else() -> None:
     )
 
 
-def test_what_is_no_graph_is_refused() -> None:
+def test_a_file_that_is_not_a_graph_is_refused() -> None:
     bundle = linear_regression()
     broken = Bundle(bundle.manifest, {**bundle.files, PREDICT: b"no graph"})
-    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is no sound protocol buffer"):
+    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is not a valid protocol buffer"):
         Predictor(broken, precision="bfloat16")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from caveat.models.bundles.bundle import PASSES
 from caveat.models.draws.masks import draw
-from caveat.models.graphs.thinned import thinned
+from caveat.models.graphs.thinned import thinned_graph
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
 
@@ -59,7 +59,7 @@ def test_masks_in_front_of_the_last_product_are_multiplied_into_it(
     bundle = export(network, example, name="net", **said)
     site, *_ = bundle.manifest.sites
     drawn = draw(site, 0, 0, 100, {}, "stratified")
-    assert thinned(bundle.files[PASSES], site, drawn) is not None
+    assert thinned_graph(bundle.files[PASSES], site, drawn) is not None
     predictor, plain = Predictor(bundle, kept_seed=0), Predictor(bundle)
     predictor.thin(bundle, {"x": example[:2].numpy()})
     rows = {"x": np.random.default_rng(0).normal(size=(37, *shape)).astype(np.float32)}
@@ -84,4 +84,4 @@ def test_other_masks_are_not(network: nn.Module, shape: tuple[int, ...], options
     bundle = export(network, torch.rand(5, *shape), name="net", **said)
     site, *others = bundle.manifest.sites
     assert not others
-    assert thinned(bundle.files[PASSES], site, draw(site, 0, 0, 100, {}, "stratified")) is None
+    assert thinned_graph(bundle.files[PASSES], site, draw(site, 0, 0, 100, {}, "stratified")) is None
