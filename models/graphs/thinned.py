@@ -58,7 +58,8 @@ def thinned_graph(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes
         return None
     if not draws.any(axis=0).all():  # scaling a unit that no pass keeps may overflow, where masks give 0
         return None
-    side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
+    with np.errstate(invalid="ignore"):  # an infinite weight times 0 is NaN, here as in a run with masks
+        side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
     constants: dict[str, NDArray[Any]] = {
         "thinned/by_row": np.array([-1, units], np.int64),
         "thinned/scale": np.array(draws.max(), np.float32),
