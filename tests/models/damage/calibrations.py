@@ -76,9 +76,9 @@ CALIBRATIONS = {
     "not a number": Damage(
         arrays_of(mean=np.full((ROWS, 2), np.nan, np.float32)), "mean has numbers that are not finite"
     ),
-    "a class out of range": Damage(arrays_of(truth=np.full(ROWS, 2)), "are numbers of its classes"),
-    "a negative class": Damage(arrays_of(label=np.full(ROWS, -1)), "are numbers of its classes"),
-    "fractions of classes": Damage(arrays_of(truth=np.full(ROWS, 0.5)), "are numbers of its classes"),
+    "a class out of range": Damage(arrays_of(truth=np.full(ROWS, 2)), "is not an integer from 0 to 1"),
+    "a negative class": Damage(arrays_of(label=np.full(ROWS, -1)), "is not an integer from 0 to 1"),
+    "fractions of classes": Damage(arrays_of(truth=np.full(ROWS, 0.5)), "is not an integer from 0 to 1"),
     "negative uncertainty": Damage(
         arrays_of(predictive_entropy=np.full(ROWS, -1.0)), "predictive_entropy is negative"
     ),
