@@ -96,7 +96,7 @@ FILES = {
         lambda folder: (seal(folder, weights_bin=b""), size("weights.bin", 10**15)(folder)),
         "lists weights.bin with 1,000,000,000,000,000 bytes",
     ),
-    "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*, the manifest says not there"),
+    "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*; in the manifest it is missing"),
     "a file is a link": Damage(link(PREDICT), "predict.onnx: missing, or not a plain file"),
     "the manifest is a link": Damage(link(MANIFEST), "manifest.json: missing, or not a plain file"),
     "the version is a link": Damage(link(""), "tabular/1: is a link; only the store itself"),

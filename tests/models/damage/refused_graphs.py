@@ -168,7 +168,7 @@ ANSWERS = {
         "gives numbers that are not finite",
     ),
     "no probabilities": Damage(
-        columns(NODE("Exp", ["p"], ["e"]), NODE("Add", ["e", "e"], ["y"])), "gives numbers that are no probab"
+        columns(NODE("Exp", ["p"], ["e"]), NODE("Add", ["e", "e"], ["y"])), "gives numbers outside 0 to 1"
     ),
     "an index out of a table": Damage(
         columns(NODE("Gather", ["p", "far"], ["y"]), far=np.array([7])),
