@@ -91,7 +91,8 @@ class Predictor:
         bundle
             The bundle that this predictor was made from.
         rows
-            A few rows that fit the signature, on which, and on similar ones, the bits are compared.
+            A few rows that fit the signature. The bits are compared on random numbers, and on these rows for
+            inputs that don't take any number.
         """
         with suppress(Exception):  # a failure costs speed alone: the original graph gives the same answers
             self._thin(bundle, rows)

@@ -127,7 +127,7 @@ class Calibration:
     def abstain(
         self, columns: Columns, max_error: float, error_tolerance: Tolerance | None
     ) -> NDArray[np.bool_]:
-        """Tell which answers to withhold, so that at most a fraction of ``max_error`` of the others is wrong.
+        """Tell which answers to withhold, so that the error rate of the others is at most ``max_error``.
 
         Shape (B,), or (B, T) with a decision for each target.
         """

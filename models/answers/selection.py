@@ -20,7 +20,8 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
     their number (fixed-sequence testing; Angelopoulos et al., "Learn then test: calibrating predictive
     algorithms to achieve risk control", 2022, sec. 2.3). Each test is exact: the number of wrong answers
     among those given is binomial (Geifman & El-Yaniv, "Selective classification for deep neural networks",
-    2017). The strictest threshold answers half of the rows, or as many as a test without an error needs.
+    2017). The strictest threshold answers half of the rows, or the number that a test without an error needs
+    if that is more.
 
     Parameters
     ----------
