@@ -19,7 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_prints_the_figures_and_writes_a_page(folder: Path) -> None:
+def test_the_command_prints_the_figures_and_writes_a_page(folder: Path) -> None:
     bundle, rows, page = folder / "store" / "linear", folder / "rows.npz", folder / "page.html"
     strange = folder / "strange.npz"
     run = caveat("evaluate", bundle, "--data", rows, "--ood", strange, "--samples", "20", "--out", page)
@@ -44,7 +44,9 @@ def test_it_prints_the_figures_and_writes_a_page(folder: Path) -> None:
         ("rows.npz", ("--ood", "nothing.csv"), "nothing.csv: no such file"),
     ],
 )
-def test_what_it_can_not_do_is_told(folder: Path, data: str, more: tuple[str, ...], message: str) -> None:
+def test_a_wrong_file_is_refused_in_one_line(
+    folder: Path, data: str, more: tuple[str, ...], message: str
+) -> None:
     run = caveat("evaluate", folder / "store" / "linear" / "1", "--data", folder / data, *more)
     assert run.returncode == 1
     assert message in run.stderr
