@@ -29,11 +29,11 @@ MANIFESTS = {
     ),
     "half a character": Damage(say(description="\ud800"), "has control characters"),
     "a description that clears the screen": Damage(say(description="\x1b[2J"), r'"\\x1b\[2J" has control'),
-    "a class with a line break": Damage(
+    "a class with a line's end": Damage(
         say(classes=["no", "yes\n2026 all is well"]), r"classes\.1: String should"
     ),
-    "a site with a line break": Damage(site_of(name="a\nb"), r"sites\.0\.name: String should"),
-    "a metric with a line break": Damage(say(metrics={"a\nb": 1}), r"metrics\.a\\nb"),
+    "a site with a line's end": Damage(site_of(name="a\nb"), r"sites\.0\.name: String should"),
+    "a metric with a line's end": Damage(say(metrics={"a\nb": 1}), r"metrics\.a\\nb"),
     "a name that is a path": Damage(say(name="../tabular"), "name: String should match pattern"),
     "a class twice": Damage(say(classes=["no", "no"]), "two classes are called 'no'"),
     "classes by the million": Damage(
