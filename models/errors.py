@@ -1,12 +1,11 @@
-"""The mistakes that a user can make, as one family."""
+"""The base class of errors that a user causes, and safe printing of text from outside."""
 
 import re
 from typing import Final
 
 CONTROL: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-"""Characters that would act on a terminal or on a log, or that no UTF-8 has; as a class of a pattern.
-
-A tab and the end of a line are not among them.
+"""Characters that act on a terminal or a log, or that UTF-8 can't encode: the inside of a regular
+expression's ``[...]``. A tab and a line feed are not among them.
 """
 
 _LONGEST: Final = 500
@@ -17,7 +16,7 @@ class CaveatError(ValueError):
 
 
 def one_line(text: str) -> str:
-    r"""Write text from elsewhere so that it stays one line, and not too long a one.
+    r"""Write text from outside as one line of at most 500 characters, with control characters escaped.
 
     >>> one_line("a\nb\x1b[31m")
     'a\\nb\\x1b[31m'

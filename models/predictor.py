@@ -1,4 +1,4 @@
-"""Runs a bundle."""
+"""Runs the graphs of a bundle."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,16 +22,16 @@ from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError
 from caveat.models.graphs.memory import allowed, values_held
 from caveat.models.graphs.structure import check
-from caveat.models.graphs.thinned import LARGEST, thinned
+from caveat.models.graphs.thinned import MOST_WEIGHTS, thinned_graph
 
 WORKING_SET: Final = 2**22
-"""Float32 values (16 MiB) that a run may hold; what needs more runs in several chunks."""
+"""Float32 values (16 MiB) that a run on the CPU may hold; larger work is cut into several runs."""
 
 _COMPARED: Final = (1, 2, 17)
-"""Numbers of rows on which thinned weights must give the same bits."""
+"""Numbers of rows for which thinned weights must give the same bits."""
 
-_ELSEWHERE: Final = 16
-"""Times as many that it may hold where it does not run on the CPU: on a GPU, large runs are the fast ones."""
+_GPU_FACTOR: Final = 16
+"""Factor on `WORKING_SET` for runs outside the CPU: on a GPU, larger runs are faster."""
 
 
 class Predictor:
@@ -46,16 +46,16 @@ class Predictor:
     kept_seed
         A seed that many requests share: its draws are made once and kept.
     precision
-        What products are computed in.
+        Format in which products are computed.
     providers
-        ONNX Runtime's execution providers, the preferred one first; for float32.
+        ONNX Runtime's execution providers for float32, the preferred one first.
 
     Raises
     ------
     BundleError
-        If a graph can't be run, or does not take and give what the manifest says.
+        If a graph can't be run, or its inputs and outputs differ from the manifest.
     CaveatError
-        If this machine has not what the precision or a provider needs.
+        If this machine lacks what the precision or a provider needs.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Predictor:
         self.card: bytes | None = bundle.files.get(CARD)
         self._threads = threads
         self._kept_seed = kept_seed
-        self._times = 1 if providers[0] == CPU else _ELSEWHERE
+        self._on_cpu = providers[0] == CPU
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._thinned: dict[tuple[int, Sampler, int, int], Engine] = {}
@@ -81,33 +81,34 @@ class Predictor:
         _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
 
     def thin(self, bundle: Bundle, rows: Inputs) -> None:
-        """Multiply the draws that most requests share into the weights, where that changes no bit.
+        """Multiply the draws that most requests share into the weights, if that changes no bit.
 
-        See `caveat.models.graphs.thinned`. A graph of more than `KEPT_BYTES` is left as it is: it would be
-        held twice.
+        See `caveat.models.graphs.thinned`. A graph of more than `KEPT_BYTES` stays as it is, since memory
+        would hold it twice.
 
         Parameters
         ----------
         bundle
-            The one that this predictor was made of.
+            The bundle that this predictor was made from.
         rows
-            A few that it takes, to compare the bits on rows like them.
+            A few rows that fit the signature. The bits are compared on random numbers, and on these rows for
+            inputs that don't take any number.
         """
-        with suppress(Exception):  # whatever a file holds, its own graph gives the same answers
+        with suppress(Exception):  # a failure costs speed alone: the original graph gives the same answers
             self._thin(bundle, rows)
 
     def _thin(self, bundle: Bundle, rows: Inputs) -> None:
         site, *others = self.manifest.sites
-        on_cpu = self._times == 1 and self.precision == "float32"
+        exact = self._on_cpu and self.precision == "float32"
         weights = _weights(bundle)
         size = sum(map(len, [bundle.files[PASSES], *weights.values()]))
-        if others or self.manifest.free_sizes or self._kept_seed is None or not on_cpu or size > KEPT_BYTES:
+        if others or self.manifest.free_sizes or self._kept_seed is None or not exact or size > KEPT_BYTES:
             return
-        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > LARGEST:
+        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > MOST_WEIGHTS:
             return
         which: tuple[int, Sampler, int, int] = (self._kept_seed, "stratified", 0, KEPT_PASSES)
         draws = self._draws.make(*which, {})
-        graph = thinned(bundle.files[PASSES], site, draws[site.name])
+        graph = thinned_graph(bundle.files[PASSES], site, draws[site.name])
         if graph is None:
             return
         engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
@@ -121,7 +122,7 @@ class Predictor:
     @property
     def working_set(self) -> int:
         """Float32 values that a run may hold."""
-        return self._times * WORKING_SET
+        return WORKING_SET if self._on_cpu else _GPU_FACTOR * WORKING_SET
 
     def encode(self, rows: object) -> Inputs:
         """Turn rows into one array per input of the graphs.
@@ -147,8 +148,8 @@ class Predictor:
         Returns
         -------
         NDArray
-            Shape (B, C) probabilities, or (B,) values in the target's units, of T targets (B, T); as the
-            graph gives them, the one in float32 and the other in float64.
+            Probabilities in float32, shape (B, C); or values in float64 in the target's units, shape (B,), or
+            (B, T) for T targets.
         """
         blocks = row_blocks(inputs, self.rows_at_once(inputs, samples=1))
         outputs = np.concatenate([self._predict_block(block) for block in blocks])
@@ -158,26 +159,27 @@ class Predictor:
         return self._run(self._predict, self._filled(inputs))[: _rows(inputs)]
 
     def _filled(self, inputs: Inputs) -> Inputs:
-        """Repeat the last row where a run must hold more rows; see `Manifest.least_rows`."""
+        """Repeat the last row up to the least number of rows of a run; see `Manifest.least_rows`."""
         missing = self.manifest.least_rows - _rows(inputs)
         if missing <= 0:
             return inputs
         return {name: np.concatenate([array, *[array[-1:]] * missing]) for name, array in inputs.items()}
 
     def rows_at_once(self, inputs: Inputs, samples: int) -> int:
-        """Say how many rows fit a run of ``samples`` passes, at least one."""
+        """Give the number of rows that fit a run of ``samples`` passes, at least one."""
         return max(1, self.working_set // self.row_load(inputs, samples))
 
     def row_load(self, inputs: Inputs, samples: int) -> int:
-        """Count the float32 values that ``samples`` passes over one row hold."""
+        """Count the float32 values that a run of ``samples`` passes holds for one row."""
         row, row_pass, _ = self._cost(inputs)
         return row + samples * row_pass
 
     def passes_at_once(self, inputs: Inputs) -> int:
-        """Say how many passes over these rows fit a run, at least one.
+        """Give the number of passes over these rows that fit a run, at least one.
 
-        Where more than that is held once per row, as by what comes before the first dropout of a large
-        network, as much again is held for the passes: it is computed anew in every run.
+        What comes before the first dropout is computed once per row in every run. If it alone holds more
+        values than the working set, as in a large network, the passes of a run may hold as many again, so
+        that there are fewer runs.
         """
         row, row_pass, mask = self._cost(inputs)
         rows = _rows(inputs)
@@ -189,13 +191,12 @@ class Predictor:
     def passes(
         self, inputs: Inputs, samples: int, seed: int, sampler: Sampler = "independent"
     ) -> Iterator[NDArray[np.floating]]:
-        """Run the network ``samples`` times, in chunks that bound what they hold.
+        """Run the network ``samples`` times, in chunks of bounded memory.
 
         Yields
         ------
         NDArray
-            Shape (n, B, ...): the outputs of the next n passes. How passes fall into chunks changes
-            nothing in their bits.
+            Outputs of the next n passes, shape (n, B, ...). Their bits do not depend on the chunks.
         """
         chunk = self.passes_at_once(inputs)
         for start in range(0, samples, chunk):
@@ -211,7 +212,7 @@ class Predictor:
         inputs
             B rows.
         seed, sampler
-            With the site and the number of the pass, decide every draw.
+            Seed and sampler; with the site and the number of the pass they decide every draw.
 
         Returns
         -------
@@ -228,18 +229,18 @@ class Predictor:
         return outputs[:, : _rows(inputs)]
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
-        """Run passes with draws of the caller's own; give (N, B, ...)."""
+        """Run passes with draws that the caller made, N for each site; give (N, B, ...)."""
         return self._run(self._passes, inputs_and_draws)
 
     def stop(self) -> None:
-        """End all runs; this predictor is of no use any more."""
+        """Abort all runs; the predictor can't be used afterwards."""
         for engine in (self._predict, self._passes, *self._thinned.values()):
             engine.stop()
 
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
             return engine.run(feed)
-        except Exception as error:  # engines' own kinds have no base but this
+        except Exception as error:  # the engines' errors have no other base class
             chosen = sizes(self.manifest.inputs, feed)
             if not chosen and all(spec.dtype != "int64" for spec in self.manifest.inputs):
                 raise
@@ -254,7 +255,7 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
 
 
 def _varied(manifest: Manifest, rows: Inputs, count: int) -> Inputs:
-    """Make rows of any numbers, where an input takes any, and else of the given ones."""
+    """Make ``count`` rows: random numbers for an input of plain numbers, copies of ``rows`` for others."""
     random = np.random.default_rng(0)
     return {
         spec.name: random.standard_normal((count, *rows[spec.name].shape[1:])).astype(spec.dtype)
@@ -283,14 +284,14 @@ def _engine(
         return OnnxRuntime(graph, apart, threads, allowed(bundle.manifest), providers)
     except CaveatError:
         raise
-    except Exception as error:  # engines' own kinds have no base but this
+    except Exception as error:  # the engines' errors have no other base class
         reason = str(error).partition("\n")[0]
         name = "OpenVINO" if precision == "bfloat16" else "ONNX Runtime"
         raise BundleError(f"{_place(bundle.manifest, file)}: {name} can't load it: {reason}") from None
 
 
 def _weights(bundle: Bundle) -> dict[str, bytes]:
-    """Give the files that weights lie in, apart from the graphs."""
+    """Give the files of weights outside the graphs: all files that have no other purpose."""
     others = (PREDICT, PASSES, CARD, calibration.FILE)
     return {name: content for name, content in bundle.files.items() if name not in others}
 
@@ -298,7 +299,7 @@ def _weights(bundle: Bundle) -> dict[str, bytes]:
 def _calibration(bundle: Bundle) -> Calibration | None:
     try:
         return calibration.read(bundle.manifest, bundle.files)
-    except Exception as error:  # what NumPy makes of bytes that are no arrays has no base but this
+    except Exception as error:  # NumPy's errors for malformed arrays have no other base class
         place = _place(bundle.manifest, calibration.FILE)
         raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None
 
@@ -312,7 +313,7 @@ def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Si
     for name in sorted(stated.keys() | found.keys()):
         if stated.get(name) != found.get(name):
             raise BundleError(
-                f"{place}: input {name!r} is {_words(found.get(name))}, the manifest says "
+                f"{place}: input {name!r} is {_words(found.get(name))}; in the manifest it is "
                 f"{_words(stated.get(name))}"
             )
     (shape, *others) = engine.outputs
@@ -330,4 +331,4 @@ def _place(manifest: Manifest, file: str) -> str:
 
 
 def _words(value: Type | None) -> str:
-    return "not there" if value is None else f"a {value[0]} with {value[1]} axes"
+    return "missing" if value is None else f"a {value[0]} with {value[1]} axes"

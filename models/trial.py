@@ -1,4 +1,4 @@
-"""A first run of a bundle, on its example, before anybody depends on it."""
+"""A first run of a bundle, on its example, before it serves requests."""
 
 from collections.abc import Callable
 from threading import Timer
@@ -13,25 +13,27 @@ from caveat.models.bundles.signature import InputError, encode
 from caveat.models.predictor import Predictor
 
 SECONDS: Final = 60.0
-"""How long a first run may take; an ordinary one takes milliseconds."""
+"""Timeout of a first run, which usually takes milliseconds."""
 
 _ROWS: Final = 2
 _PASSES: Final = 2
 
 
 def try_out(predictor: Predictor, rows: Any) -> None:
-    """Run both graphs of a bundle, and look at what they give.
+    """Run both graphs of a bundle, and check their outputs.
 
     Parameters
     ----------
+    predictor
+        Predictor of the bundle.
     rows
         The ``inputs`` of a request, as a client writes them.
 
     Raises
     ------
     BundleError
-        If the rows do not fit, a graph can't run on them or takes more time or memory than it may, or its
-        outputs are not what the manifest says, or not finite.
+        If the rows do not fit the signature, a graph can't run on them or takes more time or memory than is
+        allowed, or the outputs differ from the manifest or are not finite.
     """
     manifest = predictor.manifest
     place = f"{manifest.name}/{manifest.version}"
@@ -57,18 +59,18 @@ def try_out(predictor: Predictor, rows: Any) -> None:
 def _run(
     predictor: Predictor, run: Callable[[], NDArray[np.floating]], place: str
 ) -> NDArray[np.floating] | None:
-    """Run a graph; nothing where rows that were made up have a size that the network can't take."""
+    """Run a graph; None if the bundle states no example, and the graph can't run on the made-up one."""
     stopped = Timer(SECONDS, predictor.stop)
     stopped.daemon = True
     stopped.start()
     try:
         return run()
-    except Exception as error:  # engines' own kinds have no base but this
+    except Exception as error:  # the engines' errors have no other base class
         cause = error.__cause__ if isinstance(error, InputError) and error.__cause__ else error
         if stopped.finished.is_set():
             reason = f"takes more than {SECONDS:g} seconds"
         elif isinstance(cause, MemoryError):
-            reason = str(cause) or "takes more memory than there is"
+            reason = str(cause) or "takes more memory than this machine has"
         elif isinstance(error, InputError) and predictor.manifest.example is None:
             return None
         else:
@@ -87,4 +89,6 @@ def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], manifest: M
     if not np.isfinite(outputs).all():
         raise BundleError(f"{place}: gives numbers that are not finite on the bundle's example")
     if manifest.outputs == "probabilities" and not ((outputs > -1e-3) & (outputs < 1.001)).all():
-        raise BundleError(f"{place}: gives numbers that are no probabilities on the bundle's example")
+        raise BundleError(
+            f"{place}: gives numbers outside 0 to 1, not probabilities, on the bundle's example"
+        )

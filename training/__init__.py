@@ -1,1 +1,1 @@
-"""Offline: data, fit, export, evaluation. Everything here may need torch; nothing here serves."""
+"""The offline part: data, fit, export, evaluation. It needs torch, and the service never imports it."""

@@ -1,4 +1,4 @@
-"""The networks that ``caveat train`` knows: what each takes, and what it is like unless asked otherwise."""
+"""The network architectures of ``caveat train``, with the rows that each takes and its default sizes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class Architecture:
     Parameters
     ----------
     build
-        Makes a network from the shape of a row, the number of outputs (None for a single value), the
-        sizes of the hidden layers, and the dropout rates.
+        Function that makes a network from the shape of a row, the number of outputs (None for a single
+        value), the sizes of the hidden layers, and the dropout rates.
     hidden, dropout
-        Sizes and rates that are used unless others are asked for.
+        Default sizes and rate, by task.
     ranks
-        Ranks of the rows that it takes, and what these are; None for any.
+        Ranks of the rows that the network takes, with the meaning of their axes; None for any rank.
     sequences
-        Whether rows are sequences (length, features), which may be of any length once it serves.
+        Whether rows are sequences (length, features), whose length each request chooses.
     """
 
     build: Build
@@ -42,11 +42,11 @@ class Architecture:
 
     @property
     def free(self) -> dict[int, str]:
-        """The sizes that a request chooses beside the number of rows, names by axis."""
+        """Names of the sizes that a request chooses, by axis, apart from the number of rows."""
         return {1: "length"} if self.sequences else {}
 
     def signature(self, spec: Input) -> Input:
-        """Free these sizes in an input's signature."""
+        """Replace the sizes in `free` by their names in an input's signature."""
         shape = tuple(self.free.get(axis, size) for axis, size in enumerate(spec.shape))
         sizes = dict.fromkeys(self.free.values(), (1, None))
         return spec.model_copy(update={"shape": shape, "sizes": sizes})
@@ -79,7 +79,7 @@ def refuse_misfit(name: NetworkName, shape: Sequence[object]) -> None:
     Raises
     ------
     CaveatError
-        If they are of another rank.
+        If the rows have another rank.
     """
     ranks = ARCHITECTURES[name].ranks
     if ranks is not None and len(shape) not in ranks:

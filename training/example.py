@@ -1,4 +1,4 @@
-"""Rows as a client writes them, for the pages that show a request."""
+"""Example rows as a client writes them, for pages that show a request."""
 
 from typing import Any
 
@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 from caveat.models.bundles.signature import Feature, Input
 
 MAX_VALUES = 1000
-"""Longer rows make no readable example."""
+"""Most values of a row in an example; longer rows are not readable."""
 
 
 def example(spec: Input, rows: NDArray[Any]) -> list[Any] | None:
-    """Write rows as JSON, so that `Input.encode` reads them back; None if a row is too long to show.
+    """Write rows as JSON that `Input.encode` reads back; None if a row has more than `MAX_VALUES` values.
 
     Parameters
     ----------
+    spec
+        The input's signature.
     rows
-        Shape (B, ...), as the graphs take them.
+        Rows as the graphs take them, shape (B, ...).
 
     Examples
     --------
@@ -28,7 +30,7 @@ def example(spec: Input, rows: NDArray[Any]) -> list[Any] | None:
     """
     if rows[0].size > MAX_VALUES:
         return None
-    # By way of text, a float32 gets the few digits that stand for it: 0.1 and not 0.10000000149.
+    # Converted to text first, a float32 keeps its shortest digits: 0.1 instead of 0.10000000149.
     values = rows.astype(str).astype(np.float64).tolist()
     if spec.features is None:
         return [_plain(row) for row in values]
@@ -39,17 +41,20 @@ def example(spec: Input, rows: NDArray[Any]) -> list[Any] | None:
 
 
 def typical(spec: Input, rows: NDArray[Any]) -> NDArray[Any]:
-    """Make one row that stands for all, and is none of them.
+    """Make one typical row, which is not a copy of any row.
 
     Parameters
     ----------
+    spec
+        The input's signature.
     rows
-        Shape (B, ...), as the graphs take them.
+        Rows as the graphs take them, shape (B, ...).
 
     Returns
     -------
     NDArray
-        Shape (1, ...). The median of a named feature, or its most frequent category; zeros for arrays.
+        The row, shape (1, ...): the median of each named feature, or its most frequent category; zeros for
+        an input without named features.
 
     Examples
     --------
@@ -73,7 +78,7 @@ def _value(feature: Feature, value: float) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Write whole numbers without a decimal point, in lists of lists too."""
+    """Turn whole numbers into integers, also in nested lists."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if value.is_integer() else value

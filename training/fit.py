@@ -1,4 +1,4 @@
-"""Trains a network: Adam on shuffled batches, until its validation loss or its step size falls no more."""
+"""Trains a network with Adam on shuffled batches, with early stopping or a falling step size."""
 
 import copy
 import math
@@ -18,19 +18,19 @@ from caveat.training.objective import Objective
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """The hyperparameters of a training run.
 
     Parameters
     ----------
     epochs
-        Passes over the training rows, at most.
+        Most passes over the training rows.
     batch_size
         Rows per step.
     lr, weight_decay
         Step size of Adam (Kingma & Ba, ICLR 2015), and its L2 penalty.
     patience
-        Epochs without a lower validation loss after which to stop. None goes through all epochs, while
-        the step size falls to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017, eq. 5).
+        Epochs without a lower validation loss after which training stops. With None, training goes through
+        all epochs, and the step size falls to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017, eq. 5).
     """
 
     epochs: int
@@ -42,7 +42,7 @@ class Recipe:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Make all of torch's randomness in a block a function of the seed, and none of it outlive the block."""
+    """Seed torch's global generator for a block, and restore its state after the block."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -53,13 +53,19 @@ def fit(
 ) -> None:
     """Train a network in place, and leave it in eval mode with the weights of its best epoch.
 
-    The best epoch is the one of the lowest validation loss, and without rows to validate on the last.
-    The order of the rows and what dropout drops come from torch's global generator: see `seeded`.
+    The best epoch is that with the lowest validation loss; without validation rows, the last epoch. The order
+    of the rows and the dropout masks come from torch's global generator: see `seeded`.
 
     Parameters
     ----------
+    network
+        The network.
     train, validation
-        Rows as the network takes them, that is after preprocessing, and targets in their own units.
+        Preprocessed rows, and targets in their own units; ``validation`` may be None.
+    objective
+        Loss, score and encoding of the targets.
+    recipe
+        The hyperparameters.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def fit(
 
 
 def _losses(network: nn.Module, train: Part, objective: Objective, recipe: Recipe) -> Iterator[float]:
-    """Train for one epoch after the other; yield the loss of each."""
+    """Train epoch by epoch; yield the mean loss of each epoch."""
     rows, targets = torch.from_numpy(train.x), objective.encode(train.y)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     annealing = None if recipe.patience else CosineAnnealingLR(optimiser, recipe.epochs)
@@ -109,7 +115,7 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     batch_size: int,
 ) -> float:
-    """Go once over the training rows; return the mean loss of a row."""
+    """Train for one epoch; return the mean loss per row."""
     network.train()
     total = 0.0
     for batch in torch.split(torch.randperm(len(rows)), batch_size):
@@ -123,7 +129,7 @@ def _epoch(
 
 @torch.no_grad()
 def _validate(network: nn.Module, part: Part, objective: Objective, batch_size: int) -> tuple[float, float]:
-    """Return the loss and the score without dropout."""
+    """Return the validation loss and the score, without dropout."""
     network.eval()
     outputs = torch.cat([network(block) for block in torch.split(torch.from_numpy(part.x), batch_size)])
     loss = objective.validation_loss(outputs, objective.encode(part.y)).item()

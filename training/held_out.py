@@ -1,4 +1,4 @@
-"""Rows held out from the training of a model that is a bundle already, with their truths."""
+"""Reads rows held out from the training of an exported model, with their truths."""
 
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,24 @@ from caveat.training.data.table import read_frame, values_of
 from caveat.training.data.target import encode_target
 
 TRUTH = "y"
+"""Name of the array of truths in an NPZ file."""
 
 
 def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]:
-    """Read rows for a model.
+    """Read rows and their truths for a model.
 
     Parameters
     ----------
     path
-        ``.npz`` with one array for each input of the model, or ``x`` for its only one, and ``y``; or, for a
-        model of named features, ``.csv`` or ``.parquet`` with their columns and that of the target.
+        ``.npz`` with ``y`` and one array for each input of the model (or ``x`` for a single input); or, for
+        a model of named features, ``.csv`` or ``.parquet`` with columns for the features and the targets.
+    manifest
+        The model's manifest.
 
     Returns
     -------
     inputs, y
-        Rows as the graphs take them; indices of classes (int64), or values (float64), of T targets (B, T).
+        Rows as the graphs take them; indices of classes (int64), or values (float64), (B, T) for T targets.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
 
 
 def read_rows(path: Path, manifest: Manifest) -> Inputs:
-    """Read rows likewise, whose truths need not be there and are passed over.
+    """Read rows without their truths, which the file may have or lack; see `read_held_out`.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def _without_truth(path: Path, inputs: Inputs, manifest: Manifest) -> str:
     names = ", ".join(inputs)
     if path.suffix.lower() == ".npz":
         return f"has the arrays {names}; expected {names} and {TRUTH}"
-    return f"has not the column {' and '.join(manifest.targets or (str(manifest.target),))}, the truths"
+    return f"has no column {' and '.join(manifest.targets or (str(manifest.target),))}, the truths"
 
 
 def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
@@ -124,7 +127,7 @@ def _encoded(y: NDArray[Any], manifest: Manifest, path: Path) -> NDArray[Any]:
     codes_of = {name: code for code, name in enumerate(manifest.classes)}
     unknown = sorted(set(names or ()) - codes_of.keys())
     if unknown and y.dtype.kind in "iu" and y.min() >= 0 and y.max() < len(manifest.classes):
-        return y.astype(np.int64)  # indices of the classes, whatever these are called
+        return y.astype(np.int64)  # not names but indices of the classes
     if unknown:
         raise DataError(
             f"{path}: {TRUTH} holds {', '.join(unknown[:3])}; the classes are "

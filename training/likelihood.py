@@ -1,30 +1,32 @@
-"""How unlikely a target is under a normal law whose mean and variance a network predicts."""
+"""Losses of a network that predicts the mean and variance of a normal distribution."""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
 BETA = 0.5
-"""How much of a row's predicted variance evens out its weight in `beta_nll`: 0 none, 1 all of it."""
+"""Power of a row's predicted variance that weights the row in `beta_nll`: 0 is the plain likelihood, 1 learns
+the means as squared error does."""
 
 
 def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean negative log-likelihood of a row under the common factor on all variances that suits best.
+    """Mean negative log-likelihood of a row, with the best common factor on all variances.
 
-    In nats, and without its constant, (1 + ln(2 pi)) / 2. A network that fits its training rows ever
-    more closely soon takes itself for too exact on others. Where a factor on its variances is fitted on
-    such rows afterwards (`caveat.training.calibration.mixture`), what counts is how the rows compare.
+    In nats, without the constant (1 + ln(2 pi)) / 2. A network that fits its training rows more and more
+    closely predicts too small variances for other rows. Since a factor on the variances is fitted on other
+    rows afterwards (`caveat.training.calibration.mixture`), only the ratios of the variances matter.
 
     Parameters
     ----------
     outputs
-        Means and logarithms of variances, shape (B, 2), or as many for each of T targets, (B, 2 T).
+        Means and logarithms of variances, shape (B, 2), or (B, 2 T) for T targets.
     targets
-        Shape (B,), or (B, T). Several have a factor each, and the mean is over them too.
+        Targets, shape (B,), or (B, T). Each of several targets has its own factor, and the mean is over rows
+        and targets.
 
     Examples
     --------
-    Residuals of twice the predicted deviation in each row cost no more than the factor itself, ln 2:
+    If every residual is twice the predicted deviation, only the factor costs, ln 2:
 
     >>> profile_nll(Tensor([[0.0, 0.0], [1.0, 0.0]]), Tensor([2.0, -1.0]))
     tensor(0.6931)
@@ -37,16 +39,16 @@ def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
 def beta_nll(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean negative log-likelihood of a row, each weighted by its predicted variance to the power `BETA`.
 
-    The weight is taken as a constant. Without it, a row that is badly predicted is soon called noisy, and
-    then has next to no say in the mean any more (Seitzer et al., "On the pitfalls of heteroscedastic
-    uncertainty estimation with probabilistic neural networks", ICLR 2022, eq. 5).
+    The weight counts as a constant, without a gradient. Without weights, a badly predicted row soon gets a
+    large variance, and then hardly contributes to learning the mean (Seitzer et al., "On the pitfalls of
+    heteroscedastic uncertainty estimation with probabilistic neural networks", ICLR 2022, eq. 5).
 
     Parameters
     ----------
     outputs
-        Means and logarithms of variances, shape (B, 2), or as many for each of T targets, (B, 2 T).
+        Means and logarithms of variances, shape (B, 2), or (B, 2 T) for T targets.
     targets
-        Shape (B,), or (B, T). The mean is over several, too.
+        Targets, shape (B,), or (B, T); the mean is over rows and targets.
     """
     mean, log_variance = by_target(outputs, targets.shape[1:])
     costs = ((targets - mean).square() * (-log_variance).exp() + log_variance) / 2
@@ -54,7 +56,7 @@ def beta_nll(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def by_target(outputs: Tensor, targets: Sequence[int]) -> tuple[Tensor, ...]:
-    """Tell means and logarithms of variances apart, shape (B,), or (B, T) where ``targets`` is (T,).
+    """Split outputs into means and logarithms of variances, (B,), or (B, T) if ``targets`` is (T,).
 
     >>> by_target(Tensor([[1.0, -1.0, 2.0, -2.0]]), (2,))
     (tensor([[1., 2.]]), tensor([[-1., -2.]]))

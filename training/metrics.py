@@ -1,4 +1,4 @@
-"""How good a model is on rows that it never saw, asked as a client would ask it."""
+"""Metrics of a model on held-out rows, answered as for a client."""
 
 from typing import Any
 
@@ -21,21 +21,23 @@ def held_out_metrics(
 
     Parameters
     ----------
+    predictor
+        Predictor of the model.
     inputs, y
-        Raw rows, and their targets: indices of classes, or values, of T targets (B, T).
+        Raw rows, and their targets: indices of classes, or values; (B, T) for T targets.
     samples, seed
-        The passes behind every answer.
+        Number of passes behind every answer, and their seed.
 
     Returns
     -------
     dict
         For classes: ``accuracy`` of the mean over passes and ``deterministic_accuracy`` without dropout;
-        ``log_loss`` of the mean, in nats; ``error_auroc``, how well the predictive entropy tells
-        wrong labels from right ones (1 always, 0.5 by chance; absent where all are right, or wrong).
+        ``log_loss`` of the mean, in nats; ``error_auroc``, how well the predictive entropy separates
+        wrong from right labels (1 perfectly, 0.5 by chance; absent if all are right or all wrong).
         For values: ``rmse`` of the mean and ``deterministic_rmse``, in the target's units;
-        ``log_likelihood`` of a row, in nats, under a normal law with the answer's mean and variance
-        (absent where a variance is 0). Of several targets, errors are told of each, as ``rmse[price]``,
-        and the likelihood is that of all together, each under a law of its own.
+        ``log_likelihood`` of a row, in nats, under a normal distribution with the answer's mean and variance
+        (absent if a variance is 0). Several targets each have their errors, such as ``rmse[price]``; the
+        likelihood is that of all targets together, as independent normal distributions.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def held_out_metrics(
     for name, column in {**answer, "prediction": deterministic}.items():
         if not np.isfinite(column).all():
             raise CaveatError(
-                f"the {name} is not finite on the rows held out; lower --lr, or rescale the target"
+                f"the {name} is not finite on the held-out rows; lower --lr, or rescale the target"
             )
     if predictor.manifest.task == "classification":
         return _classification(answer, deterministic, y)

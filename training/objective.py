@@ -1,4 +1,4 @@
-"""What a network is trained towards, and how its outputs become the answers that a client reads."""
+"""The training objective of a network, and the conversion of its outputs to a client's answers."""
 
 import math
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from caveat.training.vocabulary import Noise, Outputs
 
 
 class Unscale(nn.Module):
-    """``value * scale + mean``: from the scaled target back to its own units.
+    """Maps a scaled target back to its own units: ``value * scale + mean``.
 
-    In float64: float32 holds the seconds since 1970 to two minutes only.
+    The product is in float64, since float32 rounds the seconds since 1970 to two minutes.
     """
 
     mean: Tensor
@@ -27,24 +27,24 @@ class Unscale(nn.Module):
 
     def __init__(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
         super().__init__()
-        # Of one axis, not none: so the product takes their type.
+        # With one axis, the product has their dtype; without an axis, it would have that of the values.
         self.register_buffer("mean", torch.from_numpy(np.atleast_1d(mean)))
         self.register_buffer("scale", torch.from_numpy(np.atleast_1d(scale)))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Map values (B,) to values (B,), or those of T targets (B, T), in float64."""
+        """Map values (B,), or (B, T) for T targets, to values of the same shape in float64."""
         return values * self.scale + self.mean
 
 
 class UnscaleNormal(nn.Module):
-    """From a scaled target's mean and log-variance back to those of the target.
+    """Maps the mean and log-variance of a scaled target back to the target's units.
 
     Parameters
     ----------
     values
-        What brings the target back to its units.
+        Module that maps values back to the target's units.
     targets
-        (T,) where there are T of them; () for one.
+        (T,) for T targets, () for a single one.
     """
 
     log_factor: Tensor
@@ -56,13 +56,13 @@ class UnscaleNormal(nn.Module):
         self.register_buffer("log_factor", 2 * values.scale.log())
 
     def scale_noise(self, factor: ArrayLike) -> None:
-        """Multiply all variances from now on, by one factor or by one for each target."""
+        """Multiply all predicted variances by a factor, or by one factor for each target."""
         self.log_factor += torch.from_numpy(np.atleast_1d(np.log(factor)))
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """Map means and log-variances to the same of the target in its units, in float64.
+        """Map means and log-variances to those in the target's units, in float64.
 
-        From (B, 2) to (B, 2), or from (B, 2 T) to (B, T, 2).
+        From shape (B, 2) to (B, 2), or from (B, 2 T) to (B, T, 2).
         """
         mean, log_variance = by_target(outputs, self.targets)
         return torch.stack([self.values(mean), log_variance + self.log_factor], dim=-1)
@@ -70,24 +70,24 @@ class UnscaleNormal(nn.Module):
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network is trained towards.
+    """The training objective of a network.
 
     Parameters
     ----------
     width
-        How many outputs the network has; None for a single value.
+        Number of the network's outputs; None for a single value.
     outputs
-        What its answers are, as an export calls them.
+        Kind of the answers (see `caveat.training.export.served.Outputs`).
     loss
-        Of a network's outputs and encoded targets, a mean over rows.
+        Loss of a network's outputs and encoded targets, as a mean over rows.
     validation_loss
-        The same without weights on the rows: what decides which epoch was the best.
+        The loss without weights on the rows, which decides the best epoch.
     encode
-        From the targets of a data set, (B,) or (B, T), to those of the loss.
+        Function from the targets of a data set, (B,) or (B, T), to those of the loss.
     answer
-        From a network's outputs to what a client reads.
+        Module from a network's outputs to the answers that a client reads.
     score_name, score
-        What a person follows while it trains, computed from answers and targets.
+        Name and function of a score, of answers and targets, that is shown during training.
     """
 
     width: int | None
@@ -115,20 +115,22 @@ def classification(classes: int) -> Objective:
 
 
 def regression(y: NDArray[Any], noise: Noise) -> Objective:
-    """Learn values on the standardised target, and answer in its own units.
+    """Learn the standardised target, and answer in the target's own units.
 
-    Where the noise is constant, the mean is learned by squared error; where it is predicted, mean and
-    log-variance are learned together, by `beta_nll`.
+    With constant noise, the mean is learned by squared error; with predicted noise, mean and log-variance
+    are learned together, by `beta_nll`.
 
     Parameters
     ----------
     y
-        Targets of the training rows, shape (B,), or (B, T); they decide the scale of each.
+        Targets of the training rows, shape (B,), or (B, T), which give the scale of each target.
+    noise
+        Whether the noise is constant or predicted.
 
     Raises
     ------
     DataError
-        If the targets have no scale: they are all the same, or too large to square.
+        If a target has no scale, because all its values are equal or too large to square.
     """
     mean, scale = _moments(y)
 
@@ -137,7 +139,7 @@ def regression(y: NDArray[Any], noise: Noise) -> Objective:
 
     unscale, targets = Unscale(mean, scale), y.shape[1:]
     name, score = "RMSE", _rmse
-    if targets:  # in standard deviations, as their units differ
+    if targets:  # in standard deviations, since the units of the targets differ
         name, score = "scaled RMSE", lambda values, y: _rmse(values / unscale.scale, y / unscale.scale)
     width = math.prod(targets)
     if noise == "constant":
@@ -159,7 +161,7 @@ def _moments(y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         if values.min() == values.max():
             raise DataError(
                 f"the target is {values[0]:g} in all {len(y)} rows to train on; there is nothing to learn "
-                "from them (another --seed splits the rows otherwise)"
+                "from them (another --seed gives another split of the rows)"
             )
     with np.errstate(over="ignore"):
         mean, scale = y.mean(axis=0), y.std(axis=0)

@@ -1,4 +1,4 @@
-"""From raw rows to what the network takes, as a module that ends up inside the exported graphs."""
+"""The preprocessing of raw rows, as a module that becomes part of the exported graphs."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Standardise(nn.Module):
     Parameters
     ----------
     mean, scale
-        Any shape that a row's broadcasts with.
+        Mean and scale, of any shape that broadcasts to a row's.
     """
 
     mean: Tensor
@@ -33,16 +33,16 @@ class Standardise(nn.Module):
 
 
 class Encode(nn.Module):
-    """Columns of numbers standardised, columns of category codes one-hot, side by side.
+    """Standardises columns of numbers, and turns columns of category codes into one-hot columns.
 
     Parameters
     ----------
     numeric
         Indices of the numeric columns.
     standardise
-        What to do with these.
+        Standardisation of the numeric columns.
     categorical
-        Index of each categorical column, and how many categories it has.
+        Number of categories of each categorical column, by its index.
     """
 
     numeric: Tensor
@@ -67,16 +67,16 @@ class Encode(nn.Module):
 def preprocess(spec: Input, x: NDArray[Any], *, sequences: bool = False) -> nn.Module:
     """Fit the preprocessing of an input on training rows.
 
-    Numbers are standardised: each feature of a vector or a sequence by its own mean and standard
-    deviation, that of a sequence over all of its steps; other rows of higher rank, such as images, by
-    one mean and one standard deviation of all their values. Categories become one-hot.
+    Numbers are standardised. Each feature of a vector or a sequence has its own mean and standard
+    deviation, for a sequence over all steps; other rows of higher rank, such as images, have one mean and
+    one standard deviation over all values. Categories become one-hot columns.
 
     Parameters
     ----------
     spec
         The input's signature.
     x
-        Its training rows, shape (B, ...).
+        Training rows, shape (B, ...).
     sequences
         Whether the rows are sequences, (length, features).
     """
@@ -91,6 +91,6 @@ def _standardise(x: NDArray[Any]) -> Standardise:
     axes = 0 if x.ndim == 2 else None
     mean = x.mean(axis=axes, dtype=np.float64)
     deviation = x.std(axis=axes, dtype=np.float64)
-    # What never varies has a deviation of rounding errors at most, and must not be divided by it.
+    # The deviation of a constant is 0 or a rounding error, which must not be divided by.
     scale = np.where(x.max(axis=axes) > x.min(axis=axes), deviation, 1.0)
     return Standardise(*(torch.from_numpy(np.asarray(value, x.dtype)) for value in (mean, scale)))

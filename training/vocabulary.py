@@ -7,7 +7,7 @@ Task = Literal["classification", "regression"]
 NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]
 
 Noise = Literal["constant", "predicted"]
-"""Whether a regression's target is equally noisy in every row, or the network predicts its noise by row."""
+"""Whether the noise of a regression's target is the same in every row, or predicted for each row."""
 
 Outputs = Literal["logits", "probabilities", "mean", "mean_log_variance"]
-"""What a network answers with; numbers alone can't tell these apart."""
+"""The kind of a network's outputs, which the numbers alone do not show."""

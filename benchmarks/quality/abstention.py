@@ -1,15 +1,15 @@
-"""Whether answers that are not withheld are wrong as seldom as a calibration promises, and how many they are.
+"""The error rate of answers that a calibration does not withhold, and how many answers these are.
 
 Five networks are trained by the recipe of `caveat train digits`, each on four fifths of the digits, and
-answer the fifth that is left, so that every digit has one answer by a network that has not seen it. These
-answers are the population. Two hundred times, calibration rows are drawn from it with replacement and the
-service's own code sets a threshold, whose error is then known without sampling: it is that of the whole
-population. The guarantee fails where that error is above `max_error`. Where the rows can't support the rate
-the service refuses it, and answers nothing.
+answer the remaining fifth, so that every digit has one answer by a network that was trained without it.
+These answers are the population. Two hundred times, calibration rows are drawn from the population with
+replacement, and the service's own code sets a threshold. The error of the threshold is then known exactly,
+from the whole population. The guarantee fails if that error is above `max_error`. If the calibration rows
+can't support the rate, the service refuses it, and answers nothing.
 
-The bars, at a `max_error` of 1 %: failures in at most 5 % of the calibrations, and 1.645 standard errors of
-that, for every number of rows; and 80 % of the rows answered on average, where as many are drawn as the set
-has. Needs the training extra.
+The bars, at a `max_error` of 1 %: for every number of rows, failures in at most 5 % of the calibrations plus
+1.645 standard errors; and on average 80 % of the rows answered, for calibrations with as many rows as the
+set has. Needs the training extra.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from caveat.training.train import train
 RESULTS = Path(__file__).parents[1] / "results" / "abstention.json"
 FOLDS = 5
 ROWS = (359, 720, 1000, 1797)
-"""Calibration rows drawn: as many as `caveat train` holds out, and more, up to the size of the set."""
+"""Numbers of calibration rows: that held out by `caveat train`, and more, up to the size of the set."""
 RATES = (0.005, 0.01, 0.015, 0.02)
 PROMISED = 0.01
 ANSWERED = 0.8
@@ -47,15 +47,17 @@ ANSWERED = 0.8
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of repeated calibrations on so many rows, at one rate.
+    """The result of repeated calibrations on one number of rows, at one rate.
 
     Parameters
     ----------
     rows, max_error
-        What was drawn and asked for.
-    errors, answered
-        Of every calibration: the error among the rows of the population that it answers, and their share.
-        None and 0 where the rate was refused.
+        Number of calibration rows, and the asked rate.
+    errors
+        Error rate of each calibration among the rows of the population that it answers; None if the rate was
+        refused.
+    answered
+        Fraction of the population that each calibration answers; 0 if the rate was refused.
     """
 
     rows: int
@@ -65,12 +67,12 @@ class Outcome:
 
     @property
     def failed(self) -> float:
-        """The share of calibrations whose promise does not hold."""
+        """The fraction of calibrations whose guarantee fails."""
         return float(np.mean([error is not None and error > self.max_error for error in self.errors]))
 
     @property
     def refused(self) -> float:
-        """The share of calibrations under which the service refuses to promise the rate."""
+        """The fraction of calibrations with which the service refuses the rate."""
         return float(np.mean([error is None for error in self.errors]))
 
 
@@ -85,7 +87,7 @@ def main() -> int:
     torch.set_num_threads(1)
     manifest, y, answers = population(digits(), options.samples)
     wrong = answers["label"] != y
-    print(f"{len(y):,} digits, of which {wrong.mean():.2%} are answered wrongly\n\n{HEAD}")
+    print(f"{len(y):,} digits, {wrong.mean():.2%} answered wrongly\n\n{HEAD}")
     outcomes = []
     for rate in RATES:
         for rows in ROWS:
@@ -97,7 +99,7 @@ def main() -> int:
 
 
 def population(dataset: Dataset, samples: int) -> tuple[Manifest, NDArray[np.int64], Columns]:
-    """Answer every row by a network that was trained without it; give the truths beside the answers."""
+    """Answer every row with a network that was trained without it; give a manifest, truths and answers."""
     folds = np.array_split(np.random.default_rng(0).permutation(len(dataset.y)), FOLDS)
     answers = []
     for seed, fold in enumerate(folds):
@@ -113,7 +115,7 @@ def population(dataset: Dataset, samples: int) -> tuple[Manifest, NDArray[np.int
 def repeated(
     manifest: Manifest, y: NDArray[np.int64], answers: Columns, rows: int, rate: float, repeats: int
 ) -> Outcome:
-    """Calibrate on rows drawn anew every time, and judge the threshold by the whole population."""
+    """Calibrate on newly drawn rows each time, and evaluate the threshold on the whole population."""
     wrong = answers["label"] != y
     errors: list[float | None] = []
     answered = []
@@ -122,7 +124,7 @@ def repeated(
         arrays = {TRUTH: y[drawn], **{name: column[drawn] for name, column in answers.items()}}
         try:
             given = ~Calibration(manifest, arrays).abstain(answers, rate, None)
-        except InputError:  # refused, with the rate that can be kept
+        except InputError:  # the rate is refused
             given = np.zeros(len(y), bool)
         errors.append(float(wrong[given].mean()) if given.any() else None)
         answered.append(float(given.mean()))
@@ -131,15 +133,15 @@ def repeated(
 
 HEAD = "".join(
     f"{word:>12}"
-    for word in ("max_error", "rows", "failed", "refused", "answered", "the rest", "5 % of them")
+    for word in ("max_error", "rows", "failed", "refused", "answered", "if accepted", "5 % below")
 )
 
 
 def line(outcome: Outcome) -> str:
-    """Lay an outcome out: shares of calibrations, and of rows answered.
+    """Write an outcome as a line: fractions of calibrations, and of rows answered.
 
-    First the mean over all calibrations, then over those that were not refused, then what 5 % of all
-    calibrations fall below.
+    The rows answered are given as the mean over all calibrations, the mean over those that were not refused,
+    and the 5 % quantile of all calibrations.
     """
     shares = np.array(outcome.answered)
     figures = (outcome.failed, outcome.refused, shares.mean())
@@ -152,7 +154,7 @@ def line(outcome: Outcome) -> str:
 
 
 def most_failures(repeats: int) -> float:
-    """Give the share of failures up to which a guarantee may be what it promises.
+    """Give the highest fraction of failures at which a guarantee may still hold.
 
     >>> round(most_failures(200), 4)
     0.0754
@@ -162,14 +164,14 @@ def most_failures(repeats: int) -> float:
 
 
 def missed(outcomes: Sequence[Outcome]) -> bool:
-    """Hold the outcomes at 1 % to the bars, and say which are missed."""
+    """Compare the outcomes at 1 % with the bars, and print which are missed."""
     promised = [outcome for outcome in outcomes if outcome.max_error == PROMISED]
     worst = max(outcome.failed for outcome in promised)
     most = most_failures(len(promised[0].errors))
     answered = float(np.mean(max(promised, key=lambda outcome: outcome.rows).answered))
     bars = {
-        f"at 1 %, failures in {worst:.1%} of the calibrations at the most, at most {most:.1%}": worst <= most,
-        f"at 1 %, {answered:.1%} of the rows answered, at least {ANSWERED:.0%}": answered >= ANSWERED,
+        f"at 1 %, at worst {worst:.1%} of the calibrations fail; at most {most:.1%} allowed": worst <= most,
+        f"at 1 %, {answered:.1%} of the rows answered; at least {ANSWERED:.0%}": answered >= ANSWERED,
     }
     print()
     for bar, met in bars.items():

@@ -1,18 +1,19 @@
-"""Whether sets and intervals hold the truth as often as split conformal prediction says they do, exactly.
+"""The coverage of sets and intervals, compared with the exact law of split conformal prediction.
 
 For the bundled data sets and six UCI sets, 20 splits each. Half of the rows train a network, by the recipe
-of `caveat train` but for 10 epochs: the law holds for any network. The other half is divided at random, two
-thirds of it to calibrate on and one third of fresh rows, several times. Of m fresh rows, the number whose
-truth is held at a coverage c is then beta-binomial, with k = ceil((n + 1) c) of n calibration rows:
-BetaBinomial(m, k, n + 1 - k), given the network and the rows outside its training, whatever they are. So
-all divisions are independent of each other, also those of one network; the four coverages of one division
-are not, for which the number of violations expected in all is given a standard deviation by simulation.
+of `caveat train` but for 10 epochs: the law holds for any network. The other half is divided at random
+several times, into two thirds to calibrate on and one third of fresh rows. At a coverage c, the number of m
+fresh rows whose truth is held is then beta-binomial, with k = ceil((n + 1) c) for n calibration rows:
+BetaBinomial(m, k, n + 1 - k), given the network and the rows outside its training. So all divisions are
+independent of each other, also those of one network. The four coverages of one division are not
+independent; the standard deviation of the total number of violations comes from a simulation.
 
-A violation is a count outside the central 95 % of its law. Counts are whole numbers, so that fewer than 5 %
-are expected to be: how many is computed for each. Two things bend the law a little. Scores may tie, by which
-more is held. And `calibrate` fits a temperature, or a constant noise, to the rows whose scores it then takes.
+A violation is a count outside the central 95 % of its law. Since counts are whole numbers, fewer than 5 % of
+them are expected to be violations; the expected number is computed for each. Two effects change the law a
+little: scores may tie, which raises the coverage; and `calibrate` fits a temperature, or a constant noise,
+on the same rows whose scores it then takes.
 
-The bar: violations in all no further from their expected number than 1.96 standard deviations. Needs the
+The bar: the total number of violations is within 1.96 standard deviations of its expectation. Needs the
 training extra.
 """
 
@@ -55,9 +56,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
-    parser.add_argument("sets", nargs="*", default=SETS, help="which sets (default: all)")
+    parser.add_argument("sets", nargs="*", default=SETS, help="sets to measure (default: all)")
     parser.add_argument("--splits", type=int, default=20, help="splits of each set, at most 20 (default)")
-    parser.add_argument("--divisions", type=int, default=5, help="of each split (default: 5)")
+    parser.add_argument("--divisions", type=int, default=5, help="divisions of each split (default: 5)")
     parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/coverage.svg")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -73,7 +74,7 @@ def main() -> int:
             print(table(task, [count for count in found if count.task == task]), flush=True)
         known[name] = [asdict(count) for count in found]
         RESULTS.write_text(json.dumps(known) + "\n")
-    # The rows of a class are among those of all classes, so they count for themselves.
+    # The rows of a class are already counted among those of all classes.
     counts = [count for name in SETS for count in recalled(known.get(name, [])) if count.task != BY_CLASS]
     print(table("in all", counts))
     if options.plot:
@@ -85,7 +86,7 @@ def main() -> int:
 
 
 def recalled(known: list[dict[str, Any]]) -> list[Count]:
-    """Take counts from JSON, which knows no numbers as keys."""
+    """Read counts from JSON, where keys are text instead of numbers."""
     return [
         Count(**{**each, "held": {float(level): held for level, held in each["held"].items()}})
         for each in known
@@ -93,7 +94,7 @@ def recalled(known: list[dict[str, Any]]) -> list[Count]:
 
 
 def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
-    """Give a data set, and an order of its rows for every split; the first half trains."""
+    """Give a data set, and an order of its rows for every split, of which the first half trains."""
     if name in BUNDLED:
         dataset = BUNDLED[name]()
         rows = len(dataset.y)
@@ -106,7 +107,7 @@ def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
 
 
 def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[Count]:
-    """Train a network on half of the rows, and count for every division of the others."""
+    """Train a network on half of the rows, and count held truths for every division of the other half."""
     train, others = np.split(order, [len(order) // 2])
     bundle = trained(dataset, train, split)
     generator = np.random.default_rng(split)
@@ -119,13 +120,13 @@ def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[C
 
 
 def trained(dataset: Dataset, rows: Rows, seed: int) -> Bundle:
-    """Train and export a network that has seen these rows alone."""
+    """Train a network on the given rows alone, and export it."""
     part = replace(dataset, x=dataset.x[rows], y=dataset.y[rows])
     return train(part, Options(name="benchmark", epochs=EPOCHS, test_size=0.1, seed=seed))
 
 
 def held(dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, split: int) -> list[Count]:
-    """Calibrate on some rows, and count fresh ones whose truth is held; of a classification also by class."""
+    """Calibrate, and count the fresh rows whose truth is held; for a classification also by class."""
     y = dataset.y[fresh]
     everything = np.ones(len(calibration), bool), np.ones(len(fresh), bool)
     if dataset.classes is None:
@@ -141,24 +142,24 @@ def held(dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, split
 def flags(
     dataset: Dataset, bundle: Bundle, calibration: Rows, fresh: Rows, by_class: bool = False
 ) -> dict[float, NDArray[np.bool_]]:
-    """Tell of which fresh rows the truth is held, by coverage."""
+    """Tell for which fresh rows the truth is held, by coverage."""
     known = {dataset.input.name: dataset.x[calibration]}
     calibrated = calibrate(bundle, known, dataset.y[calibration], SAMPLES, by_class=by_class)
     predictor = Predictor(calibrated, threads=1)
     answer = estimate(predictor, {dataset.input.name: dataset.x[fresh]}, SAMPLES, seed=0)
-    y, judge = dataset.y[fresh], predictor.calibration
-    assert judge is not None
+    y, rules = dataset.y[fresh], predictor.calibration
+    assert rules is not None
     found = {}
     for level in LEVELS:
         try:
-            judge.check(level, None, None)
-        except InputError:  # these rows don't support it
+            rules.check(level, None, None)
+        except InputError:  # the calibration rows don't support the coverage
             continue
         if dataset.classes is None:
-            low, high = judge.interval(answer, level).T
+            low, high = rules.interval(answer, level).T
             found[level] = (low <= y) & (y <= high)
         else:
-            found[level] = judge.prediction_set(answer, level)[np.arange(len(y)), y]
+            found[level] = rules.prediction_set(answer, level)[np.arange(len(y)), y]
     return found
 
 
@@ -169,7 +170,7 @@ def count(
     calibration: NDArray[np.bool_],
     fresh: NDArray[np.bool_],
 ) -> Count:
-    """Count flags among the chosen rows."""
+    """Count the flags of the chosen fresh rows."""
     sums = {level: int(each[fresh].sum()) for level, each in held.items()}
     return Count(task, split, int(calibration.sum()), int(fresh.sum()), sums)
 
@@ -178,9 +179,10 @@ HEAD = f"{'':18}{'rows':>11}" + "".join(f"{f'{level:.0%}: held, off, violations'
 
 
 def table(task: str, counts: Sequence[Count]) -> str:
-    """Lay a task out: its rows, and for every coverage what was held, and violations beside their law.
+    """Write a task as a line: its rows, and for every coverage what was held, and the violations.
 
-    What is held is the mean share of the fresh rows, and how many standard errors it is off its expectation.
+    What was held is the mean fraction of the fresh rows, with its distance from the expectation in standard
+    errors. Violations are given with their expected number.
     """
     rows = f"{counts[0].calibration}+{counts[0].fresh}" if len({c.fresh for c in counts}) == 1 else ""
     cells = []
@@ -201,7 +203,7 @@ def table(task: str, counts: Sequence[Count]) -> str:
 
 
 def plot(counts: Sequence[Count], path: Path) -> None:
-    """Draw the first division of every split beside its bounds, a panel for each task."""
+    """Draw the first division of every split with its bounds, in one panel for each task."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -226,7 +228,7 @@ def plot(counts: Sequence[Count], path: Path) -> None:
         panel.set(title=f"{name}, {n} + {m} rows")
         panel.set_xticks(range(len(LEVELS)), [f"{level:.0%}" for level in LEVELS])
         panel.grid(axis="y", alpha=0.3)
-    figure.supylabel("held less asked for, percentage points", fontsize=9)
+    figure.supylabel("held minus asked for, percentage points", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
 

@@ -1,10 +1,10 @@
-"""How soon the test for drift rings on turned digits, and how often it rings on digits that are as ever.
+"""The rows until the test for drift raises an alarm on rotated digits, and its false alarms on upright ones.
 
-The bundled model answers the digits that were held out from its training, upright and turned anticlockwise.
-Calibration rows, as many as the bundle has, and rows to serve are drawn from these answers with replacement,
-so that upright ones are exchangeable with the calibration. Beside it stands the same test with ranks among
-the calibration rows alone, as the percentile of an answer has them, which does not keep the promise. Needs
-the training extra.
+The bundled model answers the digits that were held out from its training, upright and rotated anticlockwise.
+Calibration rows, as many as the bundle has, and served rows are drawn from these answers with replacement,
+so that upright rows are exchangeable with the calibration rows. For comparison, the same test is run with
+ranks among the calibration rows alone, like the percentile of an answer, for which the bound on false alarms
+does not hold. Needs the training extra.
 """
 
 import argparse
@@ -39,17 +39,17 @@ class Test(Protocol):
 
     @property
     def value(self) -> float:
-        """What the bets have come to."""
+        """The capital of the bets."""
 
     def observe(self, uncertainty: Vector) -> None:
-        """Take the next rows."""
+        """Add the next rows."""
 
 
 Kind = Callable[[Vector, int], Test]
 
 
 class Fixed:
-    """The same bets on ranks among the calibration rows alone."""
+    """A test with the same bets, on ranks among the calibration rows alone."""
 
     def __init__(self, known: Vector, seed: int) -> None:
         self._known = np.sort(known)
@@ -58,11 +58,11 @@ class Fixed:
 
     @property
     def value(self) -> float:
-        """What the bets have come to."""
+        """The capital of the bets."""
         return self._capital.value
 
     def observe(self, uncertainty: Vector) -> None:
-        """Take the next rows, few enough for one portion."""
+        """Add the next rows, at most one portion."""
         smaller = np.searchsorted(self._known, uncertainty)
         equal = np.searchsorted(self._known, uncertainty, "right") - smaller + 1
         below = smaller + self._random.uniform(2**-53, 1, len(smaller)) * equal
@@ -76,11 +76,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quiet", type=int, default=1000, help="streams of upright digits (default: 1000)")
-    parser.add_argument("--repeats", type=int, default=200, help="streams of turned digits (default: 200)")
+    parser.add_argument("--repeats", type=int, default=200, help="streams of rotated digits (default: 200)")
     parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/drift.svg")
     options = parser.parse_args()
     upright = uncertainty(0)
-    print("Upright digits: the part of streams that have reached 20, and 100, within so many rows")
+    print("Upright digits: fraction of streams that reach 20, and 100, within a number of rows")
     print(f"{'':>24}" + "".join(f"{mark:>20,}" for mark in MARKS))
     quiet("ranks among all before", Drift, upright, upright, options.quiet)
     quiet("among the calibration", Fixed, upright, upright, options.quiet)
@@ -88,16 +88,16 @@ def main() -> None:
         quiet(f"another seed, {seed}", Drift, upright, uncertainty(0, seed), options.repeats)
     for workers in WORKERS:
         shared(workers, upright, options.quiet)
-    print("\nTurned digits: rows until 20 and 100 are reached, median (90 %) and within how many streams")
+    print("\nRotated digits: rows until 20 and 100 are reached, median (90 %), and fraction of streams")
     print(f"{'':>24}{'from the first row on':>40}{f'after {CLEAN} upright ones':>40}")
     for angle in ANGLES:
-        turned(angle, upright, uncertainty(angle), options.repeats)
+        rotated(angle, upright, uncertainty(angle), options.repeats)
     if options.plot:
         plot(upright, options.repeats, options.plot)
 
 
 def uncertainty(angle: float, seed: int = 0) -> Vector:
-    """Answer the digits held out, turned by so many degrees; their predictive entropies."""
+    """Give the predictive entropies of the held-out digits, rotated by an angle in degrees."""
     dataset = digits()
     inputs, _ = dataset.fed(split(dataset, 0.2, 1).test)
     predictor = Predictor(load(BUNDLED / "digits" / "1"))
@@ -107,7 +107,7 @@ def uncertainty(angle: float, seed: int = 0) -> Vector:
 
 
 def quiet(name: str, kind: Kind, upright: Vector, served: Vector, streams: int) -> None:
-    """Print in which part of the streams there was an alarm, by row."""
+    """Print the fraction of streams with an alarm, by number of rows."""
     found = []
     for seed in range(streams):
         random = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ def quiet(name: str, kind: Kind, upright: Vector, served: Vector, streams: int) 
 
 
 def shared(workers: int, upright: Vector, streams: int) -> None:
-    """Print the same of the average over tests that share the calibration rows."""
+    """Print the same for the average of tests that share their calibration rows."""
     found = []
     for seed in range(streams // 2):
         random = np.random.default_rng(seed)
@@ -128,7 +128,7 @@ def shared(workers: int, upright: Vector, streams: int) -> None:
 
 
 def path(tests: Sequence[Test], rows: Vector, portion: int) -> Vector:
-    """Show each test its rows in portions; the average of their values after each portion."""
+    """Feed each test its rows in portions; give the average of the tests' values after each portion."""
     values = []
     for start in range(0, rows.shape[1], portion):
         for test, row in zip(tests, rows, strict=True):
@@ -138,7 +138,7 @@ def path(tests: Sequence[Test], rows: Vector, portion: int) -> Vector:
 
 
 def show(name: str, paths: Vector) -> None:
-    """Print a line on paths, (streams, portions)."""
+    """Print a line for paths, (streams, portions)."""
     line = f"{name:>24}"
     for mark in MARKS:
         if mark <= paths.shape[1] * MOST:
@@ -147,21 +147,21 @@ def show(name: str, paths: Vector) -> None:
     print(line, flush=True)
 
 
-def turned(angle: int, upright: Vector, served: Vector, streams: int) -> None:
-    """Print how many turned rows it takes, from the beginning and after upright ones."""
+def rotated(angle: int, upright: Vector, served: Vector, streams: int) -> None:
+    """Print the number of rotated rows until an alarm, from the first row on and after upright rows."""
     line = f"{angle:>23}°"
     for clean in (0, CLEAN):
         paths = np.array([changing(seed, clean, upright, served)[clean:] for seed in range(streams)])
         for alarm in (20, 100):
-            rung = paths >= alarm
-            rows = np.where(rung.any(axis=1), rung.argmax(axis=1) + 1, np.inf)
+            reached = paths >= alarm
+            rows = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, np.inf)
             median, most = np.quantile(rows, (0.5, 0.9), method="higher")
             line += f"{median:>6.0f} ({most:>4.0f}){(rows < np.inf).mean():>7.1%}"
     print(line, flush=True)
 
 
 def changing(seed: int, clean: int, upright: Vector, served: Vector) -> Vector:
-    """Give the value after each row of upright ones that others follow."""
+    """Give the value of the test after each row, first of upright rows, then of the served ones."""
     random = np.random.default_rng(seed)
     test = Drift(random.choice(upright, len(upright)), seed)
     rows = np.concatenate([random.choice(upright, clean), random.choice(served, ROWS)])
@@ -169,7 +169,7 @@ def changing(seed: int, clean: int, upright: Vector, served: Vector) -> Vector:
 
 
 def plot(upright: Vector, streams: int, file: Path) -> None:
-    """Draw the median path and what 90 % of the paths are within, upright and turned after a while."""
+    """Draw the median path and the range of 90 % of the paths, for upright and for rotated digits."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -177,8 +177,8 @@ def plot(upright: Vector, streams: int, file: Path) -> None:
 
     mpl.rcParams.update({"svg.hashsalt": "caveat", "svg.fonttype": "none", "font.size": 9})
     figure, panel = pyplot.subplots(figsize=(8, 3.6), layout="constrained")
-    shown = {"upright": ("#777777", upright), "turned by 90°": ("#d1651f", uncertainty(90))}
-    shown["turned by 30°"] = ("#0a6aa1", uncertainty(30))
+    shown = {"upright": ("#777777", upright), "rotated by 90°": ("#d1651f", uncertainty(90))}
+    shown["rotated by 30°"] = ("#0a6aa1", uncertainty(30))
     for name, (colour, served) in shown.items():
         paths = [changing(seed, CLEAN, upright, served) for seed in range(streams)]
         low, median, high = np.quantile(paths, (0.05, 0.5, 0.95), axis=0)
@@ -189,7 +189,7 @@ def plot(upright: Vector, streams: int, file: Path) -> None:
         panel.axhline(alarm, color="black", linewidth=0.8, linestyle=":")
         panel.annotate(str(alarm), (0, alarm), (2, 2), textcoords="offset points")
     panel.axvline(CLEAN, color="black", linewidth=0.8)
-    panel.annotate("digits turn", (CLEAN, 1e5), (-4, 0), textcoords="offset points", ha="right")
+    panel.annotate("digits are rotated", (CLEAN, 1e5), (-4, 0), textcoords="offset points", ha="right")
     panel.set(xlabel="rows served", ylabel="value of the test", yscale="log", xlim=(0, CLEAN + ROWS))
     panel.legend(loc="upper left")
     panel.grid(alpha=0.3)

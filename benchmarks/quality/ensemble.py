@@ -1,16 +1,16 @@
-"""Monte Carlo dropout beside an ensemble of five networks, and beside one pass without dropout.
+"""Monte Carlo dropout compared with an ensemble of five networks, and with one pass without dropout.
 
 Five networks of one architecture are trained with dropout from five seeds. The ensemble is the mean of their
-probabilities, or the mixture of their normals, each network asked once and without dropout (Lakshminarayanan,
-Pritzel & Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS
-2017). Monte Carlo dropout is 100 passes of the first of them, in PyTorch, and the single pass is its own.
+probabilities, or the mixture of their normal distributions, with one pass of each network, without dropout
+(Lakshminarayanan, Pritzel & Blundell, "Simple and scalable predictive uncertainty estimation using deep
+ensembles", NeurIPS 2017). Monte Carlo dropout is 100 passes of the first network, in PyTorch; the single
+pass is of the first network too.
 
-On the digits by the recipe of `caveat train digits`, each method at the temperature that makes validation
-rows most likely. On UCI sets by the recipe of `uci.py`, trained on four fifths of each split's training rows;
-the other fifth decides the factor on the predicted noise, of each method for itself. Dropout rates are those
-that are best for Monte Carlo dropout on such a fifth of the first split. The log-likelihood is that of the
-mixture, in nats a row. Figures are means over splits, with standard errors. Needs the training
-extra.
+The digits use the recipe of `caveat train digits`, and each method has the temperature that makes validation
+rows most likely. The UCI sets use the recipe of `uci.py`, trained on four fifths of each split's training
+rows; on the other fifth, each method's factor on the predicted noise is fitted. The dropout rates are the
+best for Monte Carlo dropout on that fifth of the first split. The log-likelihood is that of the mixture, in
+nats per row. Figures are means over splits, with standard errors. Needs the training extra.
 """
 
 import argparse
@@ -46,7 +46,7 @@ PASSES = 100
 ONCE, MONTE_CARLO, ENSEMBLE = METHODS = ("one pass", f"{PASSES} passes", f"{MEMBERS} networks")
 
 Figures = Mapping[str, Mapping[str, float]]
-"""By method and measure."""
+"""Figures by method and measure."""
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
-    parser.add_argument("--splits", type=int, default=10, help="of each set, at most 20 (default: 10)")
+    parser.add_argument("--splits", type=int, default=10, help="splits of each set, at most 20 (default: 10)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     dataset = digits()
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def classes(dataset: Dataset, seed: int) -> Figures:
-    """Judge every method on the test rows of one split."""
+    """Evaluate every method on the test rows of one split of the digits."""
     parts = split(dataset, 0.2, seed)
     networks = [
         trained_on_classes(dataset, parts.train, parts.validation, member) for member in members(seed)
@@ -80,10 +80,10 @@ def classes(dataset: Dataset, seed: int) -> Figures:
         temperature = most_likely_temperature(known[method], parts.validation.y)
         calibrated = tempered(asked[method], temperature)
         wrong = calibrated.argmax(axis=-1) != parts.test.y
-        doubt = deterministic_scores(calibrated)["predictive_entropy"]
+        uncertainty = deterministic_scores(calibrated)["predictive_entropy"]
         found[method] = {
             **quality(calibrated, parts.test.y),
-            "auroc": separation(doubt[~wrong], doubt[wrong])["auroc"] if wrong.any() else np.nan,
+            "auroc": separation(uncertainty[~wrong], uncertainty[wrong])["auroc"] if wrong.any() else np.nan,
         }
     return found
 
@@ -94,7 +94,7 @@ def members(split: int) -> range:
 
 
 def trained_on_classes(dataset: Dataset, train: Part, validation: Part, seed: int) -> nn.Module:
-    """Train as `caveat train digits` does; give the way from a raw row to its probabilities."""
+    """Train as `caveat train digits` does; give a module from raw rows to probabilities."""
     standardise = preprocess(dataset.input, train.x, sequences=False)
     train, validation = (
         Part(standardise(torch.from_numpy(part.x)).numpy(), part.y) for part in (train, validation)
@@ -109,7 +109,7 @@ def trained_on_classes(dataset: Dataset, train: Part, validation: Part, seed: in
 
 @torch.no_grad()
 def probabilities(networks: Sequence[nn.Module], x: NDArray[np.float32], seed: int) -> dict[str, Array]:
-    """Answer rows by every method, (B, C)."""
+    """Answer rows with every method, shape (B, C)."""
     rows = torch.from_numpy(x)
     once = np.stack([network.eval()(rows).numpy() for network in networks]).astype(np.float64)
     first = networks[0].train()
@@ -119,7 +119,7 @@ def probabilities(networks: Sequence[nn.Module], x: NDArray[np.float32], seed: i
 
 
 def values(path: Path, splits: int) -> list[Figures]:
-    """Judge every method on the test rows of the splits of a UCI set."""
+    """Evaluate every method on the test rows of the splits of a UCI set."""
     with np.load(path) as arrays:
         x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
         parts = [
@@ -133,7 +133,7 @@ def values(path: Path, splits: int) -> list[Figures]:
 def of_split(
     x: Array, y: Array, rows: NDArray[np.int_], test: NDArray[np.int_], rates: Sequence[float], number: int
 ) -> Figures:
-    """Train on four fifths of the rows, fit the noise on the others, and judge on test rows."""
+    """Train on four fifths of the rows, fit the noise on the others, and evaluate on test rows."""
     shuffled = np.random.default_rng(number).permutation(rows)
     validation, train = np.split(shuffled, [round(VALIDATION * len(rows))])
     networks = [trained_on_values(x[train], y[train], rates, member)[0] for member in members(number)]
@@ -151,7 +151,7 @@ def of_split(
 
 @torch.no_grad()
 def normals(networks: Sequence[nn.Module], x: Array, seed: int) -> dict[str, tuple[Array, Array]]:
-    """Answer rows by every method, with the means and variances of its parts, each (parts, B)."""
+    """Answer rows with every method: means and variances of its passes or networks, each (parts, B)."""
     once = np.stack([network.eval()(torch.from_numpy(x)).numpy() for network in networks])
     means, variances = once[..., 0], np.exp(once[..., 1])
     return {
@@ -162,7 +162,7 @@ def normals(networks: Sequence[nn.Module], x: Array, seed: int) -> dict[str, tup
 
 
 def table(name: str, figures: Sequence[Figures]) -> str:
-    """Lay the mean over splits out, with its standard error; splits without a wrong label have no AUROC."""
+    """Write the mean over splits with its standard error; a split without a wrong label has no AUROC."""
     names = list(figures[0][ONCE])
     lines = [f"{name + f', {len(figures)} splits':24}" + "".join(f"{measure:>20}" for measure in names)]
     for method in METHODS:

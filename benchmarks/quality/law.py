@@ -1,7 +1,7 @@
-"""The exact law of how many fresh rows a split conformal set or interval holds, and counts held to it.
+"""The exact law of the number of fresh rows that split conformal prediction holds, and counts to compare.
 
-With n calibration rows and k = ceil((n + 1) c), of m fresh rows BetaBinomial(m, k, n + 1 - k) are held at a
-coverage c, for scores without ties of rows that are exchangeable.
+With n calibration rows and k = ceil((n + 1) c), the number of m fresh rows held at a coverage c is
+BetaBinomial(m, k, n + 1 - k), for exchangeable rows whose scores have no ties.
 """
 
 import math
@@ -15,21 +15,21 @@ from scipy.stats import betabinom
 
 FALSE_ALARMS = 0.05
 DRAWS = 20_000
-"""Simulated divisions behind a standard deviation."""
+"""Number of simulated divisions from which a standard deviation is computed."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """Of how many fresh rows the truth was held, after one division.
+    """The number of fresh rows whose truth was held, for one division.
 
     Parameters
     ----------
     task, split
-        What was answered. Sets by class are counted for each class by itself.
+        Name of the data set, and number of the split. Sets by class have a count for each class.
     calibration, fresh
-        Rows.
+        Numbers of calibration rows and of fresh rows.
     held
-        By coverage, of those that the calibration rows can support; of the fresh rows.
+        Number of fresh rows held, by coverage that the calibration rows support.
     """
 
     task: str
@@ -48,7 +48,7 @@ class Count:
 
 
 def rank(rows: int, coverage: float) -> int:
-    """Tell which of the scores of so many calibration rows, from the least on, is the bound.
+    """Give the rank, from the least on, of the calibration score that is the bound.
 
     >>> rank(9, 0.9), rank(99, 0.985)
     (9, 99)
@@ -57,7 +57,7 @@ def rank(rows: int, coverage: float) -> int:
 
 
 def law(calibration: int, fresh: int, coverage: float) -> Any:
-    """Give the law of the number of fresh rows whose truth is held, of `scipy.stats`."""
+    """Give the law of the number of fresh rows whose truth is held, as a distribution of `scipy.stats`."""
     k = rank(calibration, coverage)
     return betabinom(fresh, k, calibration + 1 - k)
 
@@ -80,10 +80,10 @@ def false_alarms(calibration: int, fresh: int, coverage: float) -> float:
 
 
 def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[np.intp]:
-    """Draw the counts at several coverages of one division after the other, (`DRAWS`, levels).
+    """Simulate the counts of divisions at several coverages, shape (`DRAWS`, levels).
 
-    The shares of the law of the scores between the bounds follow a Dirichlet law, and fresh scores fall
-    between them at these rates.
+    The probabilities of a score between two bounds follow a Dirichlet law, and fresh scores fall between the
+    bounds with these probabilities.
     """
     ranks = np.array([0, *(rank(calibration, level) for level in levels), calibration + 1])
     generator = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[
 
 
 def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
-    """Sum the violations: how many there are, how many are expected, and their standard deviation."""
+    """Give the number of violations, the expected number, and its standard deviation."""
     seen = sum(sum(each.violations().values()) for each in counts)
     laws: dict[tuple[int, int, tuple[float, ...]], int] = {}
     for each in counts:
@@ -111,7 +111,7 @@ def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
 
 
 def coverage(counts: Sequence[Count], level: float) -> tuple[float, float, float]:
-    """Give the share of fresh rows held at a coverage, its expectation, and its standard error by law."""
+    """Give the fraction of fresh rows held at a coverage, its expectation, and its exact standard error."""
     fresh = sum(each.fresh for each in counts)
     laws = [law(each.calibration, each.fresh, level) for each in counts]
     return (

@@ -1,4 +1,4 @@
-"""What a classifier's answers are judged by, as `caveat evaluate` does, without the errors over rows."""
+"""Measures of a classifier's answers, as in `caveat evaluate`, without their errors over rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from caveat.training.evaluation.separation import auroc, fpr95, joined
 
 
 def quality(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> dict[str, float]:
-    """Judge probabilities (B, C) by the true classes (B,).
+    """Evaluate probabilities (B, C) on the true classes (B,).
 
     Returns
     -------
     dict
-        ``error``, the share of wrong labels; ``log_loss`` in nats; ``ece``, the expected calibration error
+        ``error``, the fraction of wrong labels; ``log_loss`` in nats; ``ece``, the expected calibration error
         of the label's probability in 15 bins of equal width (Guo et al., ICML 2017); ``brier``, the mean
-        squared distance from certainty of the true class (Brier 1950).
+        squared distance from the one-hot truth (Brier 1950).
     """
     exact = scaled(probabilities)
     return {
@@ -28,6 +28,6 @@ def quality(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> dict
 
 
 def separation(inside: Vector, outside: Vector) -> dict[str, float]:
-    """Judge a score by how well it tells outside rows, whose scores should be larger, from inside ones."""
+    """Measure how well a score separates outside rows, whose scores should be larger, from inside rows."""
     rows = joined(inside, outside)
     return {"auroc": auroc(*rows), "fpr95": fpr95(*rows)}

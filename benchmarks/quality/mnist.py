@@ -1,19 +1,19 @@
-"""Monte Carlo dropout on MNIST: test error, calibration, and telling letters from digits.
+"""Monte Carlo dropout on MNIST: test error, calibration, and detection of letters among digits.
 
-Trains the network of Srivastava et al. (2014), exports it, and asks the bundle as the service does: 100
-passes over MNIST's 10,000 test digits and over notMNIST's 10,000 letters. The deterministic pass stands
-beside it. Each is judged with a temperature too, fitted on the 5,000 training rows that are held out.
-Recipes are chosen on these as well, and on images made of them that are no digits (``--tune``).
+Trains the network of Srivastava et al. (2014), exports it, and runs the bundle as the service does: 100
+passes over MNIST's 10,000 test digits and over notMNIST's 10,000 letters. The pass without dropout is
+evaluated for comparison. Each is also evaluated with a temperature, fitted on 5,000 held-out training rows.
+Recipes are chosen on the held-out rows, and on images made from them that are not digits (``--tune``).
 
-No figure of test rows or letters chooses among the recipes, but they were not unseen throughout: those of
-``max-norm``, seed 0, were looked at first. It told letters with an AUROC of 0.951 and had an ECE of 0.90 %
-with a temperature in every pass. Only then came images of one length (letters are brighter than digits),
-weight decay, nonsense and tempering the mean, each kept for what it did on the rows held out. Of the
-recipes after it the chosen one alone was judged on test rows and letters, once.
+No figure of test rows or letters chooses among the recipes, but such figures were seen once before: those of
+``max-norm``, seed 0. It detected letters with an AUROC of 0.951 and had an ECE of 0.90 % with a temperature
+in every pass. After that came images of one length (letters are brighter than digits), weight decay,
+nonsense images, and tempering of the mean, each kept for its effect on the held-out rows. Of the later
+recipes, only the chosen one was evaluated on test rows and letters, once.
 
 The bars, for means over seeds: a test error of at most 1.25 %, as printed for this network; an expected
-calibration error of the calibrated probabilities below 0.5 %; an AUROC of at least 0.97 against letters by
-the best of the served scores, which is the best of five. Needs the training extra.
+calibration error of the calibrated probabilities below 0.5 %; an AUROC of at least 0.97 against letters for
+the best of the five served scores. Needs the training extra.
 """
 
 import argparse
@@ -39,12 +39,12 @@ RESULTS = Path(__file__).parents[1] / "results"
 MEASURES = ("error", "log_loss", "ece")
 SERVED = "Monte Carlo"
 CALIBRATED = "Monte Carlo, calibrated"
-"""Has the scores of the probabilities alone; those of the passes are not changed by it."""
+"""Has the scores of its probabilities alone; calibration does not change the scores of the passes."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a method says of some rows: probabilities (B, C), and scores by name, each (B,)."""
+    """Answers of a method to some rows: probabilities (B, C), and scores by name, each (B,)."""
 
     probabilities: NDArray[np.floating]
     scores: Mapping[str, Vector]
@@ -60,9 +60,7 @@ def main() -> int:
     parser.add_argument("--recipe", choices=RECIPES, default=CHOSEN, help=f"(default: {CHOSEN})")
     parser.add_argument("--seeds", type=int, default=3, help="networks to train (default: 3)")
     parser.add_argument("--samples", type=int, default=100, help="passes (default: 100)")
-    parser.add_argument(
-        "--tune", action="store_true", help="judge every recipe on the rows held out, and nothing else"
-    )
+    parser.add_argument("--tune", action="store_true", help="only evaluate every recipe on the held-out rows")
     options = parser.parse_args()
     data = digits(options.data)
     RESULTS.mkdir(exist_ok=True)
@@ -74,7 +72,7 @@ def main() -> int:
     figures = []
     for seed in range(options.seeds):
         served = serve(data, recipe, seed, options.cache, options.samples)
-        figures.append(judge(served, data, strange, options.samples))
+        figures.append(evaluated(served, data, strange, options.samples))
         print(f"seed {seed}\n{table(figures[-1:])}\n", flush=True)
     print(f"{options.recipe}, mean and range of {options.seeds} seeds\n{table(figures)}")
     (RESULTS / "mnist.json").write_text(json.dumps({"recipe": asdict(recipe), "seeds": figures}, indent=1))
@@ -82,7 +80,7 @@ def main() -> int:
 
 
 def tune(data: Digits, seeds: int, cache: Path, samples: int) -> dict[str, Any]:
-    """Judge every recipe on the rows held out; print as it goes."""
+    """Evaluate every recipe on the held-out rows; print a line for each."""
     figures = {}
     print(f"{'':28}{'wrong of 5,000':>16}{'log loss':>10}{'T':>6}{'ECE, %':>8}{'AUROC, nonsense':>17}")
     for name, recipe in RECIPES.items():
@@ -98,7 +96,7 @@ def tune(data: Digits, seeds: int, cache: Path, samples: int) -> dict[str, Any]:
 
 
 def held_out(served: Served, data: Digits, samples: int) -> dict[str, float]:
-    """Judge the probabilities, and the predictive entropy by 1,000 rows of every kind of nonsense."""
+    """Evaluate the probabilities, and the predictive entropy on 1,000 rows of every kind of nonsense."""
     known = estimate(served.predictor, {"x": data.held_out.x}, samples, seed=0)
     inside = known["predictive_entropy"].astype(np.float64)
     aurocs = []
@@ -112,8 +110,8 @@ def held_out(served: Served, data: Digits, samples: int) -> dict[str, float]:
     }
 
 
-def judge(served: Served, data: Digits, strange: Images, samples: int) -> dict[str, Any]:
-    """Judge every method on test digits, and its scores on these and on letters."""
+def evaluated(served: Served, data: Digits, strange: Images, samples: int) -> dict[str, Any]:
+    """Evaluate every method on test digits, and its scores on test digits and letters."""
     inside, outside = (answers(served, images, samples) for images in (data.test.x, strange))
     temperatures = dict(zip(inside, (1.0, served.of_once, 1.0, served.of_mean), strict=True))
     return {
@@ -130,7 +128,7 @@ def judge(served: Served, data: Digits, strange: Images, samples: int) -> dict[s
 
 
 def answers(served: Served, images: Images, samples: int) -> dict[str, Answers]:
-    """Ask in every way."""
+    """Answer images with every method."""
     rows = {"x": images}
     once = served.predictor.predict(rows)
     answer = estimate(served.predictor, rows, samples, seed=0)
@@ -143,17 +141,17 @@ def answers(served: Served, images: Images, samples: int) -> dict[str, Answers]:
 
 
 def without_passes(probabilities: NDArray[np.floating]) -> Answers:
-    """Take what can be read from probabilities alone."""
+    """Make answers from probabilities alone."""
     return Answers(probabilities, deterministic_scores(probabilities))
 
 
 def with_passes(answer: Columns) -> Answers:
-    """Take what can be read from an answer of the service."""
+    """Make answers from an answer of the service."""
     return Answers(answer["mean"], scores(answer))
 
 
 def table(figures: Sequence[Mapping[str, Any]]) -> str:
-    """Lay out the mean over seeds, and their range where there are several."""
+    """Write the mean over seeds, and the range of several seeds."""
     lines = [f"{'':30}{'T':>6}{'test error, %':>20}{'log loss':>24}{'ECE, %':>20}"]
     for method in figures[0]:
         of = [each[method] for each in figures]
@@ -182,7 +180,7 @@ def cell(values: Sequence[float], scale: float, places: int) -> str:
 
 
 def missed(figures: Sequence[Mapping[str, Any]]) -> bool:
-    """Hold the mean over seeds to the bars, and say which are missed."""
+    """Compare the mean over seeds with the bars, and print which are missed."""
 
     def mean(method: str, measure: str) -> float:
         return float(np.mean([each[method][measure] for each in figures]))

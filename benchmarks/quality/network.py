@@ -1,7 +1,8 @@
 """The dropout network of Srivastava et al. (JMLR 2014) on MNIST: data, recipes, training, bundle.
 
-784-1024-1024-1024-10 with ReLU units, dropout 0.2 on the input and 0.5 on the hidden units, on pixels in
-any order and without augmentation. They print a test error of 1.25 %, and 1.06 % with max-norm.
+784-1024-1024-1024-10 with ReLU units, dropout 0.2 on the input and 0.5 on the hidden units, without use of
+the order of pixels and without augmentation. The paper prints a test error of 1.25 %, and 1.06 % with
+max-norm.
 """
 
 from dataclasses import dataclass
@@ -26,10 +27,11 @@ from caveat.training.export.export import export
 from caveat.training.fit import seeded
 
 HELD_OUT = 5_000
-"""The last of the 60,000 training rows: they choose the recipe and fit the temperature, nothing else."""
+"""Number of held-out rows, the last of the 60,000 training rows: they choose the recipe and fit the
+temperature, nothing else."""
 
 LENGTH = 9.2
-"""Euclidean length of a digit of MNIST, on average, where white is 1."""
+"""Average Euclidean length of a digit of MNIST, with white as 1."""
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -37,21 +39,23 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """The hyperparameters of a training run.
 
     Parameters
     ----------
-    optimiser, lr
-        SGD with Nesterov's momentum of 0.9, or Adam; and its largest step size. It rises over the first
-        tenth of the steps and then falls to 0 along a cosine.
+    optimiser
+        SGD with Nesterov's momentum of 0.9, or Adam.
+    lr
+        Largest step size: the step size rises over the first tenth of the steps, then falls to 0 along a
+        cosine.
     max_norm
-        Largest Euclidean norm of the weights into one unit, put back after every step.
+        Largest Euclidean norm of the weights into one unit, enforced after every step.
     weight_decay
         L2 penalty on weights and biases.
     unit_length
-        Whether images are scaled to one length, so that a bright one does not make for large logits.
+        Whether images are scaled to one length, so that bright images have no larger logits.
     epochs, batch_size
-        Times to go over the training rows, and rows per step.
+        Passes over the training rows, and rows per step.
     """
 
     optimiser: Literal["sgd", "adam"]
@@ -73,10 +77,10 @@ RECIPES = {
     "10: decay 5e-4, unit length": Recipe("sgd", 0.1, weight_decay=5e-4, unit_length=True, epochs=10),
     "10: max-norm 1.5, unit length": Recipe("sgd", 0.3, max_norm=1.5, unit_length=True, epochs=10),
 }
-"""All that were tried, some of them for 10 epochs alone; `mnist.py --tune` judges them."""
+"""All recipes that were tried, some of them for 10 epochs only; `mnist.py --tune` evaluates them."""
 
 CHOSEN = "decay 1e-4, unit length"
-"""The recipe with the lowest log loss on the rows held out, calibrated; one seed each."""
+"""The recipe with the lowest log loss on the held-out rows, calibrated, with one seed each."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Digits:
-    """MNIST: rows to train on, rows held out of them, and its test rows."""
+    """MNIST: training rows, rows held out from these, and test rows."""
 
     train: Part
     held_out: Part
@@ -105,14 +109,14 @@ def digits(folder: Path) -> Digits:
 
 
 def letters(folder: Path) -> Images:
-    """Read the images of ``notmnist.npz``, (B, 28, 28): letters A to J, which no digit model has seen."""
+    """Read the images of ``notmnist.npz``, (B, 28, 28): letters A to J, none of them training rows."""
     with np.load(folder / "notmnist.npz") as arrays:
         images: Images = arrays["x_test"].astype(np.float32)
     return images
 
 
 class Scale(nn.Module):
-    """Values from 0 to 255 scaled to at most 1, or images to the length that a digit has on average."""
+    """Scales values from 0 to 255 to at most 1, or images to the average length of a digit."""
 
     def __init__(self, unit_length: bool) -> None:
         super().__init__()
@@ -127,7 +131,7 @@ class Scale(nn.Module):
 
 
 def trained(train: Part, recipe: Recipe, seed: int, cache: Path) -> nn.Module:
-    """Give the network trained by a recipe, from the cache if it is there."""
+    """Train a network by a recipe, or load it from the cache."""
     path = cache / f"{slug(recipe)}-{seed}.safetensors"
     with seeded(seed):
         network = MLP((28, 28), 10, hidden=(1024,) * 3, dropout=(0.2, 0.5, 0.5, 0.5))
@@ -142,7 +146,7 @@ def trained(train: Part, recipe: Recipe, seed: int, cache: Path) -> nn.Module:
 
 
 def slug(recipe: Recipe) -> str:
-    """Name a file after a recipe.
+    """Give the file name of a recipe.
 
     >>> slug(Recipe("sgd", 0.1, max_norm=2.0))
     'sgd-0.1-max_norm2.0-60x256'
@@ -156,7 +160,7 @@ def slug(recipe: Recipe) -> str:
 def fit(network: nn.Module, rows: Tensor, labels: Tensor, recipe: Recipe) -> None:
     """Train a network in place by cross-entropy, and leave it in eval mode with its last weights.
 
-    Products are taken in bfloat16, weights and their steps in float32.
+    Products are computed in bfloat16; weights and steps are in float32.
     """
     batches = -(-len(rows) // recipe.batch_size)
     optimiser = _optimiser(network, recipe)
@@ -191,9 +195,9 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def quick_dropout(x: Tensor, p: float, training: bool, _inplace: bool) -> Tensor:
-    """Drop units as `F.dropout` does in training, with 16 random bits for each.
+    """Drop units as `F.dropout` does in training, with 16 random bits for each unit.
 
-    PyTorch draws its masks on one core and slowly: they would take half of the time of training.
+    PyTorch's masks are drawn on one core, and would take half of the training time.
     """
     if not training:
         return x
@@ -205,7 +209,7 @@ def quick_dropout(x: Tensor, p: float, training: bool, _inplace: bool) -> Tensor
 
 @torch.no_grad()
 def constrain(network: nn.Module, max_norm: float) -> None:
-    """Shrink the weights into each unit whose norm is larger than ``max_norm`` to that norm."""
+    """Scale the weights into each unit down to a norm of at most ``max_norm``."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             layer.weight.renorm_(p=2, dim=0, maxnorm=max_norm)
@@ -213,14 +217,14 @@ def constrain(network: nn.Module, max_norm: float) -> None:
 
 @dataclass(frozen=True)
 class Served:
-    """One trained network, calibrated on the rows held out.
+    """A trained network, calibrated on the held-out rows.
 
     Parameters
     ----------
     predictor
-        What the service would ask.
+        Predictor of the bundle, as in the service.
     of_once
-        The temperature that makes the labels held out most likely under the deterministic pass.
+        Temperature of the pass without dropout that makes the held-out labels most likely.
     """
 
     predictor: Predictor
@@ -234,7 +238,7 @@ class Served:
 
 
 def serve(data: Digits, recipe: Recipe, seed: int, cache: Path, samples: int) -> Served:
-    """Train a network, or take it from the cache; export and calibrate it."""
+    """Train a network or load it from the cache; export and calibrate it."""
     network = trained(data.train, recipe, seed, cache)
     rows, y = {"x": data.held_out.x}, data.held_out.y
     predictor = Predictor(calibrate(bundle(network, recipe, data.train.x[:8]), rows, y, samples))

@@ -1,13 +1,13 @@
-"""Digits turned by 0 to 180 degrees: what the network gets right, and what it says of its trust.
+"""Accuracy and uncertainty on digits rotated by 0 to 180 degrees.
 
-Asks the bundle of `mnist.py` for Monte Carlo passes over test digits turned anticlockwise, and for the
-deterministic pass beside it, with a temperature of its own. A network that knew its limits would grow less
-sure as fast as it grows worse. Past 90 degrees some digits are digits again: 0, 1 and 8 look the same
-upside down, and 6 and 9 look like each other.
+Runs Monte Carlo passes of the bundle of `mnist.py` over test digits rotated anticlockwise, and for comparison
+the pass without dropout, with its own temperature. The confidence of a good network would fall as fast as
+its accuracy. Past 90 degrees some digits are digits again: 0, 1 and 8 look the same upside down, and 6 and 9
+look like each other.
 
-Prediction sets are asked for at a coverage of 90 %. The rows that calibrate are upright, so for turned ones
-nothing is promised, and what is held says how far the promise carries. It is not quite kept for upright ones
-either: the test rows are by other writers. Needs the training extra.
+Prediction sets have a coverage of 90 %. The calibration rows are upright, so that the coverage of rotated
+digits is not guaranteed; the measured coverage shows how far it holds. It is not quite reached for upright
+digits either, since the test rows are by other writers. Needs the training extra.
 """
 
 import argparse
@@ -49,20 +49,21 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="folder with mnist.npz")
     parser.add_argument("--cache", type=Path, required=True, help="folder to keep trained weights in")
-    parser.add_argument("--rows", type=int, default=1000, help="test digits to turn (default: 1000)")
+    parser.add_argument("--rows", type=int, default=1000, help="test digits to rotate (default: 1000)")
     parser.add_argument("--samples", type=int, default=100, help="passes (default: 100)")
     parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/rotation.svg")
     options = parser.parse_args()
     data = digits(options.data)
     served = serve(data, RECIPES[CHOSEN], 0, options.cache, options.samples)
-    # The first half of the test rows and the second come from writers of two kinds.
+    # The two halves of the test rows come from two groups of writers.
     every = len(data.test.y) // options.rows
     rows = Part(data.test.x[::every], data.test.y[::every])
     print("".join(f"{word:>15}" for word in ("", *(column.partition("_")[0] for column in COLUMNS))))
     print("".join(f"{word:>15}" for word in ("degrees", *(column.partition("_")[2] for column in COLUMNS))))
     figures = []
     for angle in ANGLES:
-        figures.append({"angle": angle, **judge(served, turned(rows.x, angle), rows.y, options.samples)})
+        images = rotated(rows.x, angle)
+        figures.append({"angle": angle, **evaluated(served, images, rows.y, options.samples)})
         print(line(figures[-1]), flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "rotation.json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -70,10 +71,10 @@ def main() -> None:
         plot(figures, options.plot)
 
 
-def turned(images: Images, angle: float) -> Images:
-    """Turn images (B, H, W) anticlockwise about their centre, in degrees; what comes in is black.
+def rotated(images: Images, angle: float) -> Images:
+    """Rotate images (B, H, W) anticlockwise about their centre, in degrees; new pixels are black.
 
-    >>> turned(np.array([[[0, 1], [0, 0]]], np.float32), 90)
+    >>> rotated(np.array([[[0, 1], [0, 0]]], np.float32), 90)
     array([[[1., 0.],
             [0., 0.]]], dtype=float32)
     """
@@ -81,8 +82,8 @@ def turned(images: Images, angle: float) -> Images:
     return result
 
 
-def judge(served: Served, images: Images, y: np.ndarray, samples: int) -> dict[str, float]:
-    """Measure accuracy and the means over rows of what is said of trust, with passes and without."""
+def evaluated(served: Served, images: Images, y: np.ndarray, samples: int) -> dict[str, float]:
+    """Measure accuracy and the means of uncertainty over rows, with passes and without."""
     answer = estimate(served.predictor, {"x": images}, samples, seed=0)
     assert served.predictor.calibration is not None
     sets = served.predictor.calibration.prediction_set(answer, COVERAGE)
@@ -102,12 +103,12 @@ def judge(served: Served, images: Images, y: np.ndarray, samples: int) -> dict[s
 
 
 def line(figures: Figures) -> str:
-    """Lay one angle out."""
+    """Write the figures of one angle as a line."""
     return f"{figures['angle']:>15}" + "".join(f"{figures[column]:>15.3f}" for column in COLUMNS)
 
 
 def plot(figures: Sequence[Figures], path: Path) -> None:
-    """Draw accuracy beside confidence, the uncertainties, and what sets hold, against the angle."""
+    """Draw accuracy and confidence, the uncertainties, and the coverage and size of sets, by angle."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -120,13 +121,13 @@ def plot(figures: Sequence[Figures], path: Path) -> None:
     titles = (
         "accuracy, and probability of the label",
         "uncertainty, nats",
-        f"sets at a coverage of {COVERAGE:.0%}: rate, classes in them",
+        f"sets at a coverage of {COVERAGE:.0%}: measured coverage, size",
     )
     for panel, names, title in zip(panels, shown, titles, strict=True):
         for name in names:
             style = "--" if name.startswith("deterministic") else "-"
             panel.plot(angles, [each[name] for each in figures], style, label=name.replace("_", " "))
-        panel.set(title=title, xlabel="turned by, degrees", xticks=range(0, 181, 30), ylim=(0, None))
+        panel.set(title=title, xlabel="rotated by, degrees", xticks=range(0, 181, 30), ylim=(0, None))
         panel.grid(alpha=0.3)
         panel.legend()
     panels[-1].axhline(COVERAGE, color="black", linewidth=0.8, linestyle=":")

@@ -1,19 +1,19 @@
-"""How well regressions foretell on six UCI sets, and how well they know it.
+"""Errors and log-likelihoods of regressions on six UCI sets.
 
-Over the 20 splits of Hernandez-Lobato & Adams (ICML 2015), beside the dropout networks that Gal &
-Ghahramani tuned for each split (10,000 passes). Each split is for itself: of its training rows a fifth
-decides the dropout rates, out of `RATES`, and the factor on the predicted noise. Then the network is
-trained on all of them, exported, and asked about the test rows. These decide nothing.
+Over the 20 splits of Hernandez-Lobato & Adams (ICML 2015), compared with the dropout networks that Gal &
+Ghahramani tuned for each split (10,000 passes). Each split is measured by itself: a fifth of its training
+rows decides the dropout rates, among `RATES`, and the factor on the predicted noise. Then the network is
+trained on all training rows, exported, and run on the test rows, which decide nothing.
 
-All else is the same for every set. It was found on validation rows such as these of the first ten splits,
-among 50,50, 100,100, 128 and 128,128 units, ReLU and SiLU, step sizes of 0.003 and 0.01, L2 penalties from
-0 to 0.01 and decays from 0.001 to 1, beta of 0, 0.5 and 1, other rates from 0.005 to 0.2, and 1,000 to
-20,000 steps.
+All other hyperparameters are the same for every set. They were found on such validation rows of the first
+ten splits, among 50,50, 100,100, 128 and 128,128 units, ReLU and SiLU, step sizes of 0.003 and 0.01, L2
+penalties from 0 to 0.01 and decays from 0.001 to 1, beta of 0, 0.5 and 1, other rates from 0.005 to 0.2, and
+1,000 to 20,000 steps.
 
-Log-likelihoods are in nats per row, in the target's units: of the mixture of the normals of all passes, as
-Gal & Ghahramani score it; of one normal with the answer's own mean and variance, as deep ensembles are
-scored; and without dropout of a normal around the deterministic answer, whose variance is the mean square
-of its residuals on validation rows.
+Log-likelihoods are in nats per row, in the target's units. They are given for the mixture of the normal
+distributions of all passes, as Gal & Ghahramani score it; for one normal distribution with the answer's mean
+and variance, as deep ensembles are scored; and for a normal distribution around the answer without dropout,
+whose variance is the mean square of the residuals on validation rows.
 """
 
 import argparse
@@ -47,10 +47,10 @@ from caveat.training.preprocess import preprocess
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"
 SETS = ("boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
 CLEARLY = ("energy", "yacht")
-"""Sets whose log-likelihood shall exceed the reference by two standard errors."""
+"""Sets whose log-likelihood must exceed the reference by two standard errors."""
 
 RATES = ((0.0, 0.005), (0.0, 0.02), (0.02, 0.05), (0.02, 0.2))
-"""Dropout rates, of the input and of both hidden layers, among which validation rows choose."""
+"""Dropout rates, of the input and of both hidden layers, of which the best on validation rows is chosen."""
 
 HIDDEN = (128, 128)
 STEPS = 4000
@@ -81,7 +81,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what came of it on validation rows."""
+    """The rates of a trained network, and its results on validation rows."""
 
     rates: tuple[float, float]
     factor: float
@@ -90,22 +90,22 @@ class Trained:
 
 
 def main() -> int:
-    """Measure, print a table, and say whether every bar was met."""
+    """Measure, print a table, and return 0 if every bar was met."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of the sets, <name>.npz, and of reference.json")
-    parser.add_argument("sets", nargs="*", default=SETS, help="which sets (default: all)")
-    parser.add_argument("--splits", type=int, default=20, help="the first so many splits (default: 20)")
+    parser.add_argument("sets", nargs="*", default=SETS, help="sets to measure (default: all)")
+    parser.add_argument("--splits", type=int, default=20, help="number of splits (default: 20)")
     parser.add_argument("--passes", type=int, default=100, help="passes behind an answer (default: 100)")
-    parser.add_argument("--jobs", type=int, default=2, help="splits at once (default: 2)")
+    parser.add_argument("--jobs", type=int, default=2, help="splits measured at once (default: 2)")
     options = parser.parse_args()
     reference = json.loads((options.data / "reference.json").read_text())
     RESULTS.parent.mkdir(exist_ok=True)
     figures = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     met = True
     os.environ["TQDM_DISABLE"] = "1"  # progress bars of several processes would mix
-    # Not forked: torch's threads do not survive it.
+    # Spawned, since torch's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         for name in options.sets:
             asked = [
@@ -119,7 +119,7 @@ def main() -> int:
 
 
 def measure(path: Path, number: int, passes: int) -> dict[str, Any]:
-    """Choose, train and ask for one split."""
+    """Choose the rates, train and evaluate for one split."""
     torch.set_num_threads(1)
     with np.load(path) as arrays:
         x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
@@ -141,7 +141,7 @@ def measure(path: Path, number: int, passes: int) -> dict[str, Any]:
 
 
 def choose(x: Array, y: Array, seed: int) -> tuple[Trained, list[float]]:
-    """Choose the rates that make validation rows most likely; give also what came of each."""
+    """Choose the rates that make validation rows most likely; give also the log-likelihood of each."""
     rows = np.random.default_rng(seed).permutation(len(y))
     validation, train = np.split(rows, [round(VALIDATION * len(y))])
     found = []
@@ -158,7 +158,7 @@ def choose(x: Array, y: Array, seed: int) -> tuple[Trained, list[float]]:
 
 
 def trained(x: Array, y: Array, rates: Sequence[float], seed: int) -> tuple[nn.Module, Objective]:
-    """Train on all of these rows; give the way from a raw row to its answer, and its last step."""
+    """Train on the given rows; give a module from raw rows to answers, and its objective."""
     standardise = preprocess(Input(name="x", dtype="float64", shape=(ROWS, x.shape[1])), x)
     aim = regression(y, "predicted")
     batch_size = 64 if len(y) < 2000 else 128
@@ -180,7 +180,7 @@ def sample(network: nn.Module, x: Array, passes: int, seed: int) -> tuple[Array,
 
 
 def score(predictor: Predictor, x: Array, y: Array, passes: int, residual: float) -> dict[str, float]:
-    """Ask a bundle about test rows."""
+    """Evaluate a bundle on test rows."""
     answer = estimate(predictor, {"x": x}, passes, seed=0)
     made = np.concatenate(list(predictor.passes({"x": x}, passes, 0, "stratified")))
     one = (answer["mean"][None], answer["variance"][None])
@@ -195,12 +195,12 @@ def score(predictor: Predictor, x: Array, y: Array, passes: int, residual: float
 
 
 def rmse(predicted: Array, y: Array) -> float:
-    """Root of the mean square error."""
+    """Compute the root mean square error."""
     return float(np.sqrt(np.mean((predicted - y) ** 2)))
 
 
 def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) -> dict[str, bool]:
-    """Compare with the reference: log-likelihood above, RMSE no more than a standard error above."""
+    """Compare with the reference: log-likelihood above it, RMSE at most a standard error above it."""
     likelihood, error = moments(figures, "mixture")
     least = reference["test_ll"]["mean"]
     margin = 2 * math.hypot(error, reference["test_ll"]["standard_error"]) if name in CLEARLY else 0.0
@@ -212,13 +212,13 @@ def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) ->
 
 
 def moments(figures: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, float]:
-    """Mean over splits, and its standard error."""
+    """Give the mean over splits, and its standard error."""
     values = [each[metric] for each in figures]
     return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def table(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) -> str:
-    """Lay the figures of a set out beside the published ones."""
+    """Write the figures of a set as a table, with the published ones."""
 
     def measured(metric: str) -> str:
         mean, error = moments(figures, metric)
@@ -237,8 +237,8 @@ def table(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) -
     for source, printed in PRINTED.items():
         error, likelihood = printed[name]
         lines.append(f"  {source + ', as printed':<32}{error:>9.2f}{likelihood:>20.2f}")
-    verdicts = bars(name, figures, reference).items()
-    lines.append("  " + ", ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in verdicts))
+    results = bars(name, figures, reference).items()
+    lines.append("  " + ", ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in results))
     return "\n".join([*lines, ""])
 
 

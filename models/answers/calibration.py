@@ -1,4 +1,4 @@
-"""What held-out rows say of an answer: how sure it is beside theirs, what is possible, when to abstain."""
+"""Answers compared with those to held-out calibration rows: percentiles, prediction sets, abstention."""
 
 import io
 import math
@@ -20,29 +20,29 @@ from caveat.models.bundles.signature import InputError
 FILE: Final = "calibration.npz"
 
 TRUTH: Final = "truth"
-"""The array of the rows' truths: indices of classes, or values, of T targets (n, T)."""
+"""The array of the rows' truths: indices of classes, or values; (n,), and (n, T) for T targets."""
 
 MAIN: Final = {"classification": "predictive_entropy", "regression": "variance"}
-"""The uncertainty by which rows are compared, of each task."""
+"""The column of uncertainty by which rows are compared, for each task."""
 
 _KEPT_ANSWERS: Final = 256
 
-_HEAD: Final = 2**16  # bytes in front of the numbers of an array
-_WIDEST: Final = 8  # bytes of a number
+_HEADER: Final = 2**16  # most bytes in front of the numbers of an array
+_WIDEST: Final = 8  # most bytes of a number
 
 Tolerance = float | tuple[float, ...]
-"""From which error on a value is wrong, in its units; of several targets one for each."""
+"""The error above which a value is wrong, in the target's units; one for each of several targets."""
 
 
 class Calibration:
-    """The calibration rows of a model: their truths, and how it answered them.
+    """The calibration rows of a model: their truths, and the model's answers to them.
 
     Parameters
     ----------
     manifest
-        Of the model; it has a calibration.
+        The model's manifest, which has a calibration.
     arrays
-        `TRUTH`, and the columns of the answers to n rows.
+        Arrays by name: `TRUTH`, and the columns of the answers to n rows.
     """
 
     def __init__(self, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -52,7 +52,7 @@ class Calibration:
         self._classes = manifest.classes
         self._truth = arrays[TRUTH]
         self.uncertainty = self.uncertainty_of(arrays)
-        """Of the calibration rows, (n,) or (n, T)."""
+        """Uncertainty of the calibration rows, shape (n,) or (n, T)."""
         self._percentiles = [Percentiles(each) for each in _by_target(self.uncertainty)]
         if self._task == "classification":
             every = conformal.scores(self._probabilities(arrays), self._sets)
@@ -66,10 +66,9 @@ class Calibration:
             self._scores = [np.sort(scores[self._truth == k]) for k in range(len(self._classes))]
         else:
             self._scores = [np.sort(each) for each in _by_target(scores)]
-        # Clients ask for the same few rates again and again.
-        # (Of arrays, not of methods: those would hold what holds them, and it would never be freed.)
-        of = partial(_thresholds, self.uncertainty, self._errors)
-        self._thresholds = lru_cache(_KEPT_ANSWERS)(of)
+        # Clients ask for the same few rates again and again. The caches hold arrays, not methods: a cached
+        # method would hold this object, which holds the cache, so that neither would be freed.
+        self._thresholds = lru_cache(_KEPT_ANSWERS)(partial(_thresholds, self.uncertainty, self._errors))
         self._quantiles = lru_cache(_KEPT_ANSWERS)(partial(_quantiles, self._scores))
 
     @property
@@ -82,20 +81,20 @@ class Calibration:
         return conformal.highest_coverage(min(map(len, self._scores)))
 
     def uncertainty_of(self, columns: Columns) -> NDArray[np.float64]:
-        """Give the uncertainty of answers by which rows are compared, shape (B,), or (B, T)."""
+        """Give the column of answers by which rows are compared, shape (B,), or (B, T)."""
         uncertainty: NDArray[np.float64] = columns[MAIN[self._task]].astype(np.float64)
         return uncertainty
 
     def columns(self, columns: Columns) -> Columns:
-        """Give what the calibration adds to every answer: ``percentile`` and, to classes, ``probabilities``.
+        """Give the columns that the calibration adds to every answer.
 
         Returns
         -------
         Columns
-            ``probabilities`` (B, C): those that the calibration rows make most likely, the mean over passes
-            at another temperature. ``percentile`` (B,), or target by target (B, T): where rows stand among
-            those of the calibration, from 0, more certain than all, to 100; uniform for rows that are
-            exchangeable with them.
+            ``probabilities`` (B, C), for a classification: the mean over passes at the temperature that fits
+            the calibration rows best. ``percentile`` (B,), or (B, T) for T targets: the rank of a row's
+            uncertainty among the calibration rows, from 0 (more certain than all) to 100; uniform for rows
+            that are exchangeable with the calibration rows.
         """
         percentile = self._percentile(columns)
         if self._task == "regression":
@@ -114,12 +113,12 @@ class Calibration:
         return np.stack([percentiles.of(each) for percentiles, each in by_target], axis=-1)
 
     def interval(self, columns: Columns, coverage: float) -> NDArray[np.float64]:
-        """Give a lower and an upper bound of the value of each row, shape (B, 2), or (B, T, 2)."""
+        """Give the lower and upper bound of each row's interval, shape (B, 2), or (B, T, 2)."""
         reach = self._quantiles(coverage) * np.sqrt(columns["variance"])
         return np.stack([columns["mean"] - reach, columns["mean"] + reach], axis=-1)
 
     def prediction_set(self, columns: Columns, coverage: float) -> NDArray[np.bool_]:
-        """Tell which classes are possible, shape (B, C); none, where no class conforms."""
+        """Tell which classes are in each row's prediction set, shape (B, C); a set may be empty."""
         held: NDArray[np.bool_] = conformal.scores(columns["probabilities"], self._sets) <= self._quantiles(
             coverage
         )
@@ -128,9 +127,9 @@ class Calibration:
     def abstain(
         self, columns: Columns, max_error: float, error_tolerance: Tolerance | None
     ) -> NDArray[np.bool_]:
-        """Tell which answers to withhold so that those given are wrong at most at a rate.
+        """Tell which answers to withhold, so that the error rate of the others is at most ``max_error``.
 
-        Shape (B,), or (B, T): of each target by itself.
+        Shape (B,), or (B, T) with a decision for each target.
         """
         thresholds = self._thresholds(max_error, error_tolerance)
         withheld: NDArray[np.bool_] = columns[MAIN[self._task]] > thresholds
@@ -139,12 +138,12 @@ class Calibration:
     def check(
         self, coverage: float | None, max_error: float | None, error_tolerance: Tolerance | None
     ) -> None:
-        """Refuse what the calibration rows can't support.
+        """Refuse rates that the calibration rows can't support.
 
         Raises
         ------
         InputError
-            Saying what they can.
+            With the nearest rate that the calibration rows support.
         """
         if coverage is not None and coverage > self.highest_coverage + 1e-12:
             rows = min(map(len, self._scores))
@@ -158,7 +157,7 @@ class Calibration:
 
 
 def _quantiles(scores: Sequence[NDArray[np.float64]], coverage: float) -> NDArray[np.float64]:
-    """Give the score up to which a truth is held, of all classes alike, or of each, or each target."""
+    """Give the highest score in a set, for all classes alike, or for each class or target."""
     return np.array([conformal.quantile(each, coverage) for each in scores])
 
 
@@ -168,7 +167,7 @@ def _thresholds(
     max_error: float,
     error_tolerance: Tolerance | None,
 ) -> NDArray[np.float64]:
-    """Give the uncertainty up to which to answer, of each target."""
+    """Give the highest uncertainty at which to answer, for each target."""
     wrong = _by_target(errors > (0 if error_tolerance is None else error_tolerance))
     by_target = _by_target(uncertainty)
     found = [selection.threshold(*of, max_error) for of in zip(by_target, wrong, strict=True)]
@@ -176,20 +175,20 @@ def _thresholds(
         lowest = max(map(selection.lowest_error, by_target, wrong))
         raise InputError(
             "max_error",
-            f"at least {lowest:.3g}, the lowest rate that withholding answers keeps with a confidence of "
-            f"{selection.CONFIDENCE:.0%} on {len(errors)} calibration rows",
+            f"at least {lowest:.3g}, the lowest rate that {len(errors)} calibration rows support with a "
+            f"confidence of {selection.CONFIDENCE:.0%}",
             str(max_error),
         )
     return np.array(found, np.float64)
 
 
 def _by_target(values: NDArray[Any]) -> NDArray[Any]:
-    """Turn (n,), or (n, T), into an array of n for each target."""
+    """Turn shape (n,) into (1, n), and (n, T) into (T, n)."""
     return values.reshape(len(values), -1).T
 
 
 class Percentiles:
-    """Tells where values stand among some others, in two steps of NumPy.
+    """Percentiles of values among reference values, found by one binary search in NumPy.
 
     Examples
     --------
@@ -197,43 +196,43 @@ class Percentiles:
     array([12.5, 25. , 37.5, 62.5, 87.5])
     """
 
-    def __init__(self, others: NDArray[np.float64]) -> None:
-        values, counts = np.unique(others, return_counts=True)
-        # Between these lie, by turns, one of the others' values and what is between it and the next.
+    def __init__(self, reference: NDArray[np.float64]) -> None:
+        values, counts = np.unique(reference, return_counts=True)
+        # Between two bounds lies, by turns, a reference value alone or the gap up to the next one.
         self._bounds = np.stack([values, np.nextafter(values, np.inf)], axis=-1).ravel()
         not_above = np.concatenate([[0], np.cumsum(counts)])
         twice = np.empty(2 * len(values) + 1)
         twice[0::2] = 2 * not_above
-        twice[1::2] = not_above[:-1] + not_above[1:]  # as uncertain as some: in the middle of these
-        self._percentiles = (twice + 1) * (50 / (len(others) + 1))
+        twice[1::2] = not_above[:-1] + not_above[1:]  # a tie ranks in the middle of the equal values
+        self._percentiles = (twice + 1) * (50 / (len(reference) + 1))
 
     def of(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the percentile of each value, from 0, below all, to 100."""
+        """Give the percentile of each value, from 0 (below all reference values) to 100."""
         found: NDArray[np.float64] = self._percentiles[self._bounds.searchsorted(values, "right")]
         return found
 
 
 def read(manifest: Manifest, files: Mapping[str, bytes]) -> Calibration | None:
-    """Read the calibration of a bundle, if it has one.
+    """Read the calibration of a bundle; None if the bundle has none.
 
     Raises
     ------
     KeyError, ValueError
-        If the file of its arrays is not there, or not sound.
+        If the file of arrays is missing or not valid.
     """
     if manifest.calibration is None:
         return None
     with zipfile.ZipFile(io.BytesIO(files[FILE])) as archive:
         arrays = {name: _read(archive, name, shape) for name, shape in _shapes(manifest).items()}
     if manifest.classes and not _are_classes(arrays["label"], arrays[TRUTH], classes=len(manifest.classes)):
-        raise ValueError(f"the {TRUTH} and label of a classification are numbers of its classes")
+        raise ValueError(f"{TRUTH} or label is not an integer from 0 to {len(manifest.classes) - 1}")
     if (arrays[MAIN[manifest.task]] < 0).any():
         raise ValueError(f"{MAIN[manifest.task]} is negative")
     return Calibration(manifest, arrays)
 
 
 def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
-    """Tell which arrays a calibration needs, and their shapes."""
+    """List the arrays that a calibration needs, with their shapes."""
     assert manifest.calibration is not None
     rows = (manifest.calibration.rows,)
     if manifest.classes is not None:
@@ -245,9 +244,9 @@ def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
 
 
 def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Read an array of numbers, if it has no more of them than it should, however well packed they are."""
+    """Read an array of numbers; an array that would unpack to more than ``shape`` needs is refused."""
     size = archive.getinfo(f"{name}.npy").file_size
-    if size > _HEAD + _WIDEST * math.prod(shape):
+    if size > _HEADER + _WIDEST * math.prod(shape):
         raise ValueError(f"{name} takes {size:,} bytes; expected numbers of shape {shape}")
     with archive.open(f"{name}.npy") as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
@@ -265,7 +264,7 @@ def _are_classes(*columns: NDArray[Any], classes: int) -> bool:
 
 
 def write(truth: NDArray[Any], columns: Columns) -> bytes:
-    """Write the arrays of calibration rows."""
+    """Write the file of arrays: the truths of calibration rows, and the columns of the answers."""
     buffer = io.BytesIO()
     kept = {name: column for name, column in columns.items() if name != "passes"}
     np.savez_compressed(buffer, allow_pickle=False, **{TRUTH: truth, **kept})

@@ -1,9 +1,10 @@
-"""Sets and intervals that hold the truth at a rate that is asked for, by split conformal prediction.
+"""Prediction sets and intervals that hold the truth at an asked rate, by split conformal prediction.
 
-A score tells how badly a possible truth conforms with an answer. Whatever conforms as well as the truth of
-enough calibration rows did is held (Vovk, Gammerman & Shafer, "Algorithmic learning in a random world", 2005;
-Angelopoulos & Bates, "Conformal prediction: a gentle introduction", 2023). For rows that are exchangeable
-with those of the calibration, the truth is held at the asked rate or above, by at most 1 / (rows + 1).
+A score measures how badly a possible truth conforms with an answer. A set holds every value whose score is
+at most a quantile of the scores of the calibration rows' truths (Vovk, Gammerman & Shafer, "Algorithmic
+learning in a random world", 2005; Angelopoulos & Bates, "Conformal prediction: a gentle introduction",
+2023). For rows that are exchangeable with the calibration rows, the set holds the truth at the asked rate
+or above it by at most 1 / (rows + 1).
 """
 
 import math
@@ -21,19 +22,19 @@ _ROUNDING: Final = 1e-9  # 0.9 * 10 is a little more than 9 in float64
 
 
 def scores(probabilities: NDArray[Any], sets: Sets) -> NDArray[np.float64]:
-    """Score every class of every row; the less, the better it conforms.
+    """Score every class of every row, shape (B, C); the lower the score, the better a class conforms.
 
     Parameters
     ----------
     probabilities
-        Shape (B, C).
+        Class probabilities, shape (B, C).
     sets
         ``lac``: the probability of all other classes, which makes the smallest sets on average (Sadinle,
         Lei & Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", 2019).
         ``aps``: the probability of all classes that are at least as probable, which makes sets grow with
         the difficulty of a row (Romano, Sesia & Candes, "Classification with valid and adaptive coverage",
-        2020, without randomisation: equal rows get equal sets). ``raps``: with a penalty of 0.01 for every
-        rank beyond the fifth, against long tails (Angelopoulos et al., "Uncertainty sets for image
+        2020, without randomisation: equal rows get equal sets). ``raps``: as ``aps``, with a penalty of 0.01
+        for every rank beyond the fifth, against long tails (Angelopoulos et al., "Uncertainty sets for image
         classifiers using conformal prediction", 2021).
 
     Examples
@@ -42,7 +43,7 @@ def scores(probabilities: NDArray[Any], sets: Sets) -> NDArray[np.float64]:
     (array([[0.3, 0.8, 0.9]]), array([[0.7, 0.9, 1. ]]))
     """
     if sets == "lac":
-        # Not 1 - p: float32 probabilities sum up to a little more or less than 1, which is told apart here.
+        # Not 1 - p: a float32 p near 1 rounds to 1, while the float64 sum keeps the digits of the others.
         others: NDArray[np.float64] = (
             np.add.reduce(probabilities, axis=-1, dtype=np.float64, keepdims=True) - probabilities
         )
@@ -57,17 +58,17 @@ def scores(probabilities: NDArray[Any], sets: Sets) -> NDArray[np.float64]:
 
 
 def highest_coverage(rows: int) -> float:
-    """Tell the highest coverage that so many calibration rows can support."""
+    """Give the highest coverage that ``rows`` calibration rows can support."""
     return rows / (rows + 1)
 
 
 def quantile(ascending: NDArray[np.float64], coverage: float) -> float:
-    """Give the score up to which a truth is held.
+    """Give the highest score that a set holds.
 
     Parameters
     ----------
     ascending
-        Scores of the truths of n calibration rows.
+        Scores of the truths of n calibration rows, in ascending order.
     coverage
         At most ``highest_coverage(n)``.
 

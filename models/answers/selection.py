@@ -1,4 +1,4 @@
-"""When to withhold an answer, so that those that are given are wrong at most at a rate that is asked for."""
+"""When to withhold an answer, so that the given answers are wrong at no more than an asked rate."""
 
 import math
 from typing import Any, Final
@@ -9,31 +9,32 @@ from numpy.typing import NDArray
 CONFIDENCE: Final = 0.95
 
 _STEP: Final = 0.025
-"""Part of the calibration rows by which the threshold is loosened in each test."""
+"""Fraction of the calibration rows that each next threshold answers in addition."""
 
 
 def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: float) -> float | None:
-    """Find up to which uncertainty to answer.
+    """Find the highest uncertainty at which to answer.
 
-    Thresholds are tested from the strictest on, each on the rows that it would answer, and the first that
-    fails ends it. All that passed hold at once with the confidence of one test, without a correction for
+    Thresholds are tested from the strictest on, each on the rows that it would answer, until a test fails.
+    All thresholds that passed hold together with the confidence of one test, without a correction for
     their number (fixed-sequence testing; Angelopoulos et al., "Learn then test: calibrating predictive
     algorithms to achieve risk control", 2022, sec. 2.3). Each test is exact: the number of wrong answers
     among those given is binomial (Geifman & El-Yaniv, "Selective classification for deep neural networks",
-    2017). The strictest threshold answers half of the rows, or as many as it takes to pass without an error.
+    2017). The strictest threshold answers half of the rows, or the number that a test without an error needs
+    if that is more.
 
     Parameters
     ----------
     uncertainty, wrong
-        Of n calibration rows, shape (n,).
+        Uncertainty of n calibration rows, and whether their answers are wrong; shape (n,).
     max_error
-        Rate of wrong answers among those given that the threshold keeps below with a confidence of
-        `CONFIDENCE` over the choice of calibration rows; between 0 and 1.
+        Highest rate of wrong answers among the given ones, between 0 and 1; the threshold keeps the rate with
+        a confidence of `CONFIDENCE` over the choice of calibration rows.
 
     Returns
     -------
     float or None
-        None where no threshold passes.
+        None if no threshold passes.
     """
     order = np.argsort(uncertainty, kind="stable")
     ascending, errors = uncertainty[order], np.cumsum(wrong[order])
@@ -43,7 +44,7 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
         return None
     found = None
     for count in range(math.ceil(least), rows + 1, max(1, round(_STEP * rows))):
-        answered = int(np.searchsorted(ascending, ascending[count - 1], side="right"))  # ties go together
+        answered = int(np.searchsorted(ascending, ascending[count - 1], side="right"))  # includes all ties
         if binomial_cdf(int(errors[answered - 1]), answered, max_error) > 1 - CONFIDENCE:
             break
         found = float(ascending[count - 1])
@@ -51,7 +52,7 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
 
 
 def lowest_error(uncertainty: NDArray[Any], wrong: NDArray[np.bool_]) -> float:
-    """Tell the lowest rate, to three digits, that some threshold keeps; 1 if none does."""
+    """Find the lowest rate, rounded up to three digits, that some threshold keeps; 1 if there is none."""
     low, high = 0.0, 1.0
     while high - low > 0.0005:
         middle = (low + high) / 2
@@ -60,7 +61,7 @@ def lowest_error(uncertainty: NDArray[Any], wrong: NDArray[np.bool_]) -> float:
 
 
 def binomial_cdf(successes: int, trials: int, rate: float) -> float:
-    """Give the probability of at most so many successes.
+    """Give the probability of at most ``successes`` successes.
 
     >>> round(binomial_cdf(1, 3, 0.5), 6)
     0.5
@@ -72,5 +73,5 @@ def binomial_cdf(successes: int, trials: int, rate: float) -> float:
 
 
 def _least_rows(max_error: float) -> float:
-    """Tell how many rows, at least, pass the test if none of them is wrong; very many for a tiny rate."""
+    """Give the least number of rows that pass the test without a wrong answer."""
     return math.log(1 - CONFIDENCE) / math.log1p(-max_error)

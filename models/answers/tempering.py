@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """Give the probabilities that a softmax would have given of its logits divided by ``temperature``.
+    """Give the probabilities of a softmax whose logits are divided by ``temperature``.
 
     That is ``p ** (1 / temperature)``, scaled to a sum of 1 (Guo et al., "On calibration of modern neural
     networks", ICML 2017). A probability of 0 stays 0.
@@ -15,7 +15,7 @@ def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[np.floa
     Parameters
     ----------
     probabilities
-        Shape (..., C).
+        Class probabilities, shape (..., C).
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""From passes to what a person needs: mean, variance, standard error, entropies.
+"""Statistics of passes: mean, variance, standard error, entropies.
 
-Passes arrive in chunks and none is kept. All sums run over the passes in their order, in float64,
-so that the result has the same bits however the passes were cut into chunks and whichever rows
-were beside a row.
+Passes arrive in chunks, and none is kept. All sums run over the passes in their order, in float64, so that
+the bits of a row's statistics depend neither on the cut into chunks nor on the other rows of a batch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,27 +18,27 @@ Columns = Mapping[str, NDArray[Any]]
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 _TINY: Final = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float16, np.float32, np.float64)}
-"""What is added to a probability, and changes none but 0, whose logarithm is not finite."""
+"""Added to a probability before its logarithm, so that the logarithm of 0 is finite; changes only 0."""
 
 _BLOCK: Final = 2**14 - 2**8
-"""Values that are summed up at once: as float64 they stay in the cache, and below the 128 KiB from which
-on the C library fetches memory from the system anew for every array, which took five times as long."""
+"""Values that are summed up at once. As float64 they stay in the cache, and below 128 KiB: for larger arrays
+the C library fetches memory from the system every time, which took five times as long."""
 
 
 class Summary(Protocol):
-    """Collects the passes of some rows and sums them up."""
+    """Computes the statistics of the passes of B rows."""
 
     def add(self, passes: NDArray[np.floating]) -> None:
-        """Take the next chunk of passes, shape (n, B, ...)."""
+        """Add the next chunk of passes, shape (n, B, ...)."""
 
     def columns(self) -> Columns:
-        """Sum up all passes taken; there must have been at least two."""
+        """Give the statistics of all passes added, of which there must be at least two."""
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Tell how far a row's mean may be off, shape (B,): of its classes or targets the worst."""
+        """Give the standard error of each row's mean, shape (B,): the largest over classes or targets."""
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all rows but these."""
+        """Drop all rows but these; ``rows`` has a flag for each row, shape (B,)."""
 
 
 class Total:
@@ -58,7 +57,7 @@ class Total:
         self.value: NDArray[np.float64] = np.zeros(())
 
     def add(self, chunk: NDArray[np.float64]) -> None:
-        """Add an array of shape (n, ...) along its first axis. The array may be changed."""
+        """Add an array of shape (n, ...) along its first axis. The array may be overwritten."""
         chunk[0] += self.value
         flat = chunk.reshape(len(chunk), -1)
         # NumPy adds whole rows in their order, but a single column pairwise, which would make
@@ -67,14 +66,14 @@ class Total:
         self.value = total.reshape(chunk.shape[1:])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all rows but these."""
+        """Drop all rows but these."""
         self.value = self.value[rows]
 
 
 class Moments:
     """Running mean and unbiased variance over passes.
 
-    Values are taken relative to the first pass, so that a variance far below the square of the mean
+    The first pass is subtracted from all passes, so that a variance far below the square of the mean
     keeps its digits (Chan, Golub & LeVeque, "Algorithms for computing the sample variance", 1983).
 
     Examples
@@ -92,7 +91,7 @@ class Moments:
         self._squares = Total()
 
     def add(self, passes: NDArray[np.floating]) -> None:
-        """Take the next chunk of passes, shape (n, B, ...)."""
+        """Add the next chunk of passes, shape (n, B, ...)."""
         distance = passes.astype(np.float64)
         if self.count == 0:
             self._origin = distance[0].copy()
@@ -118,23 +117,23 @@ class Moments:
         return np.sqrt(self.variance / self.count)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all rows but these."""
+        """Drop all rows but these."""
         self._origin = self._origin[rows]
         self._sum.keep(rows)
         self._squares.keep(rows)
 
 
 class ClassificationSummary:
-    """Sums up passes of class probabilities, shape (n, B, C).
+    """Statistics of passes of class probabilities, shape (n, B, C).
 
     ``predictive_entropy`` is the entropy of the mean, ``expected_entropy`` the mean of the entropies,
     and ``mutual_information`` their difference, all in nats (Houlsby et al., "Bayesian active
     learning for classification and preference learning", 2011, eq. 2). ``label`` is the index of the
     most probable class.
 
-    The mean over N passes has a lower entropy than that over infinitely many, in expectation by
-    ``sum(variance / mean) / (2 N)`` to the first order in 1 / N (the delta method), which is made up for.
-    So of few passes it may come out a little above the logarithm of the number of classes.
+    The mean over N passes has a lower entropy than the mean over infinitely many, in expectation by
+    ``sum(variance / mean) / (2 N)`` to the first order in 1 / N (the delta method). ``predictive_entropy``
+    adds this difference, so that with few passes it may exceed the logarithm of the number of classes.
     """
 
     def __init__(self) -> None:
@@ -142,27 +141,27 @@ class ClassificationSummary:
         self._information = Total()
 
     def add(self, passes: NDArray[np.floating]) -> None:
-        """Take the next chunk of passes, shape (n, B, C)."""
+        """Add the next chunk of passes, shape (n, B, C)."""
         for block in _blocks(passes):
             self._probabilities.add(block)
             self._information.add(_information(block).astype(np.float64))
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Tell how far a row's mean may be off, shape (B,): that of its worst class."""
+        """Give the standard error of each row's mean, shape (B,): the largest over its classes."""
         worst: NDArray[np.float64] = self._probabilities.standard_error.max(axis=-1)
         return worst
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all rows but these."""
+        """Drop all rows but these."""
         self._probabilities.keep(rows)
         self._information.keep(rows)
 
     def columns(self) -> Columns:
-        """Sum up: ``mean``, ``variance``, ``standard_error`` (B, C); ``label`` and entropies (B)."""
+        """Give ``mean``, ``variance`` and ``standard_error`` (B, C), ``label`` and entropies (B,)."""
         mean, variance = self._probabilities.mean, self._probabilities.variance
         count = self._probabilities.count
-        missing = (variance / np.maximum(mean, _TINY[mean.dtype])).sum(axis=-1) / (2 * count)
-        predictive = entropy(mean) + missing
+        bias = (variance / np.maximum(mean, _TINY[mean.dtype])).sum(axis=-1) / (2 * count)
+        predictive = entropy(mean) + bias
         expected = self._information.value.sum(axis=-1) / count
         return {
             "label": mean.argmax(axis=-1),
@@ -176,19 +175,19 @@ class ClassificationSummary:
 
 
 class RegressionSummary:
-    """Sums up passes of predicted values, shape (n, B), or of values and noise variances, (n, B, 2).
+    """Statistics of passes of predicted values, shape (n, B), or of values and noise variances, (n, B, 2).
 
-    Of T targets, each by itself, the shapes are (n, B, T) and (n, B, T, 2).
+    For T targets the shapes are (n, B, T) and (n, B, T, 2), and the statistics of each target are its own.
 
-    The variance of a new observation is the sum of what the network does not know and of the
-    target's own noise (law of total variance; Kendall & Gal, "What uncertainties do we need in
-    Bayesian deep learning for computer vision?", 2017, eq. 9).
+    The variance of a new observation is the sum of the network's epistemic variance and of the target's
+    own noise, its aleatoric variance (law of total variance; Kendall & Gal, "What uncertainties do we need
+    in Bayesian deep learning for computer vision?", 2017, eq. 9).
 
     Parameters
     ----------
     noise_variance
-        The target's own variance around its mean, in its units squared, where the network does not
-        predict it; one for each of several targets.
+        The target's own variance around its mean, in its units squared, one for each of several targets;
+        None if the network predicts it.
     """
 
     def __init__(self, noise_variance: float | tuple[float, ...] | None) -> None:
@@ -197,7 +196,7 @@ class RegressionSummary:
         self._noise_variance = noise_variance
 
     def add(self, passes: NDArray[np.floating]) -> None:
-        """Take the next chunk of passes."""
+        """Add the next chunk of passes."""
         for block in _blocks(passes):
             if self._noise_variance is None:
                 self._noise.add(block[..., 1].astype(np.float64))
@@ -205,21 +204,24 @@ class RegressionSummary:
             self._values.add(block)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Tell how far a row's mean may be off, shape (B,), in the target's units: of several the worst."""
+        """Give the standard error of each row's mean, shape (B,), in the target's units.
+
+        For several targets this is the largest of their standard errors.
+        """
         errors = self._values.standard_error
         worst: NDArray[np.float64] = errors.reshape(len(errors), -1).max(axis=-1)
         return worst
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all rows but these."""
+        """Drop all rows but these."""
         self._values.keep(rows)
         if self._noise_variance is None:
             self._noise.keep(rows)
 
     def columns(self) -> Columns:
-        """Sum up: ``mean``, ``standard_error`` in the target's units, variances in their square.
+        """Give ``mean`` and ``standard_error`` in the target's units, and variances in these units squared.
 
-        All have shape (B,), and of T targets (B, T).
+        All have shape (B,), or (B, T) for T targets.
         """
         epistemic = self._values.variance
         if self._noise_variance is None:
@@ -236,7 +238,7 @@ class RegressionSummary:
 
 
 def summary(manifest: Manifest) -> Summary:
-    """Make the summary that fits a model's task."""
+    """Make the summary for a model's task."""
     if manifest.task == "classification":
         return ClassificationSummary()
     return RegressionSummary(manifest.noise_variance)
@@ -253,7 +255,7 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _information(probabilities: NDArray[_Float]) -> NDArray[_Float]:
-    """Give -p log p of each probability."""
+    """Compute -p log p for each probability."""
     information: NDArray[_Float] = probabilities + _TINY[probabilities.dtype]
     np.log(information, out=information)
     information *= probabilities

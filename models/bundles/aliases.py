@@ -18,11 +18,11 @@ FILE: Final = "aliases.json"
 
 
 class AliasError(CaveatError):
-    """A file of aliases that can't be read or written; the message names it."""
+    """A file of aliases that can't be read or written; the message names the file."""
 
 
 def sound(alias: str) -> bool:
-    """Tell whether this can be an alias: written as a model's name is, and no number, which is a version.
+    """Tell whether a text can be an alias: a valid name of a model that is not a number (a version).
 
     >>> sound("champion"), sound("3")
     (True, False)
@@ -32,7 +32,7 @@ def sound(alias: str) -> bool:
 
 def _checked(alias: str) -> str:
     if not sound(alias):
-        raise ValueError("expected a name in small letters, digits, - and _, and no number")
+        raise ValueError("expected a name of small letters, digits, - and _ that is not a number")
     return alias
 
 
@@ -43,12 +43,12 @@ _ALIASES = TypeAdapter(
 
 
 def read(model: Path) -> dict[str, int]:
-    """Read the aliases in a model's folder; none, where there is no file.
+    """Read the aliases in a model's folder; an empty mapping if the folder has no file of aliases.
 
     Raises
     ------
     AliasError
-        If the file can't be read, or holds something else.
+        If the file can't be read, or is not a JSON object of aliases and their versions.
     """
     path = model / FILE
     try:
@@ -61,12 +61,14 @@ def read(model: Path) -> dict[str, int]:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
         raise AliasError(
-            f'{path}: not as {{"champion": 3}}: {place}{": " * bool(place)}{fault["msg"]}'
+            f'{path}: expected an object such as {{"champion": 3}}: {place}{": " * bool(place)}{fault["msg"]}'
         ) from None
 
 
 def point(model: Path, alias: str, version: int | None) -> None:
-    """Let an alias stand for a version, or for none; who reads the file meanwhile finds it old or new.
+    """Point an alias at a version, or remove the alias if ``version`` is None.
+
+    The file is replaced in one step: a concurrent reader finds it either as before or as after.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def point(model: Path, alias: str, version: int | None) -> None:
         If the file can't be read or written.
     """
     try:
-        with _alone(model):
+        with _locked(model):
             known = read(model)
             known.pop(alias, None)
             _replace(model / FILE, known if version is None else known | {alias: version})
@@ -83,9 +85,9 @@ def point(model: Path, alias: str, version: int | None) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process change the aliases meanwhile."""
-    import fcntl  # which Windows has not
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a model's folder, so that one process at a time changes its aliases."""
+    import fcntl  # not on Windows
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""The artifact on disk: a folder with a manifest and the files that it vouches for."""
+"""The artifact on disk: a folder with a manifest and the files that the manifest lists."""
 
 import hashlib
 import json
@@ -26,12 +26,13 @@ PASSES = "passes.onnx"
 CARD = "card.html"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-"""A file's name: of one folder, the same on every system, and none that is hidden."""
+"""A file's name: without a folder, not hidden, and valid on every system."""
 
 _MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26}
-"""Bytes that files may have; those of weights may have as many as memory has."""
+"""Most bytes of a file, by its name; `_MEMORY` for all other files, such as those of weights."""
 
 _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
+"""Bytes of this machine's memory."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Bundle:
     Parameters
     ----------
     manifest
-        What the bundle states of itself.
+        The bundle's description of its model and files.
     files
-        Content of every file that the manifest vouches for, by name.
+        Content of every file that the manifest lists, by name.
     """
 
     manifest: Manifest
@@ -51,13 +52,15 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path) -> "Bundle":
-        """Read a bundle and verify it. This runs no code of the bundle's.
+        """Read a bundle and verify it, without running any code from the bundle.
 
         Raises
         ------
         BundleError
-            If the manifest is missing, unreadable or of an unknown schema, or a file is missing or
-            differs from its digest; an `IncompleteError`, if something is missing.
+            If the manifest is unreadable or of an unknown schema, or a file does not match its digest in
+            the manifest.
+        IncompleteError
+            If the manifest or a file is missing or cut off.
         """
         manifest = _read_manifest(folder)
         _check_listed(folder / MANIFEST, manifest.files)
@@ -103,12 +106,12 @@ class Bundle:
 
 
 def pack(manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Make a bundle of a manifest and the files that it shall vouch for.
+    """Make a bundle from a manifest and files, and list the files with their digests in the manifest.
 
     Raises
     ------
     BundleError
-        If the manifest could not be read again, such as with a metric that is not finite.
+        If the manifest is not valid, for example because a metric is not finite.
     """
     digests = {
         name: File(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
@@ -120,12 +123,12 @@ def pack(manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
 
 
 def _written(manifest: Manifest) -> str:
-    """Write a manifest, and make sure that it can be read again: a copy of one was never validated."""
+    """Write a manifest as JSON and validate the text, since `model_copy` validates nothing."""
     text = manifest.model_dump_json(indent=2) + "\n"
     try:
         _validated(text.encode())
     except ValueError as error:
-        raise BundleError(f"{manifest.name}: no sound {MANIFEST}: {error}") from None
+        raise BundleError(f"{manifest.name}: {MANIFEST} would not be valid: {error}") from None
     return text
 
 
@@ -174,9 +177,11 @@ def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
         if not _NAME.fullmatch(name):
             raise BundleError(f"{manifest}: lists {name!r}, which is not a plain file of the bundle")
         if (other := known.setdefault(name.lower(), name)) != name or name == MANIFEST:
-            raise BundleError(f"{manifest}: lists {name}, which some systems take for {other}")
+            raise BundleError(f"{manifest}: lists {name}, which is the same file as {other} on some systems")
         if file.bytes > (most := _MOST.get(name, _MEMORY)):
-            raise BundleError(f"{manifest}: says that {name} holds {file.bytes:,} bytes; at most {most:,}")
+            raise BundleError(
+                f"{manifest}: lists {name} with {file.bytes:,} bytes; at most {most:,} are allowed"
+            )
 
 
 def _read(folder: Path, name: str, file: File) -> bytes:

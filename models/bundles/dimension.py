@@ -42,7 +42,7 @@ def evaluate(expression: int | str, sizes: Mapping[str, int]) -> int:
 
 
 def check(expression: int | str, known: Collection[str]) -> None:
-    """Refuse what could not be computed, whatever sizes a request chooses.
+    """Refuse an expression that can't be computed for every choice of sizes.
 
     Raises
     ------

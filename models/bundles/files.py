@@ -1,4 +1,4 @@
-"""Reads the files of a bundle: plain ones in its folder, whole, once, and none that is larger than said."""
+"""Reads the files of a bundle: plain files of a limited size, each read once and whole."""
 
 import os
 import stat
@@ -7,34 +7,35 @@ from typing import Final
 
 from caveat.models.errors import CaveatError, one_line
 
-# A link is not followed, and a pipe that nobody writes to is not waited for.
+# Opening a link fails; opening a pipe that has no writer does not wait for one.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class BundleError(CaveatError):
-    """A folder that is not a sound bundle; the message names the file and what is wrong with it."""
+    """A folder that is not a valid bundle; the message names the file and the fault."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
 
 
 class IncompleteError(BundleError):
-    """A folder that has less than a bundle, as one that is being copied has."""
+    """A folder that lacks a part of a bundle, such as one that is still being copied."""
 
 
 def read(path: Path, most: int) -> bytes:
     """Read a plain file.
 
-    A hard link is a file like any other: that its content has another name elsewhere can't be told.
+    A hard link counts as a plain file: the system does not say whether a name is the file's first.
 
     Raises
     ------
     BundleError
-        If it is not there (an `IncompleteError`), is a link, a folder, a pipe or a device, or holds more than
-        ``most`` bytes.
+        If the file is a link, a folder, a pipe or a device, or holds more than ``most`` bytes.
+    IncompleteError
+        If the file is missing.
     """
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):  # to open a device may do something already
+        if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a device can have an effect of its own
             raise FileNotFoundError
         with open(os.open(path, _FLAGS), "rb") as file:
             status = os.fstat(file.fileno())

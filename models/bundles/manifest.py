@@ -1,4 +1,4 @@
-"""The manifest of a bundle: everything about a model that is not a weight."""
+"""The manifest of a bundle: everything about a model except its weights."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ SCHEMA_VERSION: Final = 1
 NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 Name = Annotated[str, Field(pattern=NAME)]
-"""A model's name: also a folder's name and a part of a URL, and held to what is safe in both."""
+"""A model's name, limited to characters that are safe in a folder's name and in a URL."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -25,7 +25,7 @@ PASSES = "passes"
 """The symbolic dimension that every mask starts with."""
 
 LARGEST: Final = 2**28
-"""Float32 values (1 GiB) that one row, what one pass draws, or a network for one of them may have."""
+"""Most float32 values (1 GiB) in one row, in the draws of one pass, or held by the network for either."""
 
 
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -39,26 +39,27 @@ Size = Annotated[int, Field(ge=0)] | str
 """A number, or arithmetic on the sizes that a request chooses (see `caveat.models.bundles.dimension`)."""
 
 Sets = Literal["lac", "aps", "raps"]
-"""How classes are scored: by their own probability, or by that of all that are as probable; see
-`caveat.models.answers.conformal.scores`."""
+"""How classes are scored: by their own probability, or by the sum over all classes at least as probable;
+see `caveat.models.answers.conformal.scores`."""
 
 Law = Literal["keep", "bernoulli", "uniform", "normal"]
 
 
 class Site(_Part):
-    """One place where the network draws at random, and the input of ``passes.onnx`` that decides it.
+    """One place where the network draws at random, and the input of ``passes.onnx`` that takes the draws.
 
     Parameters
     ----------
     name, kind
         The module that draws, and the operator that it draws with.
     law
-        What is drawn. ``keep``: 0 where a unit is dropped and ``1 / (1 - rate)`` where it is kept.
-        ``bernoulli``: 0 and 1 likewise. ``uniform``: from [0, 1). ``normal``: of mean 0 and variance 1.
+        Distribution of a draw. ``keep``: 0 for a dropped unit, ``1 / (1 - rate)`` for a kept one.
+        ``bernoulli``: 0 for a dropped unit, 1 for a kept one. ``uniform``: uniform on [0, 1).
+        ``normal``: normal with mean 0 and variance 1.
     rate
-        Probability of 0.
+        Probability of 0, for the laws ``keep`` and ``bernoulli`` alone.
     shape
-        Of the draws: passes first, and 1 where the network has its rows.
+        Shape of the draws: passes first, and 1 on the axis of the network's rows.
     trained
         Whether the network was trained with this site at this rate, as far as its own code tells.
     """
@@ -73,21 +74,21 @@ class Site(_Part):
     @model_validator(mode="after")
     def _has_rate(self) -> Self:
         if (self.rate is None) == (self.law in ("keep", "bernoulli")):
-            raise ValueError(f"site {self.name}: a rate goes with the laws keep and bernoulli")
+            raise ValueError(f"site {self.name}: the laws keep and bernoulli have a rate, others have none")
         return self
 
 
 class Cost(_Part):
-    """What running the graphs takes, in float32 values held at once.
+    """Memory that a run of the graphs takes, in float32 values held at once.
 
     Parameters
     ----------
     row
-        Held for each row, once, however many passes.
+        Values held for each row, however many passes there are.
     row_pass
-        Held for each row in each pass.
+        Values held for each row in each pass.
     mask
-        Held for each pass, by its draws.
+        Values held for each pass: its draws.
     """
 
     row: Size
@@ -105,20 +106,20 @@ class Provenance(_Part):
 
 
 class Calibration(_Part):
-    """What held-out rows have taught about the model's uncertainty; their numbers are in a file of arrays.
+    """How the model's uncertainty was calibrated on held-out rows; a file of arrays has the rows' answers.
 
     Parameters
     ----------
     rows
-        How many there were.
+        Number of calibration rows.
     samples, seed
-        The passes behind the answers on them.
+        Number of passes behind each row's answer, and their seed.
     temperature
-        What makes calibrated probabilities of a classification's mean; see
+        Temperature at which a classification's mean becomes calibrated probabilities; see
         `caveat.models.answers.tempering`.
     sets, by_class
-        How a classification's prediction sets are made, and whether they hold the truth at the asked rate
-        in every class by itself; see `caveat.models.answers.conformal`.
+        How a classification's prediction sets are made, and whether they reach the asked coverage in every
+        class by itself; see `caveat.models.answers.conformal`.
     """
 
     rows: Annotated[int, Field(ge=2)]
@@ -137,16 +138,16 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """All that is known of a model: what it takes, what it answers, how it came to be.
+    """Everything known about a model: its inputs, its answers, and how it was made.
 
-    ``classes`` names the classes of a classification in the order of its outputs, and ``targets`` those
-    of a regression that has several; ``output`` is then (rows, targets), and of a single one (rows).
-    ``noise_variance`` is the variance of a regression's target around its mean, in the target's units
-    squared, of several one for each; a network with the outputs ``mean_variance`` predicts it row by row
-    instead, and has a last axis of 2.
-    ``least_rows`` is how many rows a run must hold for a row's bits to be the same however many there
-    are: ONNX Runtime multiplies a lone row by another kernel in some operators. ``example`` is the
-    ``inputs`` of a request, as a client writes them.
+    ``classes`` names the classes of a classification, in the order of its outputs. ``targets`` names the
+    targets of a regression that has several: ``output`` is then (rows, targets), and (rows) for a single
+    target. ``noise_variance`` is the variance of a regression's target around its mean, in the target's
+    units squared, one number for each target. A network with the outputs ``mean_variance`` predicts this
+    variance for each row instead; its output has a last axis of 2.
+    ``least_rows`` is the least number of rows in a run from which on a row's bits do not depend on the
+    number of rows: in some operators, ONNX Runtime multiplies a lone row with another kernel. ``example``
+    is the ``inputs`` of a request, as a client writes them.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -178,11 +179,13 @@ class Manifest(_Part):
             if self.classes is None or self.output[1:] != (len(self.classes),):
                 raise ValueError(f"a classification names one class per output; outputs are {self.output}")
         elif (self.noise_variance is None) == (self.outputs == "mean"):
-            raise ValueError("a regression states its noise_variance, or predicts it")
+            raise ValueError(
+                "a regression has a noise_variance if its outputs are mean, none if they are mean_variance"
+            )
         else:
             self._check_targets()
         if self.calibration and (self.calibration.sets is None) == (self.task == "classification"):
-            raise ValueError("the calibration of a classification, and of no other, says how to make sets")
+            raise ValueError("the calibration of a classification has sets, that of a regression has none")
         return self
 
     @model_validator(mode="after")
@@ -197,7 +200,7 @@ class Manifest(_Part):
         ):
             if len(set(each)) < len(each):
                 twice = next(name for name, count in Counter(each).items() if count > 1)
-                raise ValueError(f"{what} are called {twice!r} twice")
+                raise ValueError(f"two {what} are called {twice!r}")
         return self
 
     @model_validator(mode="after")
@@ -208,10 +211,10 @@ class Manifest(_Part):
             ("output", ROWS, self.output),
         ):
             if shape[0] != first:
-                raise ValueError(f"{what}: its first axis is {first}")
+                raise ValueError(f"{what}: expected {first} as the first axis, got {shape[0]}")
             _check_size(what, shape[1:], self.free_sizes)
         if any(isinstance(size, str) for size in self.output[1:]):
-            raise ValueError("output: has sizes but that of the rows that are not fixed")
+            raise ValueError("output: every axis but the rows needs a fixed size")
         for what, size in self.cost:
             _check_size(f"cost: {what}", (size,), self.free_sizes)
         return self
@@ -219,21 +222,21 @@ class Manifest(_Part):
     def _check_targets(self) -> None:
         own = self.output[1:-1] if self.outputs == "mean_variance" else self.output[1:]
         if own != (() if self.targets is None else (len(self.targets),)):
-            raise ValueError(f"a regression of several names each in targets; outputs are {self.output}")
+            raise ValueError(f"a regression with several targets names each; outputs are {self.output}")
         if self.targets is not None and self.target is not None:
-            raise ValueError("a regression has a target or several targets")
+            raise ValueError("a regression has either target or targets, not both")
         noises = len(self.noise_variance) if isinstance(self.noise_variance, tuple) else None
         if self.noise_variance is not None and noises != (self.targets and len(self.targets)):
-            raise ValueError("a regression states a noise_variance for each of its targets")
+            raise ValueError("a regression has one noise_variance for each of its targets")
 
     @property
     def free_sizes(self) -> set[str]:
-        """The names of the sizes that a request chooses beside the number of rows."""
+        """Names of the sizes that a request chooses, apart from the number of rows."""
         return {size for spec in self.inputs for size in spec.shape[1:] if isinstance(size, str)}
 
     @property
     def digest(self) -> str:
-        """The sha256 of all that this model computes and states, whatever its name and version."""
+        """The sha256 of the manifest, which lists all files, without the model's name and version."""
         content = self.model_dump(mode="json", exclude={"name", "version"}, exclude_none=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -246,7 +249,7 @@ def _check_size(what: str, sizes: Sequence[int | str], free: Collection[str]) ->
             raise ValueError(f"{what}: {error}") from None
     values = math.prod(dimension.evaluate(size, {}) for size in sizes if not dimension.names(size))
     if not 0 <= values <= LARGEST:
-        raise ValueError(f"{what}: says {_words(values)} values; at most {LARGEST:,}")
+        raise ValueError(f"{what}: has {_words(values)} values; expected 0 to {LARGEST:,}")
 
 
 def _words(number: int) -> str:

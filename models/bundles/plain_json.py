@@ -1,4 +1,4 @@
-"""JSON that means the same to everybody who reads it."""
+"""JSON that every parser reads as the same values."""
 
 import json
 import math
@@ -10,17 +10,17 @@ from caveat.models.errors import CONTROL, one_line
 
 _DEEPEST: Final = 64
 
-_ACTS: Final = re.compile(f"[{CONTROL}]")
+_CONTROLS: Final = re.compile(f"[{CONTROL}]")
 
 
 def check(content: bytes) -> None:
-    """Refuse JSON that readers may take for different things, or that can't be shown or written again.
+    """Refuse JSON that parsers may read as different values, or that can't be printed or written back.
 
     Raises
     ------
     ValueError
-        If it is no JSON in UTF-8, has a name twice in an object, a number that is not finite, text with
-        control characters, or is nested deeper than any sound file.
+        If the content is not JSON in UTF-8, has a name twice in an object, a number that is not finite or
+        text with control characters, or nests more than 64 levels deep.
     """
     try:
         value = json.loads(
@@ -37,20 +37,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{_short(twice)} stands twice in an object")
+        raise ValueError(f"{_short(twice)} appears twice in an object")
     return found
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is no finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return number
 
 
 def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
-        if _ACTS.search(value):
+        if _CONTROLS.search(value):
             raise ValueError(f"{_short(value)} has control characters")
     elif isinstance(value, dict | list):
         if not depth:

@@ -1,4 +1,4 @@
-"""What a model takes: the inputs of its graphs, and rows of JSON turned into arrays that fit them."""
+"""The inputs of a model's graphs, and the conversion of JSON rows into arrays that fit these inputs."""
 
 import json
 import math
@@ -19,7 +19,7 @@ SizeName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
 """The name of a size that each request chooses."""
 
 Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
-"""A name for a person, which stands in a line of text."""
+"""A name shown to people, of a single line."""
 
 Dimension = Annotated[int, Field(ge=1)] | SizeName
 """A fixed size, or the name of a size that each request chooses."""
@@ -34,9 +34,9 @@ class InputError(CaveatError):
     Parameters
     ----------
     where
-        Path of the first offence as a client writes it, such as ``inputs[3].age``.
+        Path of the first value that does not fit, as a client writes it, such as ``inputs[3].age``.
     expected, got
-        What the signature asks for there, and what stood there.
+        What the signature asks for at that path, and what the request has there.
     """
 
     def __init__(self, where: str, expected: str, got: str) -> None:
@@ -61,9 +61,9 @@ class Feature(BaseModel):
 class Input(BaseModel):
     """One input of the graphs.
 
-    ``shape`` starts with ``"rows"``; any other string is a size that each request chooses, from its
-    entry in ``sizes``: the least and the most, where there is a most. Integers are indices from 0 up
-    to, and without, ``below``.
+    ``shape`` starts with ``"rows"``; any other string is a size that each request chooses, within the
+    least and greatest of its entry in ``sizes`` (a greatest of None: no limit). With ``below``, integers
+    are indices from 0 to ``below - 1``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,10 +81,10 @@ class Input(BaseModel):
         Parameters
         ----------
         rows
-            A list of rows: nested lists of numbers in the signature's shape, or an array of it, or, for
-            an input with features, a list of objects with one value per feature.
+            A list of rows: nested lists of numbers, or an array, in the signature's shape; for an input
+            with features, a list of objects with one value per feature.
         where
-            What to call ``rows`` in an error.
+            Name of ``rows`` in an error.
 
         Returns
         -------
@@ -114,7 +114,7 @@ class Input(BaseModel):
         return self._checked(array, rows, where)
 
     def fit(self, array: NDArray[Any], where: str = "inputs") -> NDArray[Any]:
-        """Turn an array of rows into that which the graphs take; see `encode`."""
+        """Check an array of rows and convert it to the input's dtype; see `encode`."""
         if not self._takes(array) or not len(array):
             kind = "integers" if self.dtype == "int64" else "numbers"
             shape = ", ".join(map(str, self.shape))
@@ -149,7 +149,7 @@ class Input(BaseModel):
                 raise InputError(where, f"rows with a {name} {allowed}", str(size))
 
     def chosen(self, array: NDArray[Any]) -> dict[str, int]:
-        """Tell which sizes an array that fits the signature chose."""
+        """Give the sizes that the request chose, by name, read from an array that fits the signature."""
         return {name: array.shape[axis] for axis, name in self._free_axes}
 
     @cached_property
@@ -172,13 +172,13 @@ class Input(BaseModel):
 def refuse_non_numbers(rows: object, where: str = "inputs", depth: int = 64) -> None:
     """Refuse booleans and text where a number is meant.
 
-    NumPy would take booleans for 1 and 0, and for one long text would make every value as wide.
-    Looks as deep as NumPy does; what is nested deeper fits no signature anyway.
+    NumPy would read booleans as 1 and 0, and one long text would make every value of the array as wide.
+    The search goes ``depth`` levels deep, which is NumPy's limit; deeper nesting fits no signature.
 
     Raises
     ------
     InputError
-        Naming the first offender's place.
+        Naming the place of the first boolean or text.
     """
     path = _path_to_non_number(rows, depth)
     if path:
@@ -188,7 +188,7 @@ def refuse_non_numbers(rows: object, where: str = "inputs", depth: int = 64) -> 
 def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
     if isinstance(value, bool | str):
         return ()
-    # The types of a list are collected in one go: a look at each number by itself takes ten times longer.
+    # A set of a list's types is collected at once: a check of each number takes ten times longer.
     if not isinstance(value, list) or not depth or {bool, str, list}.isdisjoint(map(type, value)):
         return None
     paths = ((index, _path_to_non_number(item, depth - 1)) for index, item in enumerate(value))
@@ -198,8 +198,8 @@ def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
 def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
     """Turn the ``inputs`` of a request into one array per input of the graphs.
 
-    A model with one input takes its rows as they are, one with several takes an object with the
-    rows of each by name.
+    For a model with one input, ``rows`` are the rows of that input; for a model with several, an object
+    with the rows of each input by name.
 
     Raises
     ------
@@ -219,12 +219,13 @@ def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
     for spec in inputs:
         for name, size in spec.chosen(arrays[spec.name]).items():
             if chosen.setdefault(name, size) != size:
-                raise InputError(f"inputs.{spec.name}", f"a {name} of {chosen[name]}, as before", str(size))
+                expected = f"a {name} of {chosen[name]}, as in the inputs before"
+                raise InputError(f"inputs.{spec.name}", expected, str(size))
     return arrays
 
 
 def sizes(inputs: Sequence[Input], arrays: Inputs) -> dict[str, int]:
-    """Collect the sizes that arrays which fit their signatures chose."""
+    """Collect the sizes that a request chose, by name, from arrays that fit their signatures."""
     chosen: dict[str, int] = {}
     for spec in inputs:
         chosen |= spec.chosen(arrays[spec.name])
@@ -234,7 +235,7 @@ def sizes(inputs: Sequence[Input], arrays: Inputs) -> dict[str, int]:
 def _array(rows: list[Any]) -> NDArray[Any] | None:
     try:
         return np.array(rows)
-    except (ValueError, OverflowError):  # ragged, or nested deeper than NumPy goes
+    except (ValueError, OverflowError):  # ragged, or nested deeper than NumPy's limit
         return None
 
 
@@ -305,7 +306,7 @@ def _codes(values: list[Any], feature: Feature, where: str) -> list[int]:
 
 
 def _spelling(value: Any) -> str | None:
-    """Spell a category as text: a number or a boolean may stand for the text that spells it."""
+    """Spell a category as text: a client may send 3 or true for the category "3" or "true"."""
     if isinstance(value, list | dict):
         return None
     return value if isinstance(value, str) else json.dumps(value)
@@ -344,7 +345,7 @@ def _words(shape: tuple[Dimension, ...]) -> str:
 
 
 def describe(value: object) -> str:
-    """Say what a JSON value is, shortly, however large it is."""
+    """Describe a JSON value in a few words, however large it is."""
     match value:
         case None:
             return "null"
@@ -361,7 +362,7 @@ def _short(text: str) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """List names, the first ten of them if there are more."""
+    """List the first ten names, and say how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
     return ", ".join(_short(json.dumps(name, ensure_ascii=False)) for name in listed[:10]) + more

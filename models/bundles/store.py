@@ -12,13 +12,13 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""What changes with the content of a folder: names, sizes and times of its files."""
+"""Names, sizes and times of a folder's files, which change with the folder's content."""
 
 
 def bundle_folders(store: Path) -> Iterator[Path]:
-    """Find the folders of all bundles of a store, in the order of their names and versions.
+    """Find the folders of all bundles in a store, ordered by name and version.
 
-    Folders whose name can't be told to anybody, such as one that is no text, are passed over.
+    Folders whose names can't be printed are skipped.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def bundle_folders(store: Path) -> Iterator[Path]:
 
 
 def versions(model: Path) -> list[int]:
-    """List the versions in a model's folder, ascending; other entries are passed over."""
+    """List the versions in a model's folder, ascending; other entries are skipped."""
     if not model.is_dir():
         return []
     return sorted(int(path.name) for path in model.iterdir() if _is_version(path))
@@ -47,13 +47,13 @@ def is_store(path: Path) -> bool:
 
 
 def fingerprint(folder: Path) -> Fingerprint:
-    """Take the fingerprint of a folder, without reading its files; of one that is not there, an empty one."""
+    """Take the fingerprint of a folder without reading its files; empty if the folder does not exist."""
     try:
         with os.scandir(folder) as entries:
             files = [(entry.name, entry.stat()) for entry in entries]
-    except OSError:  # it may go while it is looked at
+    except OSError:  # the folder may be deleted during the scan
         return ()
-    # Copies keep the time of the last change; that of the inode tells of every one.
+    # A copy may keep the time of the content's last change; every change sets that of the inode.
     return tuple(sorted((name, it.st_size, it.st_mtime_ns, it.st_ctime_ns) for name, it in files))
 
 
@@ -74,16 +74,18 @@ def load_version(folder: Path) -> Bundle:
     Raises
     ------
     BundleError
-        If the bundle is not sound, its name or version is not its folder's, or its folder is a link,
+        If the bundle is not valid, its name or version differs from its folder's, or its folder is a link,
         which may lead out of the store.
     """
     for part in (folder.parent, folder):
         if part.is_symlink():
-            raise BundleError(f"{part}: a link; a store may be one, what is in it may not")
+            raise BundleError(f"{part}: is a link; only the store itself may be a link")
     bundle = Bundle.load(folder)
     stated = f"{bundle.manifest.name}/{bundle.manifest.version}"
     if stated != f"{folder.parent.name}/{folder.name}":
-        raise BundleError(f"{folder / MANIFEST}: says {stated}, which is not where it stands")
+        raise BundleError(
+            f"{folder / MANIFEST}: says {stated}, but the folder is {folder.parent.name}/{folder.name}"
+        )
     return bundle
 
 
@@ -93,7 +95,7 @@ def find(path: Path) -> Path:
     Raises
     ------
     BundleError
-        If there is no bundle.
+        If neither ``path`` nor a version below it is a bundle.
     """
     if (path / MANIFEST).exists():
         return path
@@ -104,21 +106,21 @@ def find(path: Path) -> Path:
 
 
 def prepare(store: Path) -> None:
-    """Make sure that bundles can be written into a store, before work is done for one.
+    """Check that a bundle can be written to a store, before any work on the bundle.
 
     A store that does not exist yet is not made: work that fails leaves nothing behind.
 
     Raises
     ------
     BundleError
-        If the store is no folder, or can't be written to.
+        If the store is not a folder, or not writable.
     """
     existing = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
     try:
         with TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise BundleError(f"{store}: no folder to write a bundle into: {error.strerror}") from None
+        raise BundleError(f"{store}: can't write a bundle into this folder: {error.strerror}") from None
 
 
 def add(store: str | Path, bundle: Bundle) -> Path:

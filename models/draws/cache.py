@@ -1,4 +1,4 @@
-"""The draws of all sites of a model; those of the seed that most requests have are made once."""
+"""The draws of all sites of a model, with a cache for the seed that most requests share."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,30 +13,30 @@ from caveat.models.bundles.signature import InputError
 from caveat.models.draws.masks import Sampler, draw
 
 KEPT_BYTES: Final = 2**25
-"""Bytes of draws that a model keeps (32 MiB)."""
+"""Most bytes of draws that a model keeps (32 MiB)."""
 
 KEPT_PASSES: Final = 100
-"""Passes whose draws are kept as one piece: as many as a request asks for by default."""
+"""Passes in each piece of draws that is kept: the number that a request asks for by default."""
 
 Drawn = dict[str, NDArray[np.float32]]
 """Draws by the name of their site; the first axis of each is the pass."""
 
 
 class DrawCache:
-    """Makes draws, and keeps the first of them for one seed.
+    """Makes draws, and keeps those of one seed in pieces of `KEPT_PASSES`, the last used ones.
 
     Parameters
     ----------
     sites
         The sites of a model.
     kept_seed
-        The seed whose draws are worth keeping, such as the one of requests that name none.
+        The seed whose draws are kept, such as the default seed of requests; None keeps no draws.
     """
 
     def __init__(self, sites: Sequence[Site], kept_seed: int | None = None) -> None:
         self._sites = sites
         self._kept_seed = kept_seed
-        self._kept: dict[object, Drawn] = {}  # the one used longest ago comes first
+        self._kept: dict[object, Drawn] = {}  # ordered by their last use, the oldest first
         self._bytes = 0
 
     def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
@@ -53,7 +53,7 @@ class DrawCache:
         return {site.name: _joined(piece[site.name] for piece in pieces)[start:stop] for site in self._sites}
 
     def _piece(self, number: int, sampler: Sampler, sizes: Mapping[str, int]) -> Drawn:
-        """Give the draws of a hundred passes; nothing where they are too large to keep."""
+        """Give the draws of piece ``number``; empty if a piece is too large to keep."""
         key = (number, sampler, *sizes.items())
         piece = self._kept.pop(key, None)
         if piece is None:
@@ -66,7 +66,7 @@ class DrawCache:
             self._bytes += size
             start = number * KEPT_PASSES
             piece = self._draw(self._kept_seed or 0, sampler, start, start + KEPT_PASSES, sizes)
-        self._kept[key] = piece  # last, as the one that was used last
+        self._kept[key] = piece  # now the last used, at the end
         return piece
 
     def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:

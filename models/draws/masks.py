@@ -5,8 +5,8 @@ A draw is a pure function of (seed, sampler, site, pass): pass 7 of a seed drops
 from Philox 4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), a
 counter-based generator, so that pass i is reached without drawing the passes before it.
 
-The passes of the ``independent`` sampler have nothing to do with each other. Those of the ``stratified``
-one share the work out: see `caveat.models.draws.strata`.
+The passes of the ``independent`` sampler are independent of each other. The ``stratified`` sampler spreads
+the draws of a unit evenly over its passes: see `caveat.models.draws.strata`.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from caveat.models.bundles.manifest import Site
 from caveat.models.draws.strata import BLOCK, spread
 
 Sampler = Literal["stratified", "independent"]
-"""How the draws of several passes go together."""
+"""How the draws of several passes depend on each other."""
 
 MAX_SEED = 2**53 - 1
-"""Seeds are integers that survive a client whose numbers are all doubles."""
+"""The largest seed: a client whose numbers are all doubles can send every seed exactly."""
 
 _STEP = 8  # 32-bit words that Philox 4x64 makes per step of its counter
 
@@ -44,13 +44,13 @@ def draw(
     Parameters
     ----------
     site
-        The site; its law says what is drawn, its shape how much of it in a pass.
+        The site: its law is the distribution of a draw, its shape the number of draws in a pass.
     seed
-        Chosen by the client, from 0 to `MAX_SEED`.
+        Seed of the request, from 0 to `MAX_SEED`.
     sizes
-        The sizes that the request chose, where the shape depends on them.
+        Sizes that the request chose, by name, if the site's shape depends on them.
     sampler
-        ``independent`` passes, or ones that are ``stratified`` over each `BLOCK` of them.
+        ``independent`` passes, or passes ``stratified`` over each block of `BLOCK`.
 
     Returns
     -------

@@ -1,11 +1,11 @@
-"""Uniform numbers that lie evenly over blocks of passes: a Latin hypercube.
+"""Uniform numbers spread evenly over blocks of passes: a Latin hypercube.
 
-In every block of 25 passes, each unit gets one number from each 25th of the unit interval (McKay,
+In every block of 25 passes, each unit gets one number from each 25th (stratum) of the unit interval (McKay,
 Beckman & Conover, "A comparison of three methods for selecting values of input variables", 1979), so
-that a dropout of rate 0.2 keeps a unit in exactly 20 of them. Which pass gets which 25th is decided by
-an affine map of the field with 25 elements, drawn for each unit. The 600 maps send every two passes to
+that a dropout of rate 0.2 keeps a unit in exactly 20 of the 25. An affine map of the field with 25
+elements, drawn for each unit, assigns the strata to the passes. The 600 maps send every two passes to
 every two strata equally often, so means, variances and covariances are those of a permutation drawn
-from all of them, for one random word per unit and block instead of a shuffle.
+from all permutations, for one random word per unit and block instead of a shuffle.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ BLOCK: Final = 25
 """Passes over which the numbers of a unit are spread."""
 
 _PRIME = 5
-_NON_RESIDUE = 2  # no square modulo 5, so that a root of it makes the field of 25 elements
+_NON_RESIDUE = 2  # not a square modulo 5: the integers modulo 5 with its root make the field of 25 elements
 
 
 def spread(words: NDArray[np.uint32], choices: NDArray[np.uint32], first: int) -> NDArray[np.uint32]:
@@ -29,14 +29,14 @@ def spread(words: NDArray[np.uint32], choices: NDArray[np.uint32], first: int) -
     words
         Shape (n, units): independent, uniform over all 32-bit words, for the passes from ``first`` on.
     choices
-        Shape (blocks, units): likewise, for all blocks of `BLOCK` passes that these touch.
+        Shape (blocks, units): words as above, for all blocks of `BLOCK` passes that contain these passes.
     first
         Number of the first pass.
 
     Returns
     -------
     NDArray
-        Shape (n, units): each word as uniform as before, each block of a unit spread evenly.
+        Shape (n, units): each word is still uniform, and the words of a unit are spread evenly in each block.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def spread(words: NDArray[np.uint32], choices: NDArray[np.uint32], first: int) -
 
 @cache
 def _lowest_words() -> NDArray[np.uint32]:
-    """Give the lowest word of the stratum that each map gives each pass, shape (600, 25)."""
+    """Give the lowest word of each pass's stratum under each map, shape (600, 25)."""
     return (affine_maps().astype(np.uint64) * np.uint64(2**32) // np.uint64(BLOCK)).astype(np.uint32)
 
 

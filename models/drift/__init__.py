@@ -1,1 +1,1 @@
-"""Whether served rows are still like those of the calibration."""
+"""A test of whether served rows are still like the calibration rows."""

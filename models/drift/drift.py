@@ -1,13 +1,13 @@
-"""Whether rows that are served are still like those of the calibration: a test that can be read at any time.
+"""A test of whether served rows are still like the calibration rows, which can be read at any time.
 
-A row's uncertainty is ranked among those of the calibration rows *and* of all rows served before. While all
-of these are exchangeable, such ranks are independent and uniform, and whoever bets against that multiplies
-their capital by 1 on average. So the chance that capital which begins at 1 ever reaches c is at most 1 / c
-(Ville 1939), however long one waits: it is a test martingale (Vovk, "Testing randomness online", Statistical
-Science 36, 2021).
+A row's uncertainty is ranked among the uncertainties of the calibration rows *and* of all rows served
+before. While all these rows are exchangeable, the ranks are independent and uniform, and a bet against that
+multiplies its capital by 1 on average. So capital that begins at 1 ever reaches c with a probability of at
+most 1 / c (Ville 1939), however long the test runs: it is a test martingale (Vovk, "Testing randomness
+online", Statistical Science 36, 2021).
 
-Ranks among the calibration rows alone would not do: they have the luck of these rows in common, and bets on
-that win though nothing has changed.
+Ranks among the calibration rows alone would not be independent: all depend on which calibration rows were
+drawn, and bets on that would win without any change.
 """
 
 from typing import Any, Final
@@ -20,11 +20,11 @@ from caveat.models.drift.ranks import MOST, Ranks, Vector
 from caveat.models.estimates.cohort import Asked
 
 HIGHEST: Final = 1e6
-"""The capital at which a test ends, since it has shown what there is to be shown."""
+"""The capital at which a test ends: the drift is certain enough."""
 
 REST: Final = 10_000
-"""Rows after the end of a test with which a new one begins, to tell whether the drift is over.
-Without drift at most one test in a million ends, so that a second one does not weaken the promise."""
+"""Rows between the end of a test and the start of the next, which tells whether the drift is over.
+Without drift at most one test in a million ends, so that a second test does not weaken the promise."""
 
 _POWERS: Final = np.array([0.25, 0.5, 0.75])
 
@@ -35,11 +35,11 @@ class Drift:
     Parameters
     ----------
     known
-        The uncertainty of the calibration rows, shape (n,), or (n, T) of T targets. Of several targets the
-        product is tested: tests of each target would all be valid, but their average would not be, since
-        the rank of a row by one target may tell something about its rank by another.
+        Uncertainty of the calibration rows, shape (n,), or (n, T) for T targets. For several targets the test
+        is of their product: a test of each target would be valid, but the average of these tests would not,
+        since the ranks of a row by two targets may depend on each other.
     seed
-        Of the lots that are drawn between rows that are as uncertain.
+        Seed of the random order of rows that are equally uncertain.
     """
 
     def __init__(self, known: NDArray[Any], seed: int = 0) -> None:
@@ -56,17 +56,20 @@ class Drift:
 
     @property
     def value(self) -> float:
-        """The capital, 1 at first and at most `HIGHEST`; without drift a 20 has a chance of 1/20 at most."""
+        """The capital, 1 at first and at most `HIGHEST`.
+
+        Without drift it ever reaches 20 with a probability of at most 1/20.
+        """
         return min(self._capital.value, HIGHEST)
 
     def observe(self, uncertainty: NDArray[Any]) -> None:
-        """Take the uncertainty of served rows, in the order in which they came; shape (B,), or (B, T)."""
+        """Add the uncertainty of served rows, in the order of the rows; shape (B,), or (B, T)."""
         scores = _of_rows(uncertainty)
         self.rows += len(scores)
         for start in range(0, len(scores), MOST):
-            self._take(scores[start : start + MOST])
+            self._add(scores[start : start + MOST])
 
-    def _take(self, scores: Vector) -> None:
+    def _add(self, scores: Vector) -> None:
         if self._capital.value < HIGHEST:
             self._capital.bet(self._ranks.of(scores))
             return
@@ -76,13 +79,14 @@ class Drift:
 
 
 class Capital:
-    """What bets on the ranks of rows have come to.
+    """Capital that bets on the ranks of rows.
 
-    A bet is put on all rows from some row on: that few are more uncertain than each, or that few are less. It
-    multiplies by ``k * p ** (k - 1)``, where p is the part that is (Vovk, Nouretdinov & Gammerman, "Testing
-    exchangeability on-line", ICML 2003), with a k of 1/4, 1/2 and 3/4, of which smaller ones win faster
-    where they win. Capital for later bets waits: after t rows ``1 / (1 + log(1 + t))`` of what there was at
-    first. So wherever a drift begins, there are bets that have not lost anything before it.
+    A bet is on all rows from some row on: that few rows are more uncertain than each of them, or that few
+    are less uncertain. A row multiplies the bet by ``k * p ** (k - 1)``, where p is the fraction of rows that
+    are (Vovk, Nouretdinov & Gammerman, "Testing exchangeability on-line", ICML 2003), with a k of 1/4, 1/2
+    and 3/4; a smaller k wins faster if it wins. Capital for later bets waits: after t rows it is
+    ``1 / (1 + log(1 + t))`` of the first capital. So whenever a drift begins, some bets begin with it, and
+    have lost nothing before.
     """
 
     def __init__(self) -> None:
@@ -92,7 +96,7 @@ class Capital:
 
     @property
     def value(self) -> float:
-        """What the bets have come to, and what waits."""
+        """The capital of all bets, and the capital that waits."""
         return self._waiting + float(self._bets.sum())
 
     def bet(self, ranks: Vector) -> None:
@@ -100,29 +104,29 @@ class Capital:
         factors = (_POWERS * ranks[..., None] ** (_POWERS - 1)).reshape(len(ranks), -1)
         from_row_on = np.cumprod(factors[::-1], axis=0)[::-1]
         waiting = 1 / (1 + np.log1p(self._rows + np.arange(len(ranks) + 1)))
-        put = -np.diff(waiting) / len(self._bets)
-        self._bets = self._bets * from_row_on[0] + put @ from_row_on
+        new_bets = -np.diff(waiting) / len(self._bets)
+        self._bets = self._bets * from_row_on[0] + new_bets @ from_row_on
         self._waiting = float(waiting[-1])
         self._rows += len(ranks)
 
 
 def comparable(asked: Asked, facts: Facts) -> bool:
-    """Tell whether rows were answered as the calibration rows were, so that they may be compared.
+    """Tell whether rows were answered in the same way as the calibration rows, so that they can be compared.
 
-    The law of the uncertainty depends on the number of passes. It depends on the seed too, since all rows
-    meet the same masks: with another one, the masks are a change that the test finds.
+    The distribution of the uncertainty depends on the number of passes. It also depends on the seed, since
+    all rows of a seed get the same masks: the test would find the masks of another seed to be a drift.
     """
-    likewise = Asked(facts.samples, facts.seed)
+    calibration = Asked(facts.samples, facts.seed)
     return (asked.samples, asked.seed, asked.sampler, asked.tolerance) == (
-        likewise.samples,
-        likewise.seed,
-        likewise.sampler,
-        likewise.tolerance,
+        calibration.samples,
+        calibration.seed,
+        calibration.sampler,
+        calibration.tolerance,
     )
 
 
 def _of_rows(uncertainty: NDArray[Any]) -> Vector:
-    """Make one score of each row, (B,): the uncertainty, or the logarithm of the targets' product."""
+    """Give one score for each row, (B,): the uncertainty, or the logarithm of the product over targets."""
     if uncertainty.ndim == 1:
         return uncertainty.astype(np.float64)
     with np.errstate(divide="ignore"):

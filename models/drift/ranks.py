@@ -1,4 +1,4 @@
-"""Ranks of rows among all rows before them, in memory that does not grow."""
+"""Ranks of rows among all rows before them, in memory of a fixed size."""
 
 from typing import Final
 
@@ -8,27 +8,27 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 MOST: Final = 32
-"""Rows that may be ranked at once, each of which is compared with the others."""
+"""Most rows that are ranked at once, which compares each with the others."""
 
 _BEFORE: Final = np.tri(MOST, k=-1, dtype=np.bool_)
 
 
 class Ranks:
-    """Ranks rows among known ones and all that were ranked before.
+    """Ranks rows among known rows and all rows ranked before.
 
-    As long as all of these are exchangeable, the ranks are independent and uniform (Vovk, Gammerman & Shafer,
-    "Algorithmic learning in a random world", 2005, sec. 8.1).
+    As long as all these rows are exchangeable, the ranks are independent and uniform (Vovk, Gammerman &
+    Shafer, "Algorithmic learning in a random world", 2005, sec. 8.1).
 
-    The known rows cut the line into points, their own scores, and the gaps between them, and all that is
-    kept of a row is in which of these it fell. In a gap rows are ranked by lot. That changes nothing in the
-    law of the ranks: given which rows are there, their order in the gap is as good as a lot.
+    The scores of the known rows divide the line into cells: these scores, and the gaps between them. For each
+    cell, only the number of rows in it is kept. Rows in a gap are ranked in a random order, which leaves the
+    distribution of the ranks unchanged: given which rows are in a gap, their order is random anyway.
 
     Parameters
     ----------
     known
-        Scores, shape (n,).
+        Scores of the known rows, shape (n,).
     random
-        Draws the lots.
+        Generator of the random order.
 
     Examples
     --------
@@ -46,13 +46,13 @@ class Ranks:
         self._random = random
 
     def of(self, scores: Vector) -> Vector:
-        """Rank rows in the order in which they came, at most `MOST`.
+        """Rank rows, at most `MOST`, in their order.
 
         Returns
         -------
         NDArray
-            Shape (B, 2): of the rows up to a row, itself among them, the part whose scores are larger, and
-            the part whose are smaller; of equal ones a random part is larger. Neither is ever 0.
+            Shape (B, 2): of all rows up to and including a row, the fraction with larger scores, and the
+            fraction with smaller scores; a random part of equal scores counts as larger. Neither is ever 0.
         """
         places = np.searchsorted(self._points, scores)
         cells = 2 * places + (self._points[places] == scores)

@@ -1,1 +1,1 @@
-"""What runs the graphs of a bundle."""
+"""The engines that run the graphs of a bundle."""

@@ -1,4 +1,4 @@
-"""What a predictor asks of whatever runs a graph."""
+"""The interface between a predictor and an engine, which runs a graph."""
 
 from typing import Any, Literal, Protocol
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from caveat.models.bundles.signature import Inputs
 
 Precision = Literal["float32", "bfloat16"]
-"""What products are computed in; with bfloat16 they are still summed up in float32."""
+"""The format in which products are computed; with bfloat16 they are still summed up in float32."""
 
 Type = tuple[str, int]
-"""The name of an array's type, as NumPy has it, and the number of its axes."""
+"""The type of an input: the name of its NumPy dtype, and its number of axes."""
 
 
 class Engine(Protocol):
@@ -19,14 +19,14 @@ class Engine(Protocol):
 
     @property
     def inputs(self) -> dict[str, Type]:
-        """What the graph takes, by name."""
+        """Types of the graph's inputs, by name."""
 
     @property
     def outputs(self) -> list[list[Any]]:
-        """Shapes of what it gives; an axis that has no fixed size is no integer."""
+        """Shapes of the graph's outputs; an axis is an integer only if its size is fixed."""
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run it; give its first output."""
+        """Run the graph and give its first output."""
 
     def stop(self) -> None:
-        """End its runs before they are done."""
+        """Abort all runs."""

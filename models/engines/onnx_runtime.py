@@ -20,17 +20,17 @@ CPU: Final = "CPUExecutionProvider"
 _CUDA: Final = "CUDAExecutionProvider"
 
 _OPTIONS: Final = {_CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
-"""What providers are told: to round no products to 10 bits, and not to try out, for every number of rows
-that comes together, which way of convolving is fastest."""
+"""Options of the providers. CUDA computes products in full float32, not in TF32 with its 10 bits, and does
+not time the convolution algorithms anew for every number of rows."""
 
 _ALLOCATOR: Final = ort.OrtMemoryInfo(
     "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
 )
 
-_MAKING: Final = Lock()
+_CREATION: Final = Lock()
 
 _OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "bad allocation", "bad_alloc")
-"""What ONNX Runtime's errors say of memory; it has no kind of its own for them."""
+"""Texts of ONNX Runtime's errors for a lack of memory, which have no class of their own."""
 
 _SMALL: Final = 2**16
 
@@ -45,18 +45,18 @@ class OnnxRuntime:
     graph
         Bytes of an ONNX file.
     weights
-        Those that stand apart from it, by the name that the graph has for them.
+        Content of the files of weights, by the name that the graph uses for a file.
     threads
-        That one run may use; 0 takes one per core.
+        Threads that one run may use; 0 takes one per core.
     memory
-        Bytes that its runs may take; weights are not counted.
+        Bytes that the runs may take, without the weights.
     providers
         Names of execution providers, the preferred one first.
 
     Raises
     ------
     CaveatError
-        If this installation does not have the providers.
+        If a provider is missing from this installation, or does not start.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class OnnxRuntime:
     ) -> None:
         self._memory = memory
         self._options = ort.RunOptions()
-        self._options.log_severity_level = 4  # what fails in a run is raised
+        self._options.log_severity_level = 4  # a failure of a run is raised, so that no log is needed
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Threads that wait for work shall not take the cores from those that have some, as other workers.
+        # Threads that wait for work must not spin on cores that busy threads need, also of other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # Else a small file could ask for any amount of memory to compute constants in, ahead of all runs.
+        # Without this limit, a small file could take any amount of memory for constants as it is loaded.
         size = len(graph) + sum(map(len, weights.values())) + _SMALL
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(size))
-        if weights:  # handed over as the bytes that were verified; no path is followed
+        if weights:  # as the bytes that were verified, so that ONNX Runtime follows no path
             lengths = [len(content) for content in weights.values()]
             options.add_external_initializers_from_files_in_memory(
                 list(weights), list(weights.values()), lengths
@@ -87,16 +87,16 @@ class OnnxRuntime:
         _refuse_unknown(providers)
         if _CUDA in providers:
             _find_libraries()
-        with _MAKING:  # a session takes the allocator that was registered last: one of its own
+        with _CREATION:  # a session takes the allocator registered last: here one of its own
             ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
             chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
             self._session = ort.InferenceSession(graph, options, providers=chosen)
-        if self._session.get_providers()[0] != providers[0]:  # which ONNX Runtime only logs
-            raise CaveatError(f"{providers[0]} does not start on this machine; ONNX Runtime's log says more")
+        if self._session.get_providers()[0] != providers[0]:  # ONNX Runtime only logs this failure
+            raise CaveatError(f"{providers[0]} does not start on this machine; see ONNX Runtime's log")
 
     @property
     def inputs(self) -> dict[str, Type]:
-        """What the graph takes, by name."""
+        """Types of the graph's inputs, by name."""
         return {
             value.name: (_TYPES.get(value.type, value.type), len(value.shape))
             for value in self._session.get_inputs()
@@ -104,42 +104,42 @@ class OnnxRuntime:
 
     @property
     def outputs(self) -> list[list[Any]]:
-        """Shapes of what it gives."""
+        """Shapes of the graph's outputs."""
         return [value.shape for value in self._session.get_outputs()]
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run it.
+        """Run the graph and give its first output.
 
         Raises
         ------
         MemoryError
-            If that takes more memory than it may.
+            If the run takes more memory than is allowed.
         """
         try:
             output: NDArray[np.floating] = self._session.run(None, dict(feed), self._options)[0]
-        except Exception as error:  # its own kinds have no base but this
+        except Exception as error:  # ONNX Runtime's errors have no other base class
             if any(words in str(error) for words in _OUT_OF_MEMORY):
                 raise MemoryError(f"takes more than {self._memory / 2**20:,.0f} MiB of memory") from None
             raise
         return output
 
     def stop(self) -> None:
-        """End its runs, also those that are asked for later."""
+        """Abort all runs, including later ones."""
         self._options.terminate = True
 
 
 @cache
 def _find_libraries() -> None:
-    """Load CUDA's libraries, which may have come as packages, where no loader looks for them."""
+    """Load CUDA's libraries, which may be installed as Python packages, outside the loader's paths."""
     with redirect_stdout(sys.stderr):
         ort.preload_dlls()
 
 
 def _refuse_unknown(providers: Sequence[str]) -> None:
-    there = ort.get_available_providers()
+    available = ort.get_available_providers()
     for provider in providers:
-        if provider not in there:
+        if provider not in available:
             raise CaveatError(
-                f"ONNX Runtime has no {provider} here; it has {', '.join(there)} "
+                f"ONNX Runtime has no {provider} here; it has {', '.join(available)} "
                 "(CUDAExecutionProvider comes with the package onnxruntime-gpu)"
             )

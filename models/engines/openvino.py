@@ -1,4 +1,4 @@
-"""Runs a graph with OpenVINO, in bfloat16: on the matrix units of the CPU, where it has any."""
+"""Runs a graph with OpenVINO in bfloat16, on the CPU's matrix units if it has any."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,9 +50,7 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
         }
-        with TemporaryDirectory(
-            prefix="caveat-"
-        ) as folder:  # OpenVINO finds weights that stand apart by path
+        with TemporaryDirectory(prefix="caveat-") as folder:  # OpenVINO reads files of weights by path
             for name, content in {**weights, _GRAPH: graph}.items():
                 (Path(folder) / name).write_bytes(content)
             self._compiled = core.compile_model(Path(folder) / _GRAPH, "CPU", settings)
@@ -61,7 +59,7 @@ class OpenVino:
 
     @property
     def inputs(self) -> dict[str, Type]:
-        """What the graph takes, by name."""
+        """Types of the graph's inputs, by name."""
         return {
             port.any_name: (
                 _TYPES.get(port.element_type.get_type_name(), str(port.element_type)),
@@ -72,18 +70,18 @@ class OpenVino:
 
     @property
     def outputs(self) -> list[list[Any]]:
-        """Shapes of what it gives."""
+        """Shapes of the graph's outputs; a size that is not fixed is text."""
         return [
             [size.get_length() if size.is_static else str(size) for size in port.partial_shape]
             for port in self._compiled.outputs
         ]
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run it."""
+        """Run the graph and give its first output."""
         with self._lock:
             output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
             return output
 
     def stop(self) -> None:
-        """End its run."""
+        """Abort the run in progress."""
         self._request.cancel()

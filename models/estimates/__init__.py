@@ -1,1 +1,1 @@
-"""Rows through their passes, and the decisions that a request asks for."""
+"""Answers to rows: their passes, and the decisions that a request asks for."""

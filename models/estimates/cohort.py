@@ -1,4 +1,4 @@
-"""Rows on their way through their passes."""
+"""Rows that go through the same passes together."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,24 +14,24 @@ from caveat.models.estimates.decisions import NOTHING, Decisions
 from caveat.models.predictor import Predictor, row_blocks
 
 FIRST_LOOK: Final = 4 * BLOCK
-"""Passes after which a row may first be found good enough; from there on it is looked at every `BLOCK`."""
+"""Passes after which a row is first checked against its tolerance; from then on, every `BLOCK` passes."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of some rows.
+    """What a request asks for its rows.
 
     Parameters
     ----------
     samples
-        Passes to make, at least 2.
+        Number of passes, at least 2.
     seed, sampler
-        Decide every draw.
+        Seed and sampler of the draws.
     tolerance
-        Standard error of the mean at which a row has had enough passes, in the units of the mean; at 0
-        it gets all of them.
+        Standard error of the mean at which a row needs no more passes, in the units of the mean; with 0
+        a row gets all passes.
     decisions
-        What to tell beyond the numbers.
+        Decisions to add to the statistics.
     """
 
     samples: int
@@ -42,18 +42,20 @@ class Asked:
 
 
 class Cohort:
-    """Rows that go through the same passes together; each leaves when it has had what was asked for it.
+    """Rows that go through the same passes together; a row leaves when it has the passes it needs.
 
-    What a row gets depends on neither the other rows nor how its passes are cut into steps.
+    The answer to a row depends neither on the other rows nor on how its passes are cut into steps.
 
     Parameters
     ----------
+    predictor
+        Predictor that makes the passes.
     inputs
         B rows.
     seed, sampler
-        Decide every draw, for all rows alike.
+        Seed and sampler of the draws, the same for all rows.
     samples, tolerance
-        What is asked for each row, shape (B,); see `Asked`.
+        Number of passes and tolerance of each row, shape (B,); see `Asked`.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Cohort:
         tolerance: NDArray[np.float64],
     ) -> None:
         self.rows: NDArray[np.intp] = np.arange(len(samples))
-        """The rows that are still on their way, by their place among all."""
+        """Indices of the rows that have not left yet."""
         self._predictor = predictor
         self._inputs = inputs
         self._seed = seed
@@ -77,7 +79,7 @@ class Cohort:
         self._may_stop = bool(tolerance.any())
         self._summary = summary(predictor.manifest)
         self.passes = 0
-        """Passes that have been made."""
+        """Number of passes made so far."""
 
     def step(self) -> tuple[NDArray[np.intp], Columns]:
         """Make the next passes, as many as one run may hold.
@@ -85,15 +87,15 @@ class Cohort:
         Returns
         -------
         rows, columns
-            The rows that have left with this step, and their answers: the fields of
-            `ClassificationSummary` or `RegressionSummary`, ``passes``, how many each row got, and what
-            `Calibration.columns` adds if the model has a calibration.
+            Indices of the rows that left in this step, and their answers: the columns of
+            `ClassificationSummary` or `RegressionSummary`, ``passes`` (the number of passes of a row), and
+            the columns of `Calibration.columns` if the model has a calibration.
         """
         start, stop = self.passes, self._next_stop()
         self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
         self.passes = stop
         done = self._samples == stop
-        if self._looks_at(stop):
+        if self._checks_tolerance_at(stop):
             done |= (self._tolerance > 0) & (self._summary.standard_error() <= self._tolerance)
         count = np.count_nonzero(done)
         if not count:
@@ -109,17 +111,17 @@ class Cohort:
         return rows, {name: column[done] for name, column in columns.items()}
 
     def leave(self, gone: NDArray[np.bool_]) -> None:
-        """Let rows go without an answer; flags for each of `rows`."""
+        """Remove rows without an answer; ``gone`` has a flag for each of `rows`."""
         self._keep(~gone)
 
     def _next_stop(self) -> int:
         stop = min(self.passes + self._predictor.passes_at_once(self._inputs), self._least)
         if self._may_stop:
-            look = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
-            stop = min(stop, look)
+            next_check = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
+            stop = min(stop, next_check)
         return stop
 
-    def _looks_at(self, passes: int) -> bool:
+    def _checks_tolerance_at(self, passes: int) -> bool:
         return self._may_stop and passes >= FIRST_LOOK and passes % BLOCK == 0
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
@@ -141,7 +143,7 @@ def estimate(
     sampler: Sampler = "stratified",
     tolerance: float = 0.0,
 ) -> Columns:
-    """Answer rows with their uncertainty, in memory that depends on neither rows nor samples.
+    """Answer rows with their uncertainty, in memory that depends on neither the rows' number nor ``samples``.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def _run_to_the_end(cohort: Cohort) -> Columns:
 
 
 def in_order(pieces: list[tuple[NDArray[np.intp], Columns]]) -> Columns:
-    """Put rows that left in several steps together in their order."""
+    """Join the answers of rows that left in several steps, in the order of the rows."""
     if len(pieces) == 1:
         return pieces[0][1]
     order = np.argsort(np.concatenate([rows for rows, _ in pieces]))

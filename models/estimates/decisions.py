@@ -1,4 +1,4 @@
-"""What a client asks of an answer beyond its numbers, and what it is told."""
+"""Decisions that a request may ask for: intervals, prediction sets, quantiles, abstention."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -14,18 +14,18 @@ from caveat.models.predictor import Predictor
 
 @dataclass(frozen=True)
 class Decisions:
-    """What is asked for.
+    """The decisions that a request asks for; by default none.
 
     Parameters
     ----------
     coverage
-        Rate at which prediction sets or intervals shall hold the truth.
+        Rate at which prediction sets or intervals hold the truth.
     quantiles
-        Probabilities whose quantiles of the predictive distribution are asked for.
+        Probabilities at which to give quantiles of the predictive distribution.
     max_error
-        Highest rate of wrong answers among those that are not withheld.
+        Highest rate of wrong answers among the answers that are not withheld.
     error_tolerance
-        Error from which on a value is wrong, in the target's units; of several targets one for each.
+        Error above which a value is wrong, in the target's units; one for each of several targets.
     """
 
     coverage: float | None = None
@@ -34,23 +34,23 @@ class Decisions:
     error_tolerance: float | tuple[float, ...] | None = None
 
     def check(self, predictor: Predictor) -> None:
-        """Refuse what the model can't tell.
+        """Refuse decisions that the model does not support.
 
         Raises
         ------
         InputError
-            Naming the field, and what the model can tell.
+            Naming the field, and the values that the model supports.
         """
         values = predictor.manifest.task == "regression"
         if self.quantiles and not values:
             raise InputError(
-                "quantiles", "none: they are of values, and this model answers with classes", "some"
+                "quantiles", "none: quantiles are of values, and this model answers with classes", "some"
             )
         if self.error_tolerance is not None and self.max_error is None:
-            raise InputError("max_error", "a rate, beside an error_tolerance", "nothing")
+            raise InputError("max_error", "a rate, which error_tolerance goes with", "nothing")
         if self.max_error is not None and values != (self.error_tolerance is not None):
             expected = (
-                "the error from which on a value is wrong" if values else "none: a class is right or wrong"
+                "the error above which a value is wrong" if values else "none: a class is right or wrong"
             )
             raise InputError("error_tolerance", expected, "nothing" if values else str(self.error_tolerance))
         self._check_tolerances(predictor.manifest.targets)
@@ -66,7 +66,7 @@ class Decisions:
         predictor.calibration.check(self.coverage, self.max_error, self.error_tolerance)
 
     def _check_tolerances(self, targets: tuple[str, ...] | None) -> None:
-        """Refuse a number for several targets, whose units differ, and numbers for one."""
+        """Refuse one number for several targets, whose units differ, and several numbers for one target."""
         asked = self.error_tolerance
         if asked is None or (len(asked) if isinstance(asked, tuple) else None) == (targets and len(targets)):
             return
@@ -76,13 +76,13 @@ class Decisions:
         )
 
     def of(self, predictor: Predictor, columns: Columns) -> Columns:
-        """Tell what is asked for, once it has been checked.
+        """Give the columns of the decisions, which must have passed `check`.
 
         Returns
         -------
         Columns
-            As asked for: ``interval`` (B, 2) or ``prediction_set`` (B, C), ``quantiles`` (B, Q),
-            ``abstain`` (B,); of T targets (B, T, 2), (B, T, Q) and (B, T).
+            Those asked for of ``interval`` (B, 2) or ``prediction_set`` (B, C), ``quantiles`` (B, Q) and
+            ``abstain`` (B,). For T targets the shapes are (B, T, 2), (B, T, Q) and (B, T).
         """
         found: dict[str, NDArray[np.generic]] = {}
         if self.quantiles:
@@ -105,9 +105,10 @@ NOTHING: Final = Decisions()
 def normal_quantiles(
     mean: NDArray[np.float64], variance: NDArray[np.float64], probabilities: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Give the quantiles of normal laws, shape (..., Q).
+    """Give the quantiles of normal distributions, shape (..., Q).
 
-    The passes' mixture is taken for the normal law of its mean and variance, so that no pass need be kept.
+    The mixture of the passes is approximated by the normal distribution of the same mean and variance, so
+    that no pass need be kept.
 
     >>> normal_quantiles(np.array([10.0]), np.array([4.0]), (0.5, 0.975)).round(2)
     array([[10.  , 13.92]])

@@ -1,1 +1,1 @@
-"""What an ONNX file holds, read before any engine reads it."""
+"""ONNX files: checked before any engine reads them, sized, and rewritten."""

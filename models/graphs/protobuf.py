@@ -1,13 +1,13 @@
-"""The wire format of protocol buffers: enough to step through any message, and to write one."""
+"""The wire format of protocol buffers: enough to read the fields of any message, and to write one."""
 
 from collections.abc import Iterator
 from typing import Final
 
 Value = int | memoryview
-"""A number, or the bytes of text, of another message, or of numbers of a fixed width."""
+"""A number, or the bytes of a text, of a nested message, or of numbers of a fixed width."""
 
 CUT_OFF: Final = "is cut off, or no ONNX file"
-_MALFORMED: Final = "is no sound protocol buffer"
+_MALFORMED: Final = "is not a valid protocol buffer"
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _WIDTHS: Final = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
@@ -15,17 +15,17 @@ _LONGEST: Final = 10  # bytes of a number
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Step through the fields of a message, in the order in which they stand.
+    """Iterate over the fields of a message, in their order in the message.
 
     Yields
     ------
     tuple
-        The number of a field, and a value of it.
+        The number of a field, and its value.
 
     Raises
     ------
     ValueError
-        If it is cut off, or no message.
+        If the message is cut off or malformed.
 
     Examples
     --------
@@ -53,14 +53,14 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 
 
 def part(value: Value) -> memoryview:
-    """Take a value for bytes; ValueError if it is a number."""
+    """Read a value as bytes; raise ValueError if the value is a number."""
     if isinstance(value, int):
         raise ValueError(_MALFORMED)
     return value
 
 
 def text(value: Value) -> str:
-    """Take a value for text."""
+    """Read a value as text; raise ValueError if the value is a number."""
     return bytes(part(value)).decode(errors="replace")
 
 
@@ -85,7 +85,7 @@ def _written(number: int) -> bytes:
 
 
 def _number(message: memoryview, at: int) -> tuple[int, int]:
-    if at < len(message) and message[at] < 0x80:  # as most are
+    if at < len(message) and message[at] < 0x80:  # most numbers take one byte
         return message[at], at + 1
     number = 0
     for place, byte in enumerate(message[at : at + _LONGEST]):

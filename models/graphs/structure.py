@@ -1,7 +1,7 @@
-"""What a graph may hold: read off its file before any engine reads it, and without its weights.
+"""Checks what a graph contains, from the bytes of its file and without its weights, before any engine.
 
-ONNX files are protocol buffers. Where a field that stands once stands twice, their readers take the last;
-here each is held to what is allowed.
+ONNX files are protocol buffers. If a file repeats a field that should appear once, parsers use the last
+value; the check here covers every value.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,16 @@ from typing import Final
 from caveat.models.errors import one_line
 from caveat.models.graphs.protobuf import Value, fields, part, text
 
-# Numbers of fields in onnx.proto, by the message that they stand in.
+# Numbers of fields in onnx.proto, by the message that has them.
 _GRAPH, _OPSET, _TRAINING, _FUNCTION = 7, 8, 20, 25  # of a model
 _OPSET_DOMAIN: Final = 1
 _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15  # of a graph
 _OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7  # of a node
 _TENSORS, _GRAPHS, _SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)  # of an attribute
 _TYPE, _EXTERNAL, _DATA_LOCATION = 2, 13, 14  # of a tensor
-_KEY, _VALUE = 1, 2  # of an entry of the place of a tensor
+_KEY, _VALUE = 1, 2  # of an entry of a tensor's external data
 
-_TEXT: Final = 8  # as the type of a tensor's values
+_TEXT: Final = 8  # the type of a tensor whose values are text
 
 _DOMAINS: Final = ("", "ai.onnx")
 
@@ -28,29 +28,29 @@ _RANDOM: Final = {
     *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
 }
 
-# Text takes memory that no allocator of an engine counts.
-_OF_TEXT: Final = {"RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"}
+# Text takes memory outside the engine's allocator, where no limit applies.
+_ON_TEXT: Final = {"RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"}
 
 _DEEPEST: Final = 8
 _MOST: Final = 2**22
-"""Fields that are looked at; a large network has a tenth of it."""
+"""Most fields that a file may have; a large network has a tenth of these."""
 
 
 def check(content: bytes, files: Mapping[str, int]) -> None:
-    """Refuse a graph that is not for a bundle.
+    """Refuse a graph that does not belong in a bundle.
 
     Parameters
     ----------
     content
         An ONNX file.
     files
-        The files in which its weights may lie, and how many bytes each has.
+        Sizes in bytes, by name, of the files that may hold the graph's weights.
 
     Raises
     ------
     ValueError
-        If it is no ONNX file, takes weights from anywhere else, draws at random on its own, may never end,
-        or has parts that no network needs.
+        If the content is not an ONNX file, or the graph takes weights from another place, draws at random
+        on its own, may never end, or has parts that no network needs.
     """
     _Reader(files).model(memoryview(content))
 
@@ -58,7 +58,7 @@ def check(content: bytes, files: Mapping[str, int]) -> None:
 class _Reader:
     def __init__(self, files: Mapping[str, int]) -> None:
         self._files = files
-        self._looked_at = 0
+        self._fields_read = 0
 
     def model(self, message: memoryview) -> None:
         has_graph = False
@@ -117,8 +117,8 @@ class _Reader:
                 apart |= value != 0
             elif number == _TYPE and isinstance(value, int) and value & 0xFFFFFFFF == _TEXT:
                 raise ValueError("has constants of text")
-        if apart and where:  # there, engines look for files on the disk, whatever they have been given
-            raise ValueError(f"takes weights from elsewhere {where}")
+        if apart and where:  # an engine reads these from a file on the disk, not from the bytes it was given
+            raise ValueError(f"takes weights from a file {where}")
         if apart:
             self._check_place(place)
 
@@ -129,20 +129,20 @@ class _Reader:
     def _check_place(self, place: Mapping[str, str]) -> None:
         file = place.get("location", "")
         if file not in self._files:
-            raise ValueError(f"takes weights from {one_line(file)!r}, which is no file of the bundle")
+            raise ValueError(f"takes weights from {one_line(file)!r}, which is not a file of the bundle")
         offset, length = place.get("offset", "0"), place.get("length", "")
         sound = all(number.isascii() and number.isdigit() for number in (offset, length))
         if not sound or int(offset) + int(length) > self._files[file]:
             raise ValueError(
-                f"takes {one_line(length) or 'no number of'} bytes from {one_line(offset)} on of {file}, "
+                f"takes {one_line(length) or 'no number of'} bytes at offset {one_line(offset)} of {file}, "
                 f"which has {self._files[file]}"
             )
 
     def _fields(self, message: memoryview) -> Iterator[tuple[int, Value]]:
         for field in fields(message):
-            self._looked_at += 1
-            if self._looked_at > _MOST:
-                raise ValueError(f"has more than {_MOST:,} parts")
+            self._fields_read += 1
+            if self._fields_read > _MOST:
+                raise ValueError(f"has more than {_MOST:,} fields")
             yield field
 
 
@@ -151,8 +151,8 @@ def _check_operator(name: str) -> None:
         raise ValueError(f"draws at random on its own, with {name}; a bundle's draws are inputs")
     if name == "Loop":
         raise ValueError("has a Loop, which may never end")
-    if name in _OF_TEXT:
-        raise ValueError(f"works on text, with {name}")
+    if name in _ON_TEXT:
+        raise ValueError(f"works on text, with {name}; a bundle's graphs work on numbers")
 
 
 def _check_domain(domain: str) -> None:

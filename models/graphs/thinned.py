@@ -1,13 +1,14 @@
-"""The graph of passes with the masks of some passes multiplied into its weights, ahead of all requests.
+"""The graph of passes with the masks of given passes multiplied into its weights, before any request.
 
-Where a network draws before its last product alone, ``(h * m) @ W`` is ``h @ (m[:, None] * W)``: a pass is a
+If a network draws only before its last product, ``(h * m) @ W`` is ``h @ (m[:, None] * W)``: a pass is a
 product with thinned weights (Srivastava et al., "Dropout: a simple way to prevent neural networks from
-overfitting", 2014). Those of all passes side by side make one wide product. Otherwise every row is written
-out once for each mask, to be multiplied by weights that are only as wide as the network has classes.
+overfitting", 2014). The thinned weights of all passes, side by side, make one wide product. Without
+thinning, every row is copied once for each mask, and the copies are multiplied by weights that are only as
+wide as the number of classes.
 
-No bit of an answer changes. What dropout scales is scaled in the rows, as before, so that the weights are
-multiplied by 0 and 1 alone; and ONNX Runtime sums up the same terms in the same order however wide a product
-is, as long as its weights are constants.
+No bit of an answer changes. The scale of dropout is applied to the rows, as before, so that the weights are
+multiplied by 0 and 1 alone; and ONNX Runtime adds the same terms in the same order for every width of a
+product, as long as its weights are constants.
 """
 
 from collections.abc import Sequence
@@ -20,18 +21,19 @@ from numpy.typing import NDArray
 from caveat.models.bundles.manifest import Site
 from caveat.models.graphs.onnx_file import Node, OnnxFile, node
 
-LARGEST: Final = 2**21
-"""Thinned weights of all passes (8 MiB). With more, the passes of a lone row take longer than without."""
+MOST_WEIGHTS: Final = 2**21
+"""Most thinned weights, over all passes (8 MiB). With more, the passes of a lone row take longer than with
+masks."""
 
 MOST_CLASSES: Final = 12
-"""With more, a product of one pass is wide enough, and a lone row's passes are faster by themselves."""
+"""With more classes, the product of one pass is wide enough, and a lone row is faster with masks."""
 
-_LONGEST: Final = 6  # nodes between masks and output; those of a network that is thinned are 5
+_LONGEST: Final = 6  # most nodes to follow from masks to output; in a network that can be thinned these are 5
 
 _PLAIN: Final = {"alpha": 1.0, "beta": 1.0, "transA": 0.0, "transB": 0.0}
 
 
-def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | None:
+def thinned_graph(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | None:
     """Multiply the draws of N passes into the weights of a graph of passes.
 
     Parameters
@@ -39,24 +41,25 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
     graph
         An ONNX file that takes rows and the draws of its only site.
     draws
-        Shape (N, ...), as the site has it.
+        Draws of N passes for the site, shape (N, 1, units).
 
     Returns
     -------
     bytes or None
-        An ONNX file that takes the rows alone and gives (B, N, C); nothing where the graph is another one,
-        has more than `MOST_CLASSES`, or would have more thinned weights than `LARGEST`.
+        An ONNX file that takes the rows alone and gives (B, N, C). None if the graph has another form or
+        more than `MOST_CLASSES`, or would have more thinned weights than `MOST_WEIGHTS`.
     """
     file = OnnxFile(graph)
     head = _head(file, site.name)
     if site.law != "keep" or head is None:
         return None
     passes, (units, classes) = len(draws), head.weights.shape
-    if draws.shape != (passes, 1, units) or classes > MOST_CLASSES or passes * units * classes > LARGEST:
+    if draws.shape != (passes, 1, units) or classes > MOST_CLASSES or passes * units * classes > MOST_WEIGHTS:
         return None
-    if not draws.any(axis=0).all():  # a unit that is never kept would be scaled, and may overflow
+    if not draws.any(axis=0).all():  # scaling a unit that no pass keeps may overflow, where masks give 0
         return None
-    side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
+    with np.errstate(invalid="ignore"):  # an infinite weight times 0 is NaN, here as in a run with masks
+        side_by_side = (draws.transpose(2, 0, 1) > 0) * head.weights[:, None]  # (units, passes, classes)
     constants: dict[str, NDArray[Any]] = {
         "thinned/by_row": np.array([-1, units], np.int64),
         "thinned/scale": np.array(draws.max(), np.float32),
@@ -73,14 +76,14 @@ def thinned(graph: bytes, site: Site, draws: NDArray[np.float32]) -> bytes | Non
         *head.softmax,
         node("Identity", [head.answers], head.output),
     ]
-    return file.written(nodes, constants, without=site.name)
+    return file.rewritten(nodes, constants, without=site.name)
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The end of a graph of passes: its rows by its masks, a product of them, and perhaps a softmax."""
+    """The end of a graph of passes: rows times masks, a product with weights, and perhaps a softmax."""
 
-    before: Sequence[Node]  # what the rows come of
+    before: Sequence[Node]  # compute the rows
     rows: str
     weights: NDArray[np.float32]  # (units, classes)
     bias: NDArray[np.float32]  # (classes,)
@@ -91,51 +94,55 @@ class _Head:
 
 
 def _head(file: OnnxFile, site: str) -> _Head | None:
-    """Find rows, Reshape, Mul by the site, Reshape, Gemm, perhaps Softmax, and Reshape at the end."""
+    """Find the nodes Reshape, Mul by the site, Reshape, Gemm, perhaps Softmax, and Reshape at the end."""
     path = _path(file, site)
     operators = [each.operator for each in path if each.operator != "Softmax"]
-    if operators != ["Mul", "Reshape", "Gemm", "Reshape"] or len(path[2].takes) != 3:
+    if operators != ["Mul", "Reshape", "Gemm", "Reshape"] or len(path[2].inputs) != 3:
         return None
-    masked, together, product, *softmax, last = path
-    apart = file.maker(next((name for name in masked.takes if name != site), ""))
-    *_, weights, bias = map(file.constant, product.takes)
-    if apart is None or weights is None or bias is None or weights.ndim != 2:
+    masked, flattened, product, *softmax, last = path
+    expanded = file.producer(next((name for name in masked.inputs if name != site), ""))
+    *_, weights, bias = map(file.constant, product.inputs)
+    if expanded is None or weights is None or bias is None or weights.ndim != 2:
         return None
     weights = weights.T if product.attributes.get("transB") else weights
     units, classes = weights.shape
-    rows = apart.takes[0]
-    needed = file.needed(rows)
-    made = {name for name in needed if file.maker(name)}
-    before = [each for each in file.nodes if not made.isdisjoint(each.gives)]
-    left_out = [each for each in file.nodes if made.isdisjoint(each.gives) and each not in (apart, *path)]
+    rows = expanded.inputs[0]
+    needed = file.sources(rows)
+    made = {name for name in needed if file.producer(name)}
+    before = [each for each in file.nodes if not made.isdisjoint(each.outputs)]
+    left_out = [
+        each for each in file.nodes if made.isdisjoint(each.outputs) and each not in (expanded, *path)
+    ]
     if (
-        _sizes(file, apart) == [1, -1, units]
-        and _sizes(file, together) == [-1, units]
+        _sizes(file, expanded) == [1, -1, units]
+        and _sizes(file, flattened) == [-1, units]
         and bias.shape == (classes,)
         and {**_PLAIN, **product.attributes, "transB": 0} == _PLAIN
         and all(each.attributes == {"axis": -1} for each in softmax)
         and site not in needed
-        # Without a node that takes what these give, an engine might run together what it ran apart.
-        and all(made.isdisjoint(each.takes) for each in left_out)
-        and last.gives == file.outputs
+        # If a node that is left out took one of these values, an engine could fuse other nodes without it.
+        and all(made.isdisjoint(each.inputs) for each in left_out)
+        and last.outputs == file.outputs
     ):
-        return _Head(before, rows, weights, bias, product.gives[0], softmax, last.takes[0], last.gives[0])
+        return _Head(
+            before, rows, weights, bias, product.outputs[0], softmax, last.inputs[0], last.outputs[0]
+        )
     return None
 
 
 def _path(file: OnnxFile, name: str) -> list[Node]:
-    """Follow a value to where several nodes take what has become of it, or none; its size may be taken."""
+    """List the nodes that a value passes through, until several nodes consume it, or none; Shape aside."""
     path: list[Node] = []
     for _ in range(_LONGEST):
-        takers = [each for each in file.takers(name) if each.operator != "Shape"]
-        if len(takers) != 1:
+        consumers = [each for each in file.consumers(name) if each.operator != "Shape"]
+        if len(consumers) != 1:
             break
-        path += takers
-        name = takers[0].gives[0]
+        path += consumers
+        name = consumers[0].outputs[0]
     return path
 
 
 def _sizes(file: OnnxFile, reshape: Node) -> list[int]:
-    """Give what a node reshapes to; nothing if it does not, or not to constants."""
-    sizes = file.constant(reshape.takes[1]) if reshape.operator == "Reshape" else None
+    """Give the shape that a node reshapes to; empty unless the node is a Reshape to a constant shape."""
+    sizes = file.constant(reshape.inputs[1]) if reshape.operator == "Reshape" else None
     return [] if sizes is None else sizes.ravel().tolist()

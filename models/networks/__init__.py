@@ -1,1 +1,1 @@
-"""The network definitions: one architecture a file, and the only torch in `models`."""
+"""The network definitions, one architecture per file; nothing else in `models` imports torch."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from caveat.models.errors import CaveatError
-from caveat.models.networks.rates import spread
+from caveat.models.networks.rates import layer_rates
 
 
 class CNN(nn.Module):
@@ -25,8 +25,8 @@ class CNN(nn.Module):
     hidden
         Channels of each convolution.
     dropout
-        Rates of channels, see `caveat.models.networks.rates.spread`; the input's is of single pixels.
-        A rate of 0 makes no dropout.
+        Dropout rates of channels, see `caveat.models.networks.rates.layer_rates`; the input's rate is of
+        single pixels. A rate of 0 adds no dropout.
 
     Raises
     ------
@@ -53,13 +53,13 @@ class CNN(nn.Module):
         self, shape: Sequence[int], outputs: int | None, hidden: Sequence[int], dropout: Sequence[float]
     ) -> None:
         super().__init__()
-        rates = spread(dropout, len(hidden))
+        rates = layer_rates(dropout, len(hidden))
         *colours, height, width = shape
-        # At least 2 x 2 pixels reach the last convolution: batch norm needs several, even of one image.
+        # The last convolution gets at least 2 x 2 pixels: batch norm needs several, even for one image.
         if min(height, width) < 2 ** len(hidden):
             raise CaveatError(
                 f"images of {height} x {width} pixels are too small for {len(hidden)} convolutions, which "
-                f"halve them in between; expected {2 ** len(hidden)} pixels or more each way, channels first"
+                f"halve them in between; expected at least {2 ** len(hidden)} pixels each way, channels first"
             )
         channels = colours[0] if colours else 1
         layers: OrderedDict[str, nn.Module] = OrderedDict()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from caveat.models.networks.rates import spread
+from caveat.models.networks.rates import layer_rates
 
 
 class MLP(nn.Module):
@@ -21,7 +21,8 @@ class MLP(nn.Module):
     hidden
         Units of each hidden layer.
     dropout
-        Rates of single units, see `caveat.models.networks.rates.spread`. A rate of 0 makes no dropout.
+        Dropout rates of single units, see `caveat.models.networks.rates.layer_rates`. A rate of 0 adds no
+        dropout.
 
     Examples
     --------
@@ -41,7 +42,7 @@ class MLP(nn.Module):
         self, shape: Sequence[int], outputs: int | None, hidden: Sequence[int], dropout: Sequence[float]
     ) -> None:
         super().__init__()
-        rates = spread(dropout, len(hidden))
+        rates = layer_rates(dropout, len(hidden))
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         if rates[0] > 0:
             layers["dropout0"] = nn.Dropout(rates[0])

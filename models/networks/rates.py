@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from caveat.models.errors import CaveatError
 
 
-def spread(dropout: Sequence[float], layers: int) -> tuple[float, ...]:
-    """Spread dropout rates over the input and the hidden layers.
+def layer_rates(dropout: Sequence[float], layers: int) -> tuple[float, ...]:
+    """Give the dropout rates of the input and of each hidden layer.
 
     Parameters
     ----------
@@ -18,16 +18,16 @@ def spread(dropout: Sequence[float], layers: int) -> tuple[float, ...]:
     Returns
     -------
     tuple
-        ``layers + 1`` rates, the input's first: 0 unless it was given.
+        ``layers + 1`` rates, the input's first; the input's is 0 if ``dropout`` is one rate.
 
     Raises
     ------
     CaveatError
-        If there is another number of rates.
+        If there are neither 1 nor ``layers + 1`` rates.
 
     Examples
     --------
-    >>> spread((0.5,), layers=2)
+    >>> layer_rates((0.5,), layers=2)
     (0.0, 0.5, 0.5)
     """
     rates = (0.0, *[dropout[0]] * layers) if len(dropout) == 1 else tuple(dropout)

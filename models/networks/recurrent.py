@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from caveat.models.networks.rates import spread
+from caveat.models.networks.rates import layer_rates
 
 
 class StepsDropout(nn.Dropout1d):
@@ -16,22 +16,23 @@ class StepsDropout(nn.Dropout1d):
 
 
 class Recurrent(nn.Module):
-    """LSTM or GRU layers; the last one's last step goes to the output. Takes sequences of any length.
+    """LSTM or GRU layers, and an output of the last layer's last step. Takes sequences of any length.
 
-    Dropout is on what goes into each layer and into the output, not on a layer's way from step to step.
+    Dropout is applied to the inputs of each layer and of the output, not to the state between steps.
 
     Parameters
     ----------
     cell
         `torch.nn.LSTM` (Hochreiter & Schmidhuber, 1997) or `torch.nn.GRU` (Cho et al., EMNLP 2014).
     shape
-        Shape of one row, (length, features); the length decides nothing.
+        Shape of one row, (length, features); the length is ignored.
     outputs
         Number of logits, or None for a single value per row.
     hidden
         Units of each layer.
     dropout
-        Rates of units, see `caveat.models.networks.rates.spread`; the input's is of features.
+        Dropout rates of units, see `caveat.models.networks.rates.layer_rates`; the input's rate is of
+        features.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Recurrent(nn.Module):
         dropout: Sequence[float],
     ) -> None:
         super().__init__()
-        *rates, last = spread(dropout, len(hidden))
+        *rates, last = layer_rates(dropout, len(hidden))
         widths = (shape[1], *hidden)
         self.dropouts = nn.ModuleList(StepsDropout(rate) for rate in rates)
         self.layers = nn.ModuleList(

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from caveat.models.errors import CaveatError
-from caveat.models.networks.rates import spread
+from caveat.models.networks.rates import layer_rates
 
 HEADS = 4
-"""Heads of attention, where the width divides by so many."""
+"""Attention heads, if the width is divisible by them; otherwise their greatest common divisor."""
 
 
 class Positions(nn.Module):
     """Adds to each step sines and cosines of its position (Vaswani et al., NeurIPS 2017).
 
-    They are computed for each sequence, so that it may be of any length.
+    The positions are computed for each sequence, so that a sequence may have any length.
     """
 
     frequencies: Tensor
@@ -32,38 +32,38 @@ class Positions(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Encoder layers over projected steps; the mean over steps goes to the output. Takes any length.
+    """Encoder layers over projected steps, and an output of the mean over steps. Takes any length.
 
-    Each layer normalises first, which learns without a warm-up (Xiong et al., ICML 2020), and has four
-    times its width in the feed-forward part.
+    Each layer normalises first, which needs no warm-up of the learning rate (Xiong et al., ICML 2020), and
+    its feed-forward part is four times as wide as the layer.
 
     Parameters
     ----------
     shape
-        Shape of one row, (length, features); the length decides nothing.
+        Shape of one row, (length, features); the length is ignored.
     outputs
         Number of logits, or None for a single value per row.
     hidden
-        The width of each encoder layer; all are equal.
+        Width of each encoder layer; all layers have the same width.
     dropout
-        Rates of each layer's attention weights and units, see `caveat.models.networks.rates.spread`; the
-        input's is of the projected steps.
+        Dropout rates of each layer's attention weights and units, see
+        `caveat.models.networks.rates.layer_rates`; the input's rate is of the projected steps.
 
     Raises
     ------
     CaveatError
-        If layers are of several widths.
+        If the layers have different widths.
     """
 
     def __init__(
         self, shape: Sequence[int], outputs: int | None, hidden: Sequence[int], dropout: Sequence[float]
     ) -> None:
         super().__init__()
-        first, *rates = spread(dropout, len(hidden))
+        first, *rates = layer_rates(dropout, len(hidden))
         width = hidden[0]
         if len(set(hidden)) > 1:
             raise CaveatError(
-                f"layers of {', '.join(map(str, hidden))} units; all layers of a transformer are of one width"
+                f"layers of {', '.join(map(str, hidden))} units; a transformer has one width in all layers"
             )
         self.project = nn.Linear(shape[1], width)
         self.positions = Positions(width)

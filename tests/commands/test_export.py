@@ -122,7 +122,7 @@ def test_an_exported_network_is_served(run: Callable[..., int], tmp_path: Path) 
         assert (answer["variance"] > 0).all()
 
 
-def test_sites_and_rates_are_chosen_and_told(
+def test_sites_and_rates_can_be_chosen_with_a_warning(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--sites", "last", "--rate", "late=0.4") == 0
@@ -130,7 +130,7 @@ def test_sites_and_rates_are_chosen_and_told(
     assert "not trained with late at rate 0.4" in capsys.readouterr().err
 
 
-def test_a_network_without_dropout_can_be_given_some(
+def test_dropout_can_be_inserted_into_a_network_without_dropout(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = {"factory": "fraud:Bare", "example": "values.npy", "task": "regression", "outputs": "mean"}
@@ -183,7 +183,7 @@ def test_preprocessing_is_inside_the_graphs(run: Callable[..., int], tmp_path: P
         (
             ["--rate", "absent=0.1"],
             {},
-            "--rate absent: no dropout of the network has that name; there is early, late",
+            "--rate absent: no dropout of the network has that name; it has early, late",
         ),
         (
             [],
@@ -195,7 +195,7 @@ def test_preprocessing_is_inside_the_graphs(run: Callable[..., int], tmp_path: P
         ([], {"outputs": "probabilities"}, "the outputs are not probabilities"),
     ],
 )
-def test_mistakes_get_a_line_that_says_what_to_change(
+def test_mistakes_are_refused_with_a_line_that_says_what_to_change(
     run: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,

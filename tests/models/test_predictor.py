@@ -10,7 +10,7 @@ from tests.bundles import linear_regression, linear_targets, tabular
 
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])
-def test_a_file_that_is_no_graph_is_refused_by_name(file: str) -> None:
+def test_a_file_that_is_not_a_graph_is_refused_by_name(file: str) -> None:
     sound = linear_regression()
     junk = pack(sound.manifest, {**sound.files, file: b"junk"})
     with pytest.raises(
@@ -26,17 +26,17 @@ def test_a_file_that_is_no_graph_is_refused_by_name(file: str) -> None:
         (
             linear_regression(),
             {"inputs": (Input(name="z", dtype="float32", shape=("rows", 3)),)},
-            r"predict.onnx: input 'x' is a float32 with 2 axes, the manifest says not there",
+            r"predict.onnx: input 'x' is a float32 with 2 axes; in the manifest it is missing",
         ),
         (
             linear_regression(),
             {"inputs": (Input(name="x", dtype="float64", shape=("rows", 3)),)},
-            r"input 'x' is a float32 with 2 axes, the manifest says a float64 with 2 axes",
+            r"input 'x' is a float32 with 2 axes; in the manifest it is a float64 with 2 axes",
         ),
         (
             linear_regression(),
             {"sites": (Site(name="other", kind="dropout", rate=0.5, shape=("passes", 1, 3)),)},
-            "passes.onnx: input 'drop' is .*, the manifest says not there",
+            "passes.onnx: input 'drop' is .*; in the manifest it is missing",
         ),
         (
             tabular(),
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_graph_is_refused_by_name(file: str) -> None:
         ),
     ],
 )
-def test_a_manifest_that_speaks_of_other_graphs_is_refused(
+def test_a_manifest_that_does_not_match_the_graphs_is_refused(
     bundle: Bundle, changes: dict[str, Any], message: str
 ) -> None:
     other = pack(bundle.manifest.model_copy(update=changes), bundle.files)

@@ -11,8 +11,8 @@ from caveat.training.train import train
 
 
 @pytest.mark.slow
-def test_the_bundled_model_made_anew_predicts_the_same() -> None:
-    """What `make bundled` makes is what ships, up to what another processor rounds differently."""
+def test_the_bundled_model_trained_again_predicts_the_same() -> None:
+    """`make bundled` gives the model that ships, up to differences in rounding between processors."""
     shipped = load(find(BUNDLED / "digits"))
     data, options = DATA["digits"](), Options()
     made = train(data, options)

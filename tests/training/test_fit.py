@@ -34,7 +34,7 @@ def weights(network: nn.Module) -> list[float]:
     return torch.cat([value.ravel() for value in network.state_dict().values()]).tolist()
 
 
-def test_it_learns_what_is_not_linear() -> None:
+def test_a_network_learns_classes_that_are_not_linearly_separable() -> None:
     network = trained(seed=0)
     assert not network.training
     right = network(torch.from_numpy(VALIDATION.x)).argmax(dim=1).numpy() == VALIDATION.y
@@ -48,7 +48,7 @@ def test_the_seed_decides_every_weight() -> None:
     assert first != other
 
 
-def test_torchs_own_randomness_is_left_alone() -> None:
+def test_the_state_of_torchs_generator_is_restored() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -77,7 +77,7 @@ class Scripted(nn.Module):
     ("losses", "patience", "best", "stopped"),
     [([5, 3, 4, 4, 1], 2, 2, 4), ([5, 3, 4, 4, 1], 3, 5, 5), ([5, 6, 7], 1, 1, 2), ([2, 2, 2], 2, 1, 3)],
 )
-def test_it_stops_when_patience_ends_and_keeps_the_best(
+def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(
     losses: list[float], patience: int, best: int, stopped: int
 ) -> None:
     network = Scripted([loss**0.5 for loss in losses])
@@ -99,7 +99,7 @@ def test_without_patience_the_step_size_falls_to_0_and_the_best_epoch_is_kept() 
 
 
 def test_without_validation_rows_the_last_epoch_is_kept() -> None:
-    """A gradient without noise moves Adam by its step size each time: their sum is the weight."""
+    """With a constant gradient, each step of Adam is its step size, so that their sum is the weight."""
     network = Scripted([])
     part = Part(np.ones((4, 1), np.float32), np.array([99.0, 101.0, 99.0, 101.0]))
     aim = replace(regression(part.y, "constant"), loss=lambda outputs, targets: -outputs.mean())

@@ -55,7 +55,7 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
     assert y.tolist() == [1, 0]
     (tmp_path / "asked.csv").write_text("\n".join([",".join(values), ",".join(values.values())]))
     assert read_rows(tmp_path / "asked.csv", manifest)["x"].tolist() == [[1, 0, 1]]
-    with pytest.raises(DataError, match="has not the column bought, the truths"):
+    with pytest.raises(DataError, match="has no column bought, the truths"):
         read_held_out(tmp_path / "asked.csv", manifest)
     (tmp_path / "short.csv").write_text("age,bought\n1,yes\n")
     with pytest.raises(DataError, match="no column"):
@@ -64,7 +64,7 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
         read_held_out(tmp_path / "rows.csv", ARRAYS)
 
 
-def test_several_truths_of_each_row_are_read(tmp_path: Path) -> None:
+def test_the_truths_of_several_targets_are_read(tmp_path: Path) -> None:
     manifest = linear_targets().manifest
     inputs, truth = drawn(manifest, 5, 0)
     np.savez(tmp_path / "rows.npz", x=inputs["x"], y=truth)
@@ -78,7 +78,7 @@ def test_several_truths_of_each_row_are_read(tmp_path: Path) -> None:
     assert read_held_out(tmp_path / "rows.csv", named)[1].tolist() == [[-2.5, 1000], [3.5, 2000]]
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_unknown_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_held_out(tmp_path / "none.npz", ARRAYS)
     (tmp_path / "rows.txt").write_text("x")

@@ -17,17 +17,17 @@ def outputs() -> Tensor:
 
 
 def densities(factor: float = 1.0) -> np.ndarray:
-    """Negative log-densities without the constant."""
+    """Compute negative log-densities without the constant."""
     normal: np.ndarray = stats.norm.logpdf(Y, MEANS, np.sqrt(factor * VARIANCES))
     return -normal - math.log(2 * math.pi) / 2
 
 
-def test_each_rows_cost_is_weighted_by_its_variance() -> None:
+def test_the_cost_of_a_row_is_weighted_by_its_variance() -> None:
     expected = (VARIANCES**BETA * densities()).mean()
     assert beta_nll(outputs(), torch.tensor(Y)).item() == pytest.approx(expected)
 
 
-def test_the_weight_itself_is_not_learned() -> None:
+def test_the_weight_has_no_gradient() -> None:
     predicted = outputs()
     beta_nll(predicted, torch.tensor(Y)).backward()
     squares = (Y - MEANS) ** 2
@@ -37,7 +37,7 @@ def test_the_weight_itself_is_not_learned() -> None:
     np.testing.assert_allclose(predicted.grad, np.stack([by_mean, by_log_variance], axis=1) / 3)
 
 
-def test_a_common_factor_on_the_variances_is_profiled_out() -> None:
+def test_a_common_factor_on_the_variances_costs_nothing() -> None:
     best = min(densities(factor).mean() for factor in np.geomspace(0.1, 10, 10_001)) - 0.5
     assert profile_nll(outputs(), torch.tensor(Y)).item() == pytest.approx(best, abs=1e-6)
     other = outputs() + torch.tensor([0.0, 3.0])
@@ -45,7 +45,9 @@ def test_a_common_factor_on_the_variances_is_profiled_out() -> None:
 
 
 @pytest.mark.parametrize("loss", [beta_nll, profile_nll])
-def test_the_cost_of_several_targets_is_the_mean_of_theirs(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+def test_the_cost_of_several_targets_is_the_mean_of_their_costs(
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> None:
     other = torch.tensor([[0.5, 1.0], [0.1, -1.0], [3.0, 2.0]], dtype=torch.float64)
     y = np.stack([Y, Y[::-1]], axis=1)
     alone = [loss(outputs(), torch.tensor(y[:, 0])), loss(other, torch.tensor(y[:, 1]))]

@@ -10,7 +10,7 @@ from caveat.training.metrics import _classification, _regression, held_out_metri
 from tests.bundles import linear_regression
 
 
-def test_a_regression_by_its_served_predictor() -> None:
+def test_metrics_of_a_regression_equal_their_closed_form() -> None:
     bundle = linear_regression(weights=(1.0, -2.0, 3.0), bias=0.5, rate=0.01, noise_variance=4.0)
     x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     error = np.where(np.arange(200) % 2, 3.0, -1.0)
@@ -23,7 +23,7 @@ def test_a_regression_by_its_served_predictor() -> None:
     assert found["log_likelihood"] == pytest.approx(expected, rel=0.01)
 
 
-def test_several_targets_are_measured_each_by_itself() -> None:
+def test_each_of_several_targets_has_its_own_errors() -> None:
     mean, y = np.array([[1.0, 10.0], [2.0, 20.0]]), np.array([[1.0, 13.0], [4.0, 24.0]])
     variance = np.array([[1.0, 4.0], [2.0, 9.0]])
     found = _regression({"mean": mean, "variance": variance}, mean + 1, y, ("a", "b"))
@@ -46,28 +46,29 @@ def answer(mean: list[list[float]]) -> dict[str, Any]:
 MEAN = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55]]
 
 
-def test_a_classification_worked_out_by_hand() -> None:
+def test_metrics_of_a_classification_equal_those_worked_out_by_hand() -> None:
     y = np.array([0, 1, 1, 0])  # the second and the fourth are wrong
     deterministic = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
     found = _classification(answer(MEAN), deterministic, y)
     assert found["accuracy"] == 0.5
     assert found["deterministic_accuracy"] == 0.75
     assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.45]).mean())
-    # Of the pairs (wrong, right), the fourth is less sure than both right ones, the second than the first.
+    # Of the 4 pairs (wrong, right), 3 are in order: the fourth row is less certain than both right rows, the
+    # second row is less certain than the first.
     assert found["error_auroc"] == 3 / 4
 
 
 @pytest.mark.parametrize("y", [[0, 0, 1, 1], [1, 1, 0, 0]])
-def test_no_auroc_without_a_right_and_a_wrong_label(y: list[int]) -> None:
+def test_auroc_is_absent_without_a_right_and_a_wrong_label(y: list[int]) -> None:
     assert "error_auroc" not in _classification(answer(MEAN), np.array(MEAN), np.array(y))
 
 
-def test_no_likelihood_without_a_variance_and_no_metrics_of_answers_that_are_not_finite() -> None:
+def test_likelihood_is_absent_without_a_variance_and_infinite_answers_are_refused() -> None:
     certain = {"mean": np.array([1.0, 2.0]), "variance": np.array([0.0, 1.0])}
     assert set(_regression(certain, np.ones(2), np.zeros(2))) == {"rmse", "deterministic_rmse"}
     predictor = Predictor(linear_regression(weights=(3e38, 3e38, 3e38)), threads=1)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(CaveatError, match="mean is not finite on the rows held out"),
+        pytest.raises(CaveatError, match="mean is not finite on the held-out rows"),
     ):
         held_out_metrics(predictor, {"x": np.ones((3, 3), np.float32)}, np.zeros(3), samples=2, seed=0)

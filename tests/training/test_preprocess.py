@@ -26,7 +26,7 @@ def test_moments_come_from_the_training_rows() -> None:
     np.testing.assert_array_equal(found, [[2, 0, -1]])
 
 
-def test_a_constant_feature_divides_by_nothing() -> None:
+def test_a_constant_feature_is_not_divided() -> None:
     train = np.array([[0.1, 1, 2]] * 3)
     np.testing.assert_allclose(run(VECTOR, train, train), 0, atol=1e-7)
     np.testing.assert_allclose(run(VECTOR, train, train + 1), 1, rtol=1e-6)
@@ -40,7 +40,7 @@ def test_seconds_since_1970_keep_their_digits() -> None:
 
 def test_an_image_is_standardised_as_a_whole() -> None:
     images = np.random.default_rng(0).uniform(0, 16, size=(50, 4, 4)).astype(np.float32)
-    images[:, 0, 0] = 0  # a pixel that never varies keeps its distance from the mean
+    images[:, 0, 0] = 0  # a constant pixel keeps its distance from the mean
     found = run(Input(name="x", dtype="float32", shape=("rows", 4, 4)), images, images)
     np.testing.assert_allclose(found, (images - images.mean()) / images.std(), atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_categories_become_one_hot_after_the_numbers() -> None:
     np.testing.assert_array_equal(run(spec, train, train), [[-1, 1, 0, 0, 1, 0], [1, 0, 0, 1, 0, 1]])
 
 
-def test_categories_alone() -> None:
+def test_categories_without_numbers_become_one_hot() -> None:
     spec = Input(
         name="x",
         dtype="float64",

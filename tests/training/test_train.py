@@ -47,7 +47,7 @@ def trained(name: str, epochs: int = Options().epochs) -> tuple[Bundle, Split]:
 
 
 @pytest.mark.slow
-def test_digits_are_told_apart_and_errors_foreseen() -> None:
+def test_digits_are_classified_and_errors_have_high_entropy() -> None:
     bundle, parts = trained("digits")
     metrics = bundle.manifest.metrics
     assert metrics["accuracy"] >= 0.97
@@ -60,13 +60,13 @@ def test_digits_are_told_apart_and_errors_foreseen() -> None:
 
 
 @pytest.mark.slow
-def test_diabetes_is_foretold_in_its_own_units() -> None:
+def test_diabetes_is_predicted_in_its_own_units() -> None:
     bundle, parts = trained("diabetes")
     metrics = bundle.manifest.metrics
     assert metrics["rmse"] < 60
     raw = Predictor(bundle, threads=1).predict({"patient": parts.test.x})
     assert np.sqrt(np.mean((raw - parts.test.y) ** 2)) == pytest.approx(metrics["deterministic_rmse"])
-    # A normal law that knew only the mean and the spread of all patients would do worse.
+    # A normal distribution with the mean and spread of all patients is worse.
     spread = parts.train.y.std()
     distance = parts.test.y - parts.train.y.mean()
     blind = -0.5 * (np.log(2 * np.pi * spread**2) + (distance / spread) ** 2)
@@ -74,7 +74,7 @@ def test_diabetes_is_foretold_in_its_own_units() -> None:
 
 
 @pytest.mark.slow
-def test_the_noise_accounts_for_what_the_network_cannot() -> None:
+def test_the_noise_accounts_for_the_residuals() -> None:
     bundle, parts = trained("diabetes")
     answer = estimate(Predictor(bundle, threads=1), {"patient": parts.test.x}, 100, 0)
     score = (parts.test.y - answer["mean"]) / np.sqrt(answer["variance"])
@@ -82,8 +82,8 @@ def test_the_noise_accounts_for_what_the_network_cannot() -> None:
 
 
 @pytest.mark.slow
-def test_of_two_noises_the_likelier_is_kept() -> None:
-    """Diabetes' noise grows with the target, so that a predicted one wins; alone, each gives the same."""
+def test_the_more_likely_kind_of_noise_is_kept() -> None:
+    """The noise of diabetes grows with the target, so that predicted noise wins."""
     bundle = trained("diabetes")[0]
     assert bundle.manifest.outputs == "mean_variance"
     alone = train(BUNDLED["diabetes"](), Options(noise="predicted"))
@@ -98,7 +98,7 @@ def test_a_constant_noise_is_stated() -> None:
 
 
 @pytest.mark.slow
-def test_noise_that_grows_is_found_again(tmp_path: Path) -> None:
+def test_noise_that_depends_on_a_feature_is_recovered(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     x = generator.uniform(-1, 1, size=(2000, 2))
     deviation = 10 * np.exp(x[:, 1])
@@ -122,8 +122,8 @@ def houses(folder: Path, rows: int) -> Path:
     return folder / "houses.csv"
 
 
-def test_two_targets_and_their_noise_are_found_again(tmp_path: Path) -> None:
-    """Each is held to what is known of it, and to what chance allows."""
+def test_two_targets_and_their_noise_are_recovered(tmp_path: Path) -> None:
+    """Each target is compared with the known distribution of the simulated rows."""
     path = houses(tmp_path, 2000)
     flags = ["--target", "price,rent", "--noise", "predicted", "--epochs", "30"]
     flags += ["--hidden", "64,64", "--batch-size", "64", "--out", str(tmp_path)]
@@ -268,7 +268,7 @@ def test_a_cnn_learns_images() -> None:
 
 
 def ramps(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make noisy sequences that rise or fall: in any order of their steps the two look alike."""
+    """Make noisy sequences that rise or fall, which only the order of their steps shows."""
     generator = np.random.default_rng(length)
     up = generator.random(rows) < 0.5
     sign = np.where(up, 1, -1)[:, None]
@@ -318,7 +318,7 @@ def test_sequences_are_learned_by_their_order_and_served_at_any_length(
 
 @pytest.mark.slow
 def test_values_are_learned_from_sequences(tmp_path: Path) -> None:
-    """When was the pulse? The steps in another order would not tell."""
+    """The value is the time of a pulse, which only the order of the steps shows."""
     generator = np.random.default_rng(0)
     when = generator.integers(0, 24, size=300)
     x = generator.normal(scale=0.1, size=(300, 24, 1))
@@ -367,7 +367,7 @@ def test_rows_that_do_not_fit_the_network_are_refused(
         ({"dataset": "iris"}, "'digits' or 'diabetes'"),
     ],
 )
-def test_what_is_refused(options: dict[str, object], message: str) -> None:
+def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Train.model_validate(options)
 
@@ -379,7 +379,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_training(
     (tmp_path / "file").touch()
     assert commands.main(["train", "digits", "--out", str(tmp_path / name)]) == 1
     errors = capsys.readouterr().err
-    assert f"{tmp_path / name}: no folder to write a bundle into: " in errors
+    assert f"{tmp_path / name}: can't write a bundle into this folder: " in errors
     assert errors.count("\n") == 1
 
 
@@ -393,7 +393,7 @@ def test_a_classification_has_no_noise_to_choose() -> None:
         train(BUNDLED["digits"](), Options(noise="predicted"))
 
 
-def test_data_without_a_usable_name_needs_one(tmp_path: Path) -> None:
+def test_data_whose_file_name_makes_no_model_name_need_one(tmp_path: Path) -> None:
     np.savez(tmp_path / "数.npz", x=np.random.default_rng(0).normal(size=(30, 2)), y=np.arange(30) % 2)
     with pytest.raises(CaveatError, match="makes no name for a model; give one with --name"):
         Train(data=tmp_path / "数.npz", out=tmp_path).cli_cmd()
@@ -401,7 +401,7 @@ def test_data_without_a_usable_name_needs_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_writes_a_bundle_and_says_what_is_next(tmp_path: Path) -> None:
-    """Twice, in fresh processes: the same seed gives the same bytes, in the next version."""
+    """Two runs in fresh processes with the same seed give the same bytes, as versions 1 and 2."""
     results = [run("train", "digits", *QUICK, "--out", str(tmp_path)) for _ in range(2)]
     for version, result in enumerate(results, start=1):
         assert result.returncode == 0, result.stderr

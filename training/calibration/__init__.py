@@ -1,1 +1,1 @@
-"""From held-out rows to what a model may say of its own uncertainty."""
+"""Calibration of a model's uncertainty on held-out rows."""

@@ -1,4 +1,4 @@
-"""Calibrates a bundle."""
+"""Calibrates a bundle on held-out rows."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ from caveat.training.calibration.noise import fit_noise
 from caveat.training.calibration.temperature import most_likely_temperature
 
 LEAST_ROWS = 20
+"""Least number of rows to calibrate on."""
 
 
 def calibrate(
@@ -29,17 +30,24 @@ def calibrate(
 ) -> Bundle:
     """Calibrate a bundle on rows held out from its training, through the predictor that will serve.
 
-    Fits the temperature of a classification, or the noise of a regression that does not predict it, and
-    keeps the truths of the rows and the answers to them, by which other answers are judged.
+    Fits the temperature of a classification, or the noise of a regression that does not predict its noise,
+    and keeps the truths of the rows and the answers to them, with which later answers are compared.
 
     Parameters
     ----------
+    bundle
+        The bundle to calibrate.
     inputs, y
         Raw rows, and their truths: indices of classes, or values.
     samples, seed
-        The passes behind every answer.
+        Number of passes behind every answer, and their seed.
     sets, by_class
         See `caveat.models.bundles.manifest.Calibration`.
+
+    Returns
+    -------
+    Bundle
+        The calibrated bundle, without a card.
 
     Raises
     ------
@@ -78,5 +86,5 @@ def _refuse_missing(classes: tuple[str, ...], y: NDArray[Any], by_class: bool) -
     missing = [name for code, name in enumerate(classes) if not (y == code).any()]
     if by_class and missing:
         raise CaveatError(
-            f"no row of the class {missing[0]!r} to calibrate on; sets by class need some of each"
+            f"no row of the class {missing[0]!r} to calibrate on; sets by class need rows of every class"
         )

@@ -1,4 +1,4 @@
-"""The law that passes predict together: a mixture of one normal for each."""
+"""The predictive distribution of several passes: a mixture of one normal distribution for each pass."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ from caveat.models.predictor import Predictor, row_blocks
 Array = NDArray[np.float64]
 
 FACTORS = np.geomspace(1 / 64, 64, 97)
-"""Factors on a predicted noise that are looked at, an eighth of an octave apart."""
+"""Factors on a predicted noise that are tried, an eighth of an octave apart."""
 
 
 def log_density(means: Array, variances: Array, y: Array) -> Array:
-    """Log-density of each row's target, in nats, under the normals of its passes in equal parts.
+    """Log-density of each row's target, in nats, under the mixture of its passes with equal weights.
 
-    What Gal & Ghahramani score ("Dropout as a Bayesian approximation", ICML 2016, eq. 8).
+    This is the score of Gal & Ghahramani ("Dropout as a Bayesian approximation", ICML 2016, eq. 8).
 
     Parameters
     ----------
     means, variances
-        Of each pass, shape (N, B), of T targets (N, B, T), or what broadcasts to it.
+        Mean and variance of each pass, shape (N, B), or (N, B, T) for T targets, or broadcastable to it.
     y
-        Shape (B,), or (B, T).
+        Targets, shape (B,), or (B, T).
 
     Returns
     -------
     NDArray
-        Shape (B,), or (B, T).
+        Log-densities, shape (B,), or (B, T).
 
     Examples
     --------
@@ -45,22 +45,24 @@ def log_density(means: Array, variances: Array, y: Array) -> Array:
 def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Array:
     """Fit a factor on the variances that a network predicts, on held-out rows.
 
-    The variances are learned under dropout, so that they hold some of the passes' own disagreement, and
-    on training rows, whose residuals are smaller than others'. One factor for all rows, within 1/64 and
-    64, makes up for both, much as a temperature does for classes (Guo et al., "On calibration of modern
-    neural networks", ICML 2017).
+    The variances are learned under dropout, so that they include some of the disagreement of the passes,
+    and on training rows, whose residuals are smaller than those of other rows. One factor for all rows,
+    from 1/64 to 64, corrects both, as a temperature does for classes (Guo et al., "On calibration of
+    modern neural networks", ICML 2017).
 
     Parameters
     ----------
     predictor
-        One that answers with means and variances.
+        Predictor of a network that predicts means and variances.
     inputs, y
         Raw rows and their targets, shape (B,), or (B, T).
+    samples, seed
+        Number of passes over each row, and their seed.
 
     Returns
     -------
     NDArray
-        The factor that makes the targets most likely, to a twentieth of itself; shape (), or (T,).
+        The factor in `FACTORS` that makes the targets most likely, to within 5 %; shape (), or (T,).
     """
     total = np.zeros((len(FACTORS), *y.shape[1:]))
     start = 0
@@ -73,16 +75,21 @@ def fit_factor(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: i
 
 
 def log_likelihoods(means: Array, variances: Array, y: Array) -> Array:
-    """Sum the rows' log-densities, in nats, with their variances times each of the F factors.
+    """Sum the rows' log-densities, in nats, with the variances multiplied by each of the F factors.
+
+    Parameters
+    ----------
+    means, variances, y
+        See `log_density`.
 
     Returns
     -------
     NDArray
-        Shape (F,), or (F, T).
+        Sums over rows, shape (F,), or (F, T).
     """
     return np.array([log_density(means, variances * factor, y).sum(axis=0) for factor in FACTORS])
 
 
 def likeliest(log_likelihoods: Array) -> Array:
-    """Tell which of `FACTORS` makes targets most likely."""
+    """Give the factor in `FACTORS` with the highest log-likelihood, shape (), or (T,)."""
     return np.asarray(FACTORS[log_likelihoods.argmax(axis=0)])

@@ -1,4 +1,4 @@
-"""The noise of a regression's target: what stays unexplained when the network's own doubt is allowed for."""
+"""The noise of a regression's target: the variance of the residuals beyond the epistemic variance."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from caveat.models.predictor import Predictor
 
 Vector = NDArray[np.float64]
 
-_GRID = 200  # points at which the likelihood is looked at, before its best stretch is bisected
+_GRID = 200  # points at which the likelihood is evaluated, before the interval around the best is bisected
 _BISECTIONS = 60
 
 
@@ -23,33 +23,33 @@ def fit_noise(
     Returns
     -------
     float or tuple
-        In the target's units squared; of several targets one for each.
+        Noise variance in the target's units squared; one for each of several targets.
     """
     answer = estimate(predictor, inputs, samples, seed)
     residual = y - answer["mean"].astype(np.float64)
-    doubt = answer["epistemic_variance"].astype(np.float64)
+    epistemic = answer["epistemic_variance"].astype(np.float64)
     if y.ndim == 1:
-        return most_likely_noise(residual, doubt)
-    return tuple(map(most_likely_noise, residual.T, doubt.T))
+        return most_likely_noise(residual, epistemic)
+    return tuple(map(most_likely_noise, residual.T, epistemic.T))
 
 
 def most_likely_noise(residual: Vector, epistemic_variance: Vector) -> float:
     """Find the noise variance, 0 or more, that makes the residuals most likely.
 
-    Each residual is taken as normal around 0 with variance ``epistemic_variance + noise``. Every
+    Each residual is assumed to be normal with mean 0 and variance ``epistemic_variance + noise``. Every
     maximum of the likelihood then lies between the least and the greatest of
-    ``residual**2 - epistemic_variance``; outside, all terms of its slope have one sign.
+    ``residual**2 - epistemic_variance``; outside this interval, all terms of the slope have the same sign.
 
     Parameters
     ----------
     residual
-        Shape (B,), in the target's units.
+        Residuals in the target's units, shape (B,).
     epistemic_variance
-        Shape (B,), 0 or more, in the target's units squared.
+        Epistemic variance of each row, 0 or more, in the target's units squared, shape (B,).
 
     Examples
     --------
-    With one epistemic variance for all rows the answer is the mean square less that variance:
+    With one epistemic variance for all rows, the noise is the mean square less that variance:
 
     >>> round(most_likely_noise(np.array([1.0, 3.0]), np.array([2.0, 2.0])), 9)
     3.0

@@ -1,4 +1,4 @@
-"""The temperature at which a classifier's probabilities are neither too sure nor too unsure."""
+"""The temperature at which a classifier's probabilities are neither overconfident nor underconfident."""
 
 from typing import Any, Final
 
@@ -7,33 +7,33 @@ from numpy.typing import NDArray
 
 LOWEST: Final = 1 / 16
 HIGHEST: Final = 16.0
-"""Temperatures looked at."""
+"""Range of temperatures that are tried."""
 
 _GRID: Final = 17
-_ROUNDS: Final = 5  # each looks closer around the best of the last, 8 times in the logarithm
+_ROUNDS: Final = 5  # each searches around the last round's best, on a logarithmic interval 8 times smaller
 
 
 def most_likely_temperature(probabilities: NDArray[Any], y: NDArray[np.integer]) -> float:
-    """Find the temperature at which probabilities make the labels most likely, or nearly so.
+    """Find the temperature at which probabilities make the labels most likely, given a weak prior.
 
-    Its logarithm is taken for standard normal before any row is seen. That counts as much as one row in
-    hundreds, but keeps a few rows whose labels are all right from asking for certainty.
+    The prior on the logarithm of the temperature is standard normal. With hundreds of rows it counts as much
+    as one of them, but it keeps a few rows, all answered correctly, from driving the temperature to `LOWEST`.
 
     Parameters
     ----------
     probabilities
-        Of a single pass or the mean of many, shape (B, C).
+        Class probabilities of a single pass, or their mean over many passes, shape (B, C).
     y
         Indices of the true classes, shape (B,).
 
     Returns
     -------
     float
-        Between `LOWEST` and `HIGHEST`, within 0.1 %.
+        The temperature, between `LOWEST` and `HIGHEST`, to within 0.1 %.
 
     Examples
     --------
-    Of rows that are all answered with 0.9, three in four are right. So 0.75 is what should have been said:
+    All rows are answered with 0.9, and three in four are right, so that 0.75 would be calibrated:
 
     >>> temperature = most_likely_temperature(np.array([[0.9, 0.1]] * 4000), np.tile([0, 0, 0, 1], 1000))
     >>> round(temperature, 2)
@@ -46,15 +46,15 @@ def most_likely_temperature(probabilities: NDArray[Any], y: NDArray[np.integer])
     low, high = LOWEST, HIGHEST
     for _ in range(_ROUNDS):
         grid = np.geomspace(low, high, _GRID)
-        doubt = np.log(grid) ** 2 / (2 * len(y))
+        prior = np.log(grid) ** 2 / (2 * len(y))
         losses = [_log_loss(logits / temperature) for temperature in grid]
-        best = int(np.argmin(losses + doubt))
+        best = int(np.argmin(losses + prior))
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
     return float(grid[best])
 
 
 def _logarithms(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Take logarithms; of 0, which a softmax in float32 may give, that of the least that it can hold."""
+    """Take logarithms; 0, which a softmax in float32 may give, counts as the smallest float32 above 0."""
     return np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).smallest_subnormal))
 
 

@@ -1,4 +1,4 @@
-"""Where plots are drawn: one look for all, and the same bytes for the same numbers."""
+"""Drawing of plots in one style, with the same bytes for the same numbers."""
 
 import io
 import re
@@ -33,7 +33,7 @@ _STYLE: Final[Any] = {
 
 
 def svg(draw: Callable[[Axes], None], alt: str) -> str:
-    """Draw on a pair of axes; give an ``<svg>`` that scales with the page."""
+    """Draw on axes; give an ``<svg>`` that scales with the page, labelled ``alt``."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.6, 3.7), layout="constrained")
         draw(figure.subplots())

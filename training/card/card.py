@@ -1,4 +1,4 @@
-"""The page: figures, plots, and what the model states of itself."""
+"""The page of a model card: figures, plots, and facts about the model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -35,10 +35,11 @@ dd { margin: 0; overflow-wrap: anywhere; }
 
 
 def with_card(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int = 100, seed: int = 0) -> Bundle:
-    """Give a bundle the card that the rows which calibrate it make.
+    """Add a card to a calibrated bundle, from an evaluation on its calibration rows.
 
-    Each half of the rows is judged with a calibration on the other half, so that no row judges itself; the
-    bundle stays calibrated on all of them. Of too few rows for that no card is made.
+    Each half of the rows is evaluated with a calibration on the other half, so that no row calibrates its
+    own evaluation; the bundle stays calibrated on all rows. With fewer than twice `LEAST_ROWS` rows, the
+    bundle gets no card.
     """
     if len(y) < 2 * LEAST_ROWS:
         return bundle
@@ -47,10 +48,10 @@ def with_card(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int = 10
 
 
 def card(evaluation: Sequence[Evaluation]) -> str:
-    """Write the page of what was judged: one part, or one for each target."""
+    """Write the page of an evaluation: one part, or one for each target."""
     (first, *others) = evaluation
     manifest = first.manifest
-    # No version: a bundle gets its own when it is put into a store, after this page is part of it.
+    # Without the version, which a bundle gets in a store, when this page is already part of the bundle.
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -70,50 +71,53 @@ def card(evaluation: Sequence[Evaluation]) -> str:
 
 
 _FAMILIAR: Final = (
-    "These are the rows that the model was calibrated on: what is calibrated looks better here than it is. "
-    "Judge it on others."
+    "The model was calibrated on these rows: calibrated figures look better here than they are. "
+    "Evaluate it on other rows."
 )
 
 
 def _subtitle(manifest: Manifest) -> str:
     if manifest.classes is not None:
-        return f"Tells {len(manifest.classes)} classes, and how far to trust the answer."
+        return f"Predicts one of {len(manifest.classes)} classes, with the uncertainty of each answer."
     names = manifest.targets or ((manifest.target,) if manifest.target else ())
-    return f"Predicts {' and '.join(names) or 'a value'}, and how far to trust the answer."
+    return f"Predicts {' and '.join(names) or 'a value'}, with the uncertainty of each answer."
 
 
 def _how(evaluation: Evaluation) -> str:
-    words = f"Judged on {len(evaluation.y)} rows, each answered with {evaluation.samples} passes"
+    words = f"Evaluated on {len(evaluation.y)} rows, each answered with {evaluation.samples} passes"
     if evaluation.strange is not None:
         strange = len(next(iter(evaluation.strange.values())))
-        words += f", and on {strange} strange ones that are none of its business"
+        words += f", and on {strange} out-of-distribution rows"
     words += ". Numbers after ± are standard errors over the choice of rows."
     if evaluation.crossed:
-        words += " They calibrate it, too; so each half was judged with a calibration on the other half."
+        words += (
+            " The model is calibrated on the same rows; so each half was evaluated with a calibration on the "
+            "other half."
+        )
     return words
 
 
 def _part(evaluation: Evaluation, several: bool) -> Iterator[str]:
     if several:
         yield f"<h2>{escape(evaluation.target or '')}</h2>"
-    yield "<h2>How good it is</h2>"
+    yield "<h2>Quality of the answers</h2>"
     yield (
-        '<p class="quiet">The passes beside what may do as well without them: the network without dropout, '
-        "and the same with its own uncertainty fitted on other rows than those that judge it.</p>"
+        '<p class="quiet">The answers with passes, compared with simpler ones: the network without dropout, '
+        "and the same network with an uncertainty fitted on other rows.</p>"
     )
     yield _table(evaluation.figures)
     if evaluation.held:
-        yield f"<h2>What its {_holders(evaluation)} hold</h2>"
+        yield f"<h2>Coverage of the {_holders(evaluation)}</h2>"
         yield _held("asked for", evaluation.held)
         yield (
-            f'<p class="quiet">At {GROUPED_AT:.0%}, whom misses hit. The rate is promised for all rows '
-            "together, not for every group.</p>"
+            f'<p class="quiet">Which rows are missed at {GROUPED_AT:.0%}. The coverage is guaranteed for all '
+            "rows together, not for each group.</p>"
         )
-        yield _held("rows", evaluation.groups)
+        yield _held("group", evaluation.groups)
     else:
-        yield "<p>It has no calibration: <code>caveat calibrate</code> makes one.</p>"
+        yield "<p>The model has no calibration; <code>caveat calibrate</code> makes one.</p>"
     if evaluation.separations is not None:
-        yield "<h2>How well it tells strange rows</h2>"
+        yield "<h2>Detection of out-of-distribution rows</h2>"
         yield _table(evaluation.separations)
     yield '<h2>Plots</h2><div class="plots">'
     for plot in plots(evaluation):

@@ -1,4 +1,4 @@
-"""The plots of a model card; each tells how it is to be read."""
+"""The plots of a model card, each with a caption that says how to read it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _RELIABILITY_BINS = 10
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing, with what it shows and how to read it."""
+    """A drawing as SVG, with a title and a caption that says how to read it."""
 
     title: str
     reading: str
@@ -30,12 +30,12 @@ class Plot:
 
 
 def plots(evaluation: Evaluation) -> Iterator[Plot]:
-    """Draw what there is to show of a model."""
+    """Draw the plots of an evaluation."""
     if evaluation.manifest.classes is not None:
         yield _plot(
             "Reliability",
-            "Where a line follows the diagonal, answers are right as often as they are sure. Below it they "
-            "are too sure, above it not sure enough. Large dots and bars: where most rows are.",
+            "On the diagonal, answers are right as often as their probability says. Below it they are "
+            "overconfident, above it underconfident. Large dots and high bars show where most rows are.",
             partial(_reliability, evaluation),
         )
     else:
@@ -43,37 +43,37 @@ def plots(evaluation: Evaluation) -> Iterator[Plot]:
             yield _plot(
                 f"Intervals at {GROUPED_AT:.0%}, and truths",
                 "Rows in the order of their predictions. One truth in ten may lie outside its bar, in red; "
-                "wide bars are rows that the model is unsure of.",
+                "a wide bar is an uncertain answer.",
                 partial(_intervals, evaluation),
             )
         yield _plot(
-            "Where truths fall in what was predicted",
-            "Flat: the predicted spread is right. A hump: it is too wide. A bowl: too narrow. A slope: the "
-            "predictions lie to one side.",
+            "Truths within the predicted distributions",
+            "Flat: the predicted spread is right. A hump: it is too wide. A bowl: it is too narrow. A slope: "
+            "the predictions are biased.",
             partial(_ranks, evaluation),
         )
     yield _plot(
         "Withholding the most uncertain answers",
-        "From right to left fewer answers are given, the surest ones. The faster a line falls, the better "
-        "its score knows where the model errs.",
+        "From right to left, fewer and more certain answers are given. The faster a line falls, the better "
+        "its score predicts the model's errors.",
         partial(_risk, evaluation),
     )
     yield _plot(
-        "Uncertainty" + ("" if evaluation.strange is None else ", also of strange rows"),
-        "The further apart the shapes, the better the uncertainty tells them apart.",
+        "Uncertainty" + ("" if evaluation.strange is None else ", also of out-of-distribution rows"),
+        "The less the shapes overlap, the better the uncertainty separates them.",
         partial(_histograms, evaluation),
     )
     if evaluation.held:
         yield _plot(
-            "What is held, against what was asked for",
-            "Points on the diagonal hold the truth just as often as they promise; bars are two standard "
-            "errors. The numbers are mean sizes.",
+            "Coverage, measured and asked for",
+            "On the diagonal, the truth is held exactly as often as asked for. Bars are two standard errors; "
+            "numbers are mean sizes.",
             partial(_coverage, evaluation),
         )
     yield _plot(
         "Convergence",
-        "How far the mean of so many passes is from that of a thousand others, and the standard error that "
-        "answers state for it: a promise that is kept lies above the measured line.",
+        "Distance of the mean from the mean of 1,000 other passes, and the standard error that the answers "
+        "state: the stated line should lie on the measured line or above it.",
         partial(_convergence, evaluation),
     )
 
@@ -106,7 +106,7 @@ def _reliability(evaluation: Evaluation, axes: Axes) -> None:
         if name == "Monte Carlo":
             shares = np.bincount(places, minlength=_RELIABILITY_BINS) / len(places)
             axes.bar(edges[:-1] + 0.05, shares, width=0.09, color=PALE, zorder=0)
-    axes.set(xlabel="probability of the label", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    axes.set(xlabel="probability of the label", ylabel="fraction correct", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left")
 
 
@@ -116,18 +116,18 @@ def _risk(evaluation: Evaluation, axes: Axes) -> None:
         wrong = (answer["label"] != y).astype(np.float64)
         scores = {name: (of, wrong) for name, of in classes.scores(answer).items() if name != "variance"}
         once = answer[ONCE]
-        scores[WITHOUT] = (classes.doubt(once), (once.argmax(axis=-1) != y).astype(np.float64))
-        label = "error rate of what is answered"
+        scores[WITHOUT] = (classes.least_confidence(once), (once.argmax(axis=-1) != y).astype(np.float64))
+        label = "error rate of the given answers"
     else:
         squares = np.square(answer["mean"] - y)
         scores = {name: (of, squares) for name, of in values.scores(answer).items()}
-        label = "RMSE of what is answered"
+        label = "RMSE of the given answers"
     finish = np.sqrt if evaluation.manifest.classes is None else np.asarray
     shares = np.arange(1, len(y) + 1) / len(y)
-    first = max(1, len(y) // 20)  # of fewer rows a rate says little
+    first = max(1, len(y) // 20)  # with fewer rows, a rate is mostly noise
     for (name, (score, loss)), colour in zip(scores.items(), COLOURS, strict=False):
         axes.plot(shares[first:], finish(classes.risks(score, loss))[first:], color=colour, label=name)
-    axes.set(xlabel="share of rows that is answered", ylabel=label, xlim=(0, 1), ylim=(0, None))
+    axes.set(xlabel="fraction of rows answered", ylabel=label, xlim=(0, 1), ylim=(0, None))
     axes.legend(fontsize=9)
 
 
@@ -144,16 +144,19 @@ def _histograms(evaluation: Evaluation, axes: Axes) -> None:
         label = "predictive entropy, nats"
     if evaluation.strange is not None:
         other = evaluation.strange[main].astype(np.float64)
-        parts["strange"] = (np.sqrt(other) if evaluation.manifest.classes is None else other, ORANGE)
+        parts["out of distribution"] = (
+            np.sqrt(other) if evaluation.manifest.classes is None else other,
+            ORANGE,
+        )
     shown = np.concatenate([of for of, _ in parts.values()])
-    most = float(np.quantile(shown, 0.995)) or 1.0  # what lies beyond is drawn in the last bar
+    most = float(np.quantile(shown, 0.995)) or 1.0  # larger values go to the last bar
     edges = np.linspace(min(0.0, float(shown.min())), most, 25).tolist()
     for name, (of, colour) in parts.items():
         if len(of):
             bars = {"x": np.minimum(of, most), "bins": edges, "weights": np.full(len(of), 1 / len(of))}
             axes.hist(**bars, histtype="stepfilled", alpha=0.3, color=colour)
             axes.hist(**bars, histtype="step", color=colour, label=f"{name} ({len(of)})")
-    axes.set(xlabel=label, ylabel="share of rows")
+    axes.set(xlabel=label, ylabel="fraction of rows")
     axes.legend()
 
 
@@ -179,7 +182,7 @@ def _coverage(evaluation: Evaluation, axes: Axes) -> None:
         axes.annotate(
             f"{of.size.value:.3g}", (place, height), (8, -12), textcoords="offset points", color=GREY
         )
-    axes.set(xlabel="asked for", ylabel="held", xlim=(0.75, 1.02))
+    axes.set(xlabel="coverage asked for", ylabel="coverage measured", xlim=(0.75, 1.02))
 
 
 def _intervals(evaluation: Evaluation, axes: Axes) -> None:
@@ -209,7 +212,7 @@ def _ranks(evaluation: Evaluation, axes: Axes) -> None:
         weights = np.full(len(places), 1 / len(places))
         axes.hist(places, edges, weights=weights, histtype="step", color=colour, label=name, linewidth=1.8)
     axes.axhline(0.1, color=GREY, linewidth=1, linestyle=":")
-    axes.set(xlabel="probability of a smaller value", ylabel="share of rows", ylim=(0, None))
+    axes.set(xlabel="probability of a smaller value", ylabel="fraction of rows", ylim=(0, None))
     axes.legend()
 
 

@@ -1,1 +1,1 @@
-"""Rows to learn from: bundled data sets, and files of the user's own."""
+"""Data to train on: bundled data sets, and the user's own files."""

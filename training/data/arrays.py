@@ -1,4 +1,4 @@
-"""NPZ files: rows of any shape as an array ``x``, their targets as ``y``."""
+"""NPZ files: rows of any shape in an array ``x``, and their targets in an array ``y``."""
 
 import zipfile
 from pathlib import Path
@@ -15,14 +15,14 @@ from caveat.training.vocabulary import Task
 
 
 def read_arrays(path: Path, task: Task | None) -> Dataset:
-    """Read the arrays ``x``, shape (B, ...), and ``y``, shape (B,), of an NPZ file. No pickle is read.
+    """Read the arrays ``x``, shape (B, ...), and ``y``, shape (B,), of an NPZ file. Pickles are refused.
 
-    Of T targets, called y0, y1 and so on, ``y`` has shape (B, T).
+    For T targets, which are named y0, y1 and so on, ``y`` has shape (B, T).
 
     Raises
     ------
     DataError
-        If an array is missing, of another shape or kind, or holds a number that is not finite.
+        If an array is missing, has another shape or type, or holds a number that is not finite.
     """
     x, y = _load(path)
     if x.dtype.kind not in "biuf" or x.ndim < 2:
@@ -33,7 +33,7 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
             "numbers of several targets, (rows, targets)"
         )
     if len(x) != len(y):
-        raise DataError(f"{path}: x has {len(x)} rows and y has {len(y)}; expected as many")
+        raise DataError(f"{path}: x has {len(x)} rows and y has {len(y)}; expected equal numbers")
     _refuse_not_finite(y, f"{path}: y")
     with np.errstate(over="ignore"):
         rows = x.astype(np.float32)
@@ -57,10 +57,10 @@ def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
         missing = [name for name in ("x", "y") if name not in arrays]
         if missing:
             found = ", ".join(arrays) or "nothing"
-            raise DataError(f"{path}: no array {missing[0]!r}; expected x and y, it holds {found}")
+            raise DataError(f"{path}: no array {missing[0]!r}; expected x and y, the file holds {found}")
         try:
             return arrays["x"], arrays["y"]
-        except (ValueError, zipfile.BadZipFile) as error:  # an object array, or a damaged one
+        except (ValueError, zipfile.BadZipFile) as error:  # an array of objects, or a damaged array
             raise DataError(f"{path}: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""The data sets that ship with scikit-learn, by their names here."""
+"""Data sets that ship with scikit-learn, by name."""
 
 from collections.abc import Callable
 
@@ -24,9 +24,9 @@ def digits() -> Dataset:
 
 
 def diabetes() -> Dataset:
-    """Load 442 patients and how far their diabetes had progressed a year later (Efron et al., 2004).
+    """Load 442 patients with the progression of their diabetes after a year (Efron et al., 2004).
 
-    Ten measurements at the start, in their own units.
+    A row has ten measurements from the start of the year, in their own units.
     """
     data = load_diabetes(scaled=False)
     features = tuple(Feature(name=name) for name in data.feature_names)

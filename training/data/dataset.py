@@ -1,4 +1,4 @@
-"""Rows and what is to be learned of them, in the arrays that the graphs take."""
+"""Rows with their targets, in the arrays that the graphs take, and their split into parts."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from caveat.training.data.errors import DataError
 from caveat.training.vocabulary import Task
 
 MIN_ROWS = 20
-"""With fewer rows, no held-out part says anything."""
+"""Least number of rows: with fewer, a held-out part is too small to measure anything."""
 
 MIN_ROWS_PER_CLASS = 3
-"""One row of every class in each of the three parts."""
+"""Least number of rows of a class: one in each of the three parts."""
 
 VALIDATION: dict[Task, float] = {"classification": 0.1, "regression": 0.2}
-"""The part of the rows not tested on that decides when training stops; in a regression, the noise too."""
+"""Fraction of the rows outside the test part that decides when training stops; for a regression, these rows
+also measure the noise."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,26 @@ class Dataset:
     Parameters
     ----------
     name
-        What the data is called.
+        Name of the data set.
     input
-        The signature of the rows.
+        Signature of the rows.
     x
         Rows, shape (B, ...), of the input's dtype.
     y
-        Targets, shape (B,): indices of classes (int64), or values (float64), several of them (B, T).
+        Targets: indices of classes (int64) or values (float64), shape (B,); values of T targets, (B, T).
     target
-        What the targets are called.
-    targets
-        What each of several is called, instead.
+        Name of the target; None for several targets.
     classes
         Names of the classes; None makes the task a regression.
+    targets
+        Names of several targets.
     public
         Whether rows may be shown to anyone, in a bundle that is handed on.
 
     Raises
     ------
     DataError
-        If there are too few rows to hold some out, in all or of a class, or nothing to tell apart.
+        If all rows, or the rows of a class, are too few to hold some out, or all targets are equal.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Dataset:
     public: bool = False
 
     def fed(self, part: "Part") -> tuple[Inputs, NDArray[Any]]:
-        """Give a part as a predictor takes it, and its targets."""
+        """Give the inputs of a part as a predictor takes them, and its targets."""
         return {self.input.name: part.x}, part.y
 
     def __post_init__(self) -> None:
@@ -74,22 +75,22 @@ class Dataset:
             if count < MIN_ROWS_PER_CLASS:
                 raise DataError(
                     f"{self.name}: class {name!r} of {self.target!r} has {count} rows; expected at least "
-                    f"{MIN_ROWS_PER_CLASS}, to train on, to validate and to test"
+                    f"{MIN_ROWS_PER_CLASS}: one to train on, one to validate and one to test"
                 )
 
     @property
     def task(self) -> Task:
-        """What is to be learned."""
+        """The task that the targets set."""
         return "regression" if self.classes is None else "classification"
 
     @property
     def strata(self) -> NDArray[np.int64]:
-        """The class of each row, shape (B,); in a regression all rows are of one."""
+        """The class of each row, shape (B,); for a regression, 0 for all rows."""
         return np.zeros(len(self.y), np.int64) if self.classes is None else self.y
 
     @property
     def digest(self) -> str:
-        """The sha256 of the rows, their targets and what they mean."""
+        """The sha256 of the rows, their targets, the signature, and the names of targets and classes."""
         digest = hashlib.sha256(self.input.model_dump_json().encode())
         digest.update(repr((self.targets or self.target, self.classes)).encode())
         for array in (self.x, self.y):
@@ -110,7 +111,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts of a data set; no row is in two of them."""
+    """The three disjoint parts of a data set."""
 
     train: Part
     validation: Part
@@ -118,20 +119,22 @@ class Split:
 
 
 def split(dataset: Dataset, test_size: float, seed: int) -> Split:
-    """Split a data set at random, each class in the same proportions.
+    """Split a data set at random, in the same proportions for each class.
 
     Parameters
     ----------
+    dataset
+        The rows to split.
     test_size
-        The part of the rows to test on, between 0 and 1. Of the others, `VALIDATION` decide when
-        training stops.
+        Fraction of the rows to test on, between 0 and 1. Of the others, the fraction `VALIDATION` decides
+        when training stops.
     seed
-        Decides which rows go where.
+        Seed of the random split.
 
     Returns
     -------
     Split
-        Every part holds a row of every class.
+        Every part holds at least one row of every class.
     """
     generator = np.random.default_rng(seed)
     train, validation, test = [], [], []

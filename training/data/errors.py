@@ -1,4 +1,4 @@
-"""The mistakes that data can hold."""
+"""The error of data that can't be learned from."""
 
 from caveat.models.errors import CaveatError
 

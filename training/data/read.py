@@ -1,4 +1,4 @@
-"""A file of the user's own, whatever its type."""
+"""Reads a user's file of any supported type."""
 
 from pathlib import Path
 
@@ -14,15 +14,17 @@ def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Datas
 
     Parameters
     ----------
+    path
+        The file; its suffix tells its type.
     target
-        The column to predict, or several; an NPZ file has its array ``y`` for that.
+        Names of the columns to predict; None for an NPZ file, whose array ``y`` holds the targets.
     task
-        What to learn; by default the target tells.
+        Task to learn; None infers it from the target.
 
     Raises
     ------
     DataError
-        If there is no such file, or it can't be learned from.
+        If the file does not exist, or can't be learned from.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")

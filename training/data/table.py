@@ -17,25 +17,25 @@ from caveat.training.data.target import encode_target
 from caveat.training.vocabulary import Task
 
 MAX_CATEGORIES = 1000
-"""Each category of a column becomes an input of the network."""
+"""Most categories of a column, each of which becomes an input of the network."""
 
 MISSING = ("", "na", "n/a", "nan", "null", "?")
-"""How files spell that there is no value, in small letters."""
+"""Spellings of a missing value, in lower case."""
 
 NEARLY_ALL = 0.95
-"""A column of text with such a part of numbers is taken for a mistake, not for categories."""
+"""Fraction of numbers from which on a column of text counts as numbers with mistakes, not as categories."""
 
 
 def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:
-    """Read a table of which one column, or several, are to be predicted from all others.
+    """Read a table, with one or several columns as targets and all other columns as features.
 
     Columns of numbers stay numbers; text and booleans become categories.
 
     Raises
     ------
     DataError
-        If the file can't be read, a target is no column of it, or a column has missing or infinite
-        values or holds something else.
+        If the file can't be read, has no column for a target, or has a column with missing or infinite
+        values or of another type.
     """
     frame = read_frame(path)
     listed = ", ".join(frame.columns)
@@ -47,7 +47,7 @@ def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) ->
         if count > 1:
             raise DataError(f"{path}: --target names {name!r} {count} times")
     if frame.is_empty():
-        raise DataError(f"{path}: no rows below the names of the columns")
+        raise DataError(f"{path}: no rows below the header")
     if frame.width == len(target):
         only = f"{target[0]!r} is the only column" if frame.width == 1 else "every column is a target"
         raise DataError(f"{path}: {only}; there is nothing to predict it from")
@@ -81,7 +81,7 @@ def _encode_targets(
 
 
 def read_frame(path: Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file; DataError if it can't be."""
+    """Read a CSV or Parquet file; raise DataError if that fails."""
     try:
         if path.suffix.lower() == ".parquet":
             return pl.read_parquet(path)
@@ -96,23 +96,23 @@ def _refuse_header(path: Path) -> None:
     with path.open(newline="", encoding="utf-8-sig") as lines:
         names = next(csv.reader(lines), [])
     if len(names) == 1 and ";" in names[0]:
-        raise DataError(f"{path}: its first line has semicolons and no commas; separate values by commas")
+        raise DataError(f"{path}: the header has semicolons and no commas; separate values by commas")
     twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
         raise DataError(f"{path}: several columns are called {twice[0]!r}; expected different names")
 
 
 def _unpadded(column: pl.Series) -> pl.Series:
-    """Read text as the numbers that it spells between blanks, if it does so in every row."""
+    """Convert a column of text to numbers if every value is a number, perhaps between blanks."""
     numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
     return column if numbers.null_count() else numbers
 
 
 def values_of(column: pl.Series, path: Path) -> NDArray[Any]:
-    """Take a column's values as numbers, booleans or text, and refuse what is missing."""
+    """Give a column's values as numbers, booleans or text; refuse a column with missing values."""
     where = f"{path}: column {column.name!r}"
     if not column.name.strip():
-        raise DataError(f"{path}: a column has no name; a row's number, maybe? Leave it out of the file")
+        raise DataError(f"{path}: a column has no name; if it numbers the rows, leave it out of the file")
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
     missing = _count_missing(column)
@@ -146,7 +146,7 @@ def _count_missing(column: pl.Series) -> int:
 
 
 def _refuse_nearly_numbers(column: pl.Series, where: str) -> None:
-    """Refuse text that is most likely numbers with a few mistakes among them."""
+    """Refuse a column of text that is most likely numbers with a few mistakes."""
     odd = column.filter(column.str.strip_chars().cast(pl.Float64, strict=False).is_null())
     if 0 < len(odd) <= (1 - NEARLY_ALL) * len(column):
         listed = ", ".join(map(repr, odd.unique(maintain_order=True).head(3)))
@@ -164,7 +164,7 @@ def _encode(name: str, values: NDArray[Any], path: Path) -> tuple[Feature, NDArr
     categories, codes = np.unique(values, return_inverse=True)
     if len(categories) > min(MAX_CATEGORIES, len(values) - 1):
         raise DataError(
-            f"{path}: column {name!r}: {len(categories)} different texts in {len(values)} rows; categories "
-            f"are {MAX_CATEGORIES} at most, and shared by rows. Leave the column out of the file"
+            f"{path}: column {name!r}: {len(categories)} different texts in {len(values)} rows; expected at "
+            f"most {MAX_CATEGORIES} categories, some in several rows. Leave the column out of the file"
         )
     return Feature(name=name, categories=tuple(categories.tolist())), codes.astype(np.float64)

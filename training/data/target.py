@@ -1,4 +1,4 @@
-"""What is to be learned: the values of a target, and the task that they set."""
+"""The values of a target as a network learns them, and the task that they set."""
 
 import json
 from typing import Any
@@ -10,16 +10,16 @@ from caveat.training.data.errors import DataError
 from caveat.training.vocabulary import Task
 
 MAX_INFERRED_CLASSES = 20
-"""Whole numbers are taken for classes up to so many different ones."""
+"""Most different whole numbers that are taken for classes; more make a regression."""
 
 
 def infer_task(values: NDArray[Any]) -> Task:
-    """Tell the task from the target: text, booleans and a few whole numbers are classes.
+    """Infer the task from the target: text, booleans and a few whole numbers are classes.
 
     Parameters
     ----------
     values
-        Shape (B,).
+        Values of the target, shape (B,).
 
     Examples
     --------
@@ -38,26 +38,26 @@ def infer_task(values: NDArray[Any]) -> Task:
 def encode_target(
     values: NDArray[Any], task: Task | None, where: str
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Turn a target into what a network learns.
+    """Encode a target as the classes or values that a network learns.
 
     Parameters
     ----------
     values
-        Numbers, booleans or text, shape (B,), none missing and all finite; of several targets (B, T).
+        Numbers, booleans or text, shape (B,), or numbers of T targets, (B, T); none missing, all finite.
     task
-        What to learn; by default `infer_task` tells, and several targets make a regression.
+        Task to learn. None infers it with `infer_task`; several targets make a regression.
     where
-        What to call the target in an error.
+        Name of the target in an error.
 
     Returns
     -------
     y, classes
-        Indices of classes (int64) and the names of these in their order, or values (float64) and None.
+        Indices of classes (int64) and the names of the classes, or values (float64) and None.
 
     Raises
     ------
     DataError
-        If a regression is asked for and the target is no number, or a classification of several targets.
+        If a regression has a target of text or booleans, or a classification has several targets.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Evaluates a bundle on rows whose truth is known."""
+"""Evaluation of a bundle on rows with known truths."""

@@ -1,4 +1,4 @@
-"""Answers to the rows to judge on: with passes, without them, and with what was calibrated."""
+"""Answers to the rows of an evaluation: with passes, without dropout, and with calibration."""
 
 import io
 from typing import Any, Final
@@ -20,11 +20,11 @@ from caveat.training.calibration.temperature import most_likely_temperature
 COVERAGES: Final = (0.8, 0.9, 0.95, 0.99)
 
 ONCE, ONCE_CALIBRATED = "once", "once_calibrated"
-"""What the pass without dropout says, and how unsure it is with what was fitted on other rows: its
-probabilities at a temperature, or the variance of its residuals."""
+"""Columns of the answer without dropout, and of its calibrated uncertainty, which is fitted on other rows:
+probabilities at a temperature, or the variance of residuals."""
 
 
-def answers(
+def answer_rows(
     bundle: Bundle,
     predictor: Predictor,
     inputs: Inputs,
@@ -33,18 +33,24 @@ def answers(
     seed: int,
     crossed: bool,
 ) -> Columns:
-    """Answer all rows; what is fitted for one half of them is fitted on the other.
+    """Answer all rows; whatever is fitted for one half of the rows is fitted on the other half.
 
     Parameters
     ----------
-    predictor
-        Of the bundle.
+    bundle, predictor
+        The bundle, and its predictor.
+    inputs, y
+        Raw rows, and their truths.
+    samples, seed
+        Number of passes behind every answer, and their seed.
+    crossed
+        Whether to answer each half of the rows with a calibration on the other half.
 
     Returns
     -------
     Columns
-        Those of `caveat.models.estimates.cohort.estimate`; `ONCE` and `ONCE_CALIBRATED`; and what was
-        calibrated, by coverage: `held_name`.
+        Columns of `caveat.models.estimates.cohort.estimate`, `ONCE` and `ONCE_CALIBRATED`, and the
+        prediction sets or intervals at each coverage (see `held_name`).
 
     Raises
     ------
@@ -67,7 +73,7 @@ def answers(
     found = {
         name: np.concatenate([part[name] for part in parts])[places]
         for name in parts[0]
-        if name in parts[1]  # the halves may support other coverages
+        if name in parts[1]  # the halves may support different coverages
     }
     for name, column in found.items():
         if not np.isfinite(column).all():
@@ -76,17 +82,17 @@ def answers(
 
 
 def held_name(coverage: float) -> str:
-    """Name the column of what is held at a coverage."""
+    """Name the column of prediction sets or intervals at a coverage."""
     return f"held_{coverage:g}"
 
 
 def coverages(answer: Columns) -> list[float]:
-    """List the coverages at which it is told what is held."""
+    """List the coverages at which answers have prediction sets or intervals."""
     return [coverage for coverage in COVERAGES if held_name(coverage) in answer]
 
 
 def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
-    """Tell whether these are the rows that the bundle was calibrated on."""
+    """Tell whether the bundle was calibrated on these rows, by their truths and the answers to them."""
     if bundle.manifest.calibration is None:
         return False
     with np.load(io.BytesIO(bundle.files[calibration.FILE]), allow_pickle=False) as arrays:
@@ -95,7 +101,7 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
 
 
 def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Bundle:
-    """Calibrate as the bundle is, by class only where there is a row of each."""
+    """Calibrate in the same way as the bundle; by class only if there are rows of every class."""
     facts, classes = bundle.manifest.calibration, bundle.manifest.classes or ()
     assert facts is not None
     by_class = facts.by_class and len(np.unique(y)) == len(classes)
@@ -103,12 +109,12 @@ def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: i
 
 
 def _tempered(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Give probabilities at the temperature that other rows, with their truths, make most likely."""
+    """Give probabilities at the temperature that is fitted on other rows."""
     return tempered(once, most_likely_temperature(of_others, y))
 
 
 def _residual_variance(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Give the variance of the residuals of other rows to each row."""
+    """Give each row the variance of the residuals of other rows."""
     return np.broadcast_to(np.square(of_others - y).mean(axis=0), once.shape)
 
 

@@ -17,17 +17,17 @@ Vector = NDArray[np.float64]
 
 
 def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Figure]:
-    """Judge probabilities (B, C) by the true classes (B,).
+    """Evaluate probabilities (B, C) on the true classes (B,).
 
     Returns
     -------
     dict
-        ``accuracy``; ``log likelihood`` in nats a row; ``Brier score``, the squared distance to the truth
+        ``accuracy``; ``log likelihood`` in nats per row; ``Brier score``, the squared distance to the truth
         (0 to 2; Brier 1950); ``ECE`` and ``adaptive ECE``, the expected calibration error of the label's
         probability in 15 bins of equal width (Guo et al., ICML 2017) and of equal numbers of rows (Nguyen &
-        O'Connor, EMNLP 2015); ``AURC``, the error rate of the surest answers, on average over how many of
-        them are given (Geifman, Uziel & El-Yaniv, ICLR 2019); ``AUROC of errors``, how well 1 - the label's
-        probability tells wrong answers from right ones, NaN where there are none of either.
+        O'Connor, EMNLP 2015); ``AURC``, the area under the curve of error rate against coverage, when the
+        most certain answers are given (Geifman, Uziel & El-Yaniv, ICLR 2019); ``AUROC of errors``, how well
+        1 - the label's probability separates wrong from right answers, NaN if all are wrong or all right.
     """
     exact = scaled(probabilities)
     rows = np.arange(len(y))
@@ -39,13 +39,13 @@ def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Fi
         "Brier score": averaged(brier(exact, y)),
         "ECE": resampled(ece, exact, y),
         "adaptive ECE": resampled(adaptive_ece, exact.max(axis=-1), wrong),
-        "AURC": resampled(aurc, doubt(probabilities), wrong),
-        "AUROC of errors": resampled(error_auroc, doubt(probabilities), wrong),
+        "AURC": resampled(aurc, least_confidence(probabilities), wrong),
+        "AUROC of errors": resampled(error_auroc, least_confidence(probabilities), wrong),
     }
 
 
 def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
-    """Give the squared distance of each row's probabilities from certainty of the true class, shape (B,).
+    """Give the squared distance of each row's probabilities from the one-hot truth, shape (B,).
 
     >>> brier(np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([0, 1])).round(2)
     array([0.08, 0.5 ])
@@ -68,7 +68,7 @@ def ece(probabilities: Vector, y: NDArray[np.integer]) -> float:
 
 
 def adaptive_ece(confidence: Vector, wrong: NDArray[np.bool_]) -> float:
-    """Give the expected calibration error in bins of as many rows.
+    """Give the expected calibration error in bins of equal numbers of rows.
 
     >>> round(adaptive_ece(np.full(30, 0.9), np.arange(30) < 6), 3)
     0.26
@@ -92,48 +92,48 @@ def aurc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
 
 
 def risks(uncertainty: Vector, wrong: NDArray[Any]) -> Vector:
-    """Give the mean of ``wrong`` among the surest row, the two surest, and so on, shape (B,)."""
+    """Give the mean of ``wrong`` over the most certain row, the two most certain, and so on, shape (B,)."""
     found: Vector = wrong[np.argsort(uncertainty, kind="stable")].cumsum() / np.arange(1, len(wrong) + 1)
     return found
 
 
 def error_auroc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
-    """Tell how well an uncertainty tells wrong answers from right ones; NaN where all are one of them."""
+    """Give the AUROC of wrong against right answers by uncertainty; NaN if all are wrong or all right."""
     if wrong.all() or not wrong.any():
         return float("nan")
     return float(roc_auc_score(wrong, uncertainty))
 
 
 def scores(answer: Columns) -> dict[str, Vector]:
-    """Give every score that can be read from an answer of the service, each (B,) and larger for less trust.
+    """Give every uncertainty score of an answer, each (B,), and larger for less certain answers.
 
     ``variance`` is the sum over the classes.
     """
     names = ("predictive_entropy", "expected_entropy", "mutual_information")
     return {
         **{name: answer[name].astype(np.float64) for name in names},
-        "1 - max probability": doubt(answer["mean"]),
+        "1 - max probability": least_confidence(answer["mean"]),
         "variance": answer["variance"].sum(axis=-1, dtype=np.float64),
     }
 
 
 def deterministic_scores(probabilities: NDArray[Any]) -> dict[str, Vector]:
-    """Give the scores that can be read from probabilities (B, C) without passes, likewise."""
+    """Give every uncertainty score of probabilities (B, C) without passes; see `scores`."""
     exact = scaled(probabilities)
-    return {"predictive_entropy": entropy(exact), "1 - max probability": doubt(exact)}
+    return {"predictive_entropy": entropy(exact), "1 - max probability": least_confidence(exact)}
 
 
 def scaled(probabilities: NDArray[Any]) -> Vector:
-    """Take the rounding of float32 out of the sum of probabilities."""
+    """Rescale float32 probabilities to a sum of 1 in float64."""
     exact = probabilities.astype(np.float64)
     rescaled: Vector = exact / exact.sum(axis=-1, keepdims=True)
     return rescaled
 
 
-def doubt(probabilities: NDArray[Any]) -> Vector:
-    """Give 1 - max probability, as the sum of the others: 1 - 1e-9 has no float32 of its own.
+def least_confidence(probabilities: NDArray[Any]) -> Vector:
+    """Give 1 - max probability, as the sum of the others: float32 would round 1 - 1e-9 to 1.
 
-    >>> f"{doubt(np.array([1, 1e-9, 2e-9], np.float32)):.1e}"
+    >>> f"{least_confidence(np.array([1, 1e-9, 2e-9], np.float32)):.1e}"
     '3.0e-09'
     """
     others = np.sort(probabilities.astype(np.float64), axis=-1)[..., :-1]

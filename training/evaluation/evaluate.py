@@ -1,4 +1,4 @@
-"""Judges a bundle."""
+"""Evaluates a bundle."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from caveat.training.evaluation import classes, values
 from caveat.training.evaluation.answers import (
     ONCE,
     ONCE_CALIBRATED,
-    answers,
+    answer_rows,
     coverages,
     held_name,
     same_rows,
@@ -48,24 +48,26 @@ def evaluate(
     strange: Inputs | None = None,
     crossed: bool = False,
 ) -> list[Evaluation]:
-    """Judge a bundle on rows that it was not trained on, beside what may do as well without passes.
+    """Evaluate a bundle on rows that it was not trained on, next to the network without dropout.
 
     Parameters
     ----------
+    bundle
+        The bundle.
     inputs, y
-        Raw rows, at least 2, and their truths: indices of classes, or values, of T targets (B, T).
+        Raw rows, at least 2, and their truths: indices of classes, or values; (B, T) for T targets.
     samples, seed
-        The passes behind every answer.
+        Number of passes behind every answer, and their seed.
     strange
-        Rows that are none of the model's business: its uncertainty should tell them.
+        Out-of-distribution rows, which the model's uncertainty should detect.
     crossed
-        Whether to calibrate each half of the rows anew on the other, where these very rows calibrate the
-        bundle.
+        Whether to calibrate on each half of the rows for the other half, if the bundle was calibrated on
+        these rows.
 
     Returns
     -------
     list
-        One entry, or one for each of several targets.
+        One evaluation, or one for each of several targets.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def evaluate(
         If an answer is not finite.
     """
     predictor = Predictor(bundle)
-    answer = answers(bundle, predictor, inputs, y, samples, seed, crossed)
+    answer = answer_rows(bundle, predictor, inputs, y, samples, seed, crossed)
     outside = None
     if strange is not None:
         outside = {**estimate(predictor, strange, samples, seed), ONCE: predictor.predict(strange)}
@@ -86,7 +88,7 @@ def evaluate(
     for place, target in enumerate(targets or (bundle.manifest.target,)):
         of = partial(_of_target, place=place if targets else None)
         own, truth = of(answer), y[:, place] if targets else y
-        judge_as = _classes if bundle.manifest.classes else _values
+        figures_of = _classes if bundle.manifest.classes else _values
         there = None if outside is None else of(outside)
         found.append(
             Evaluation(
@@ -98,7 +100,7 @@ def evaluate(
                 familiar,
                 truth,
                 own,
-                figures=judge_as(own, truth),
+                figures=figures_of(own, truth),
                 held=_held(own, truth),
                 groups=list(_groups(bundle, own, truth)),
                 steps=[_step(count, of(mean), of(many)) for count, mean in means.items()],
@@ -110,7 +112,7 @@ def evaluate(
 
 
 def _of_target(columns: Columns, place: int | None) -> Columns:
-    """Take the columns of one of several targets, or all as they are."""
+    """Take the columns of one of several targets; all columns if ``place`` is None."""
     if place is None:
         return columns
     return {name: column[:, place] if column.ndim > 1 else column for name, column in columns.items()}
@@ -159,7 +161,7 @@ def _held(answer: Columns, y: NDArray[Any]) -> list[Held]:
 
 
 def _groups(bundle: Bundle, answer: Columns, y: NDArray[Any]) -> Iterable[Held]:
-    """Look at what is held in every class, and from the surest fifth of the rows to the most uncertain."""
+    """Measure coverage and size in every class, and in fifths of the rows by uncertainty."""
     if held_name(GROUPED_AT) not in answer:
         return
     held, size = holds(answer, GROUPED_AT, y), sizes(answer, GROUPED_AT)
@@ -167,7 +169,7 @@ def _groups(bundle: Bundle, answer: Columns, y: NDArray[Any]) -> Iterable[Held]:
         (name, np.flatnonzero(y == code)) for code, name in enumerate(bundle.manifest.classes or ())
     ]
     order = np.argsort(answer[MAIN[bundle.manifest.task]], kind="stable")
-    names = ("surest fifth", "second", "third", "fourth", "most uncertain fifth")
+    names = ("most certain fifth", "second", "third", "fourth", "most uncertain fifth")
     members += list(zip(names, np.array_split(order, _FIFTHS), strict=True))
     for name, rows in members:
         if len(rows):
@@ -192,7 +194,7 @@ def _separations(inside: Columns, outside: Columns) -> Mapping[str, Mapping[str,
 
 
 def compared(evaluation: Evaluation) -> Sequence[str]:
-    """Lay the figures out as lines of text."""
+    """Write the figures as lines of text."""
     return [
         *_lines(evaluation.figures),
         *([""] if evaluation.held else []),

@@ -1,4 +1,4 @@
-"""What came of judging a model, or one target of it."""
+"""The result of evaluating a model, or one of its targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ Table = Mapping[str, Mapping[str, Figure]]
 
 @dataclass(frozen=True)
 class Held:
-    """What sets or intervals hold.
+    """Coverage and size of prediction sets or intervals on some rows.
 
     Parameters
     ----------
     name
-        The coverage that was asked for, or which rows were looked at.
+        The asked coverage, or the group of rows.
     rows
-        Number of them.
+        Number of rows.
     coverage
-        Rate at which the truth is held.
+        Rate at which sets or intervals hold the truth.
     size
-        Mean number of classes, or width in the target's units.
+        Mean number of classes in a set, or mean width of an interval in the target's units.
     """
 
     name: str
@@ -38,12 +38,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Step:
-    """How far the mean of so many passes is from that of very many; root mean squares over all outputs.
+    """Monte Carlo error of the mean for a number of passes; root mean squares over all outputs.
 
     Parameters
     ----------
-    error, promised
-        The distance, and the standard error that the answers state.
+    samples
+        Number of passes.
+    error
+        Distance of the mean from the mean of very many other passes.
+    promised
+        Standard error that the answers state.
     """
 
     samples: int
@@ -53,30 +57,32 @@ class Step:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model, or one target of it, judged on some rows.
+    """The evaluation of a model, or of one of its targets, on some rows.
 
     Parameters
     ----------
+    manifest
+        Manifest of the model.
     target
-        Which one, of a regression.
+        Name of a regression's target.
     samples, seed
-        The passes behind every answer.
+        Number of passes behind every answer, and their seed.
     crossed
-        Whether each half of the rows was judged with a calibration on the other half.
+        Whether each half of the rows was evaluated with a calibration on the other half.
     familiar
-        Whether the rows are those that the model is calibrated on, so that it looks better than it is.
+        Whether the model was calibrated on these rows, so that calibrated figures look too good.
     y, columns
-        Truths, and the answers to the rows (see `caveat.training.evaluation.evaluate`).
+        Truths, and the answers to the rows (see `caveat.training.evaluation.answers`).
     figures
-        By method: the passes, and what may do as well without them.
+        Figures by method: with passes, and without dropout.
     held
-        By the coverage that was asked for; empty without calibration.
+        Coverage and size at each asked coverage; empty without calibration.
     groups
-        At a coverage of 0.9, by class or by fifths of the uncertainty.
+        Coverage and size at an asked coverage of 0.9, by class and by fifths of the uncertainty.
     steps
-        Convergence with the number of passes.
+        Monte Carlo error by number of passes.
     strange, separations
-        Answers to rows that are none of the model's business, and how well scores tell them.
+        Answers to out-of-distribution rows, and how well each score separates them from the others.
     """
 
     manifest: Manifest

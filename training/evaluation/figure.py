@@ -1,4 +1,4 @@
-"""A measured number, and how far it may be off because only so many rows were judged."""
+"""A measured number with its standard error over the choice of rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Figure:
 
 
 def averaged(values: NDArray[Any]) -> Figure:
-    """Take the mean of one number for each row, shape (B,).
+    """Average one number per row, shape (B,).
 
     >>> averaged(np.array([1.0, 3.0]))
     Figure(value=2.0, error=1.0)
@@ -30,17 +30,17 @@ def averaged(values: NDArray[Any]) -> Figure:
 
 
 def resampled(measure: Callable[..., float], *arrays: NDArray[Any]) -> Figure:
-    """Measure what is no mean over rows; its error is that over resamples of the rows.
+    """Compute a measure that is not a mean over rows, with its error over resamples of the rows.
 
-    The bootstrap (Efron, "Bootstrap methods: another look at the jackknife", 1979), with the same resamples
-    for all measures of as many rows.
+    The error is that of the bootstrap (Efron, "Bootstrap methods: another look at the jackknife", 1979),
+    with the same resamples for all measures of the same number of rows.
 
     Parameters
     ----------
     measure
-        Takes the arrays; may give NaN where resampled rows have no such measure.
+        Function of the arrays; NaN where it is not defined on the resampled rows.
     arrays
-        Their first axis is the row.
+        Arrays whose first axis is the row.
     """
     count = len(arrays[0])
     generator = np.random.default_rng(0)

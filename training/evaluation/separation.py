@@ -1,4 +1,4 @@
-"""How well a score tells strange rows from those that a model knows."""
+"""How well a score separates out-of-distribution rows from in-distribution rows."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from caveat.training.evaluation.figure import Figure, resampled
 
 
 def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]:
-    """Judge a score by how well it tells outside rows, whose scores should be larger, from inside ones.
+    """Measure how well a score separates outside rows, whose scores should be larger, from inside rows.
 
     Returns
     -------
     dict
         ``AUROC``: the probability that an outside row's score is larger than an inside row's. ``FPR95``:
-        the share of outside rows that pass for inside where 95 % of the inside rows do (Liang et al.,
+        the fraction of outside rows below the threshold that keeps 95 % of the inside rows (Liang et al.,
         ICLR 2018).
 
     Examples
@@ -29,7 +29,7 @@ def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]
 
 
 def joined(inside: NDArray[Any], outside: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Put both kinds of rows together: which are inside, and how far each is trusted."""
+    """Join both kinds of rows: whether each is inside, and its trust, the negative score."""
     is_inside = np.repeat([True, False], [len(inside), len(outside)])
     return is_inside, -np.concatenate([inside, outside])
 
@@ -42,7 +42,7 @@ def auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
 
 
 def fpr95(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
-    """Give the share of outside rows that pass where 95 % of the inside rows do; NaN likewise."""
+    """Give the fraction of outside rows accepted with 95 % of the inside rows; NaN unless there are both."""
     if is_inside.all() or not is_inside.any():
         return float("nan")
     passed, kept, _ = roc_curve(is_inside, trust, drop_intermediate=False)

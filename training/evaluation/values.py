@@ -1,4 +1,4 @@
-"""Measures of predicted values, each taken for a normal law with a mean and a variance."""
+"""Measures of predicted values, as normal distributions with a mean and a variance."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,15 @@ Vector = NDArray[np.float64]
 
 
 def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
-    """Judge means and variances (B,) by the true values (B,).
+    """Evaluate means and variances (B,) on the true values (B,).
 
     Returns
     -------
     dict
-        ``RMSE``, in the target's units; ``log likelihood`` in nats a row; ``CRPS``, the continuous ranked
-        probability score, in the target's units (Gneiting & Raftery, 2007); ``sharpness``, the mean standard
-        deviation that is stated, in the same: of two that are calibrated, the smaller is better.
+        ``RMSE``, in the target's units; ``log likelihood`` in nats per row; ``CRPS``, the continuous ranked
+        probability score, in the target's units (Gneiting & Raftery, 2007); ``sharpness``, the mean of the
+        stated standard deviations, in the target's units: of two calibrated models, the sharper is better.
+        Log likelihood and CRPS are missing if a variance is 0.
     """
     deviation = np.sqrt(variance)
     found = {"RMSE": resampled(rmse, mean, y)}
@@ -30,11 +31,11 @@ def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
 
 
 def rmse(mean: Vector, y: Vector) -> float:
-    """Root of the mean square error."""
+    """Compute the root mean square error."""
     return float(np.sqrt(np.mean(np.square(mean - y))))
 
 
 def scores(answer: Columns) -> dict[str, Vector]:
-    """Give every score that an answer of the service has, each (B,) and larger for less trust."""
+    """Give every uncertainty score of an answer, each (B,), and larger for less certain answers."""
     names = ("variance", "epistemic_variance", "aleatoric_variance")
     return {name: answer[name].astype(np.float64) for name in names}

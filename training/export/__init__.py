@@ -1,1 +1,1 @@
-"""From a PyTorch network with dropout to a bundle whose dropout masks are inputs of the graph."""
+"""Export of a PyTorch network with dropout to a bundle, whose graph takes the dropout masks as inputs."""

@@ -1,4 +1,4 @@
-"""``nn.EmbeddingBag`` as a look-up and a sum: its own operator takes the rows of a batch end to end."""
+"""``nn.EmbeddingBag`` as a look-up and a sum: PyTorch's operator concatenates the rows of a batch."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from caveat.training.export.errors import ExportError
 
 
 class OpenBags(TorchFunctionMode):
-    """Looks up every entry of a bag, then sums, while it is on."""
+    """A mode in which every entry of a bag is looked up by itself, and the entries are then summed."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Take bags apart; run everything else as it is."""
+        """Look up the entries of bags one by one; run everything else unchanged."""
         if func is F.embedding_bag:
             return _opened(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
@@ -34,10 +34,10 @@ def _opened(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    del norm_type, scale_grad_by_freq, sparse, include_last_offset  # of training, or of offsets
+    del norm_type, scale_grad_by_freq, sparse, include_last_offset  # for training, or for offsets
     if bags.ndim != 2 or offsets is not None or max_norm is not None or padding_idx is not None:
         raise ExportError(
-            "nn.EmbeddingBag with offsets, padding_idx or max_norm lets rows of a batch meet, or changes its "
+            "nn.EmbeddingBag with offsets, padding_idx or max_norm mixes the rows of a batch, or changes its "
             "weights; give it bags of shape (rows, entries), or use nn.Embedding and a sum over axis 1"
         )
     entries = F.embedding(bags, weight)

@@ -1,4 +1,4 @@
-"""How many rows a run must hold for the bits of a row not to depend on its neighbours."""
+"""The least number of rows in a run at which the bits of a row do not depend on the other rows."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,14 @@ _PASSES = (1, 2, 7)
 
 
 def with_stable_bits(bundle: Bundle, rows: Sequence[Tensor]) -> Bundle:
-    """State the least number of rows in a run that gives a row equal bits in every batch.
+    """State in the manifest the least number of rows in a run that gives a row equal bits in every batch.
 
     Parameters
     ----------
+    bundle
+        The bundle to try.
     rows
-        Example inputs to try.
+        Example inputs to try it on.
     """
     names = [spec.name for spec in bundle.manifest.inputs]
     index = torch.arange(max(_COUNTS))

@@ -1,4 +1,4 @@
-"""The network as a graph of ATen operators, in which everything random stands as a node of its own."""
+"""Tracing of a network into a graph of ATen operators, in which every random operator is its own node."""
 
 import builtins
 import copy
@@ -25,11 +25,11 @@ from caveat.training.export.recurrent import LayerByLayer
 from caveat.training.export.reference import RunningStatistics
 
 
-def a_copy(module: nn.Module) -> nn.Module:
-    """Copy a network but for its parameters: they may be large, and nothing here writes to them.
+def copy_network(module: nn.Module) -> nn.Module:
+    """Copy a network, but share its parameters: they may be large, and the export never writes to them.
 
-    A tensor that the network computed and kept, such as a normalised weight, can't be copied with the
-    history of its making; it is made anew when the copy runs.
+    A tensor that the network computed and kept, such as a normalised weight, can't be copied together with
+    its gradient history. It is copied without, and computed again when the copy runs.
     """
     shared = {id(parameter): parameter for parameter in module.parameters()}
     kept = [value for part in module.modules() for value in vars(part).values()]
@@ -40,8 +40,8 @@ def a_copy(module: nn.Module) -> nn.Module:
 
 
 def in_training_mode(module: nn.Module) -> nn.Module:
-    """Copy a network into the state in which it is sampled: dropout on, batch norms on running statistics."""
-    module = a_copy(module).train()
+    """Copy a network and set the copy up for sampling: dropout on, batch norms on running statistics."""
+    module = copy_network(module).train()
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._NormBase):
             part.eval()
@@ -49,10 +49,12 @@ def in_training_mode(module: nn.Module) -> nn.Module:
 
 
 def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]) -> fx.GraphModule:
-    """Trace a network, in the mode that it is in, into a graph.
+    """Trace a network into a graph, in its current mode.
 
     Parameters
     ----------
+    module
+        The network.
     inputs
         Example inputs.
     axes
@@ -65,7 +67,7 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     """
     try:
         with torch.no_grad(), RunningStatistics():
-            module(*(tensor.clone() for tensor in inputs))  # it may write into them
+            module(*(tensor.clone() for tensor in inputs))  # the network may write into its inputs
     except ExportError:
         raise
     except Exception as error:
@@ -82,8 +84,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     except GuardOnDataDependentSymNode as error:
         raise ExportError(
             f"the network's control flow depends on the values of a row or of a draw: {_user_line(error)}. A "
-            "graph takes one way for all rows and passes; compute both and choose with torch.where, or "
-            "switch it off (as layerdrop=0)"
+            "graph runs the same branch for all rows and passes; compute both branches and choose with "
+            "torch.where, or switch the choice off (such as with layerdrop=0)"
         ) from error
     except Exception as error:
         fixed = _fixed(str(error), axes)
@@ -97,7 +99,7 @@ def _other_types(module: nn.Module, inputs: Sequence[Tensor]) -> str:
     given = {str(tensor.dtype) for tensor in inputs}
     if not weights or given & weights:
         return ""
-    return f". The example is {', '.join(given)}, the weights are {', '.join(weights)}: make it one of these"
+    return f". The example is {', '.join(given)}, the weights are {', '.join(weights)}: convert the example"
 
 
 def functional(
@@ -115,24 +117,24 @@ def trace(
 ) -> torch.export.ExportedProgram:
     """Run `torch.export` with the given axes free."""
     free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
-    # Without gradients, what a network computes under no_grad stands in the open; distributions check
-    # their arguments by the values, which a trace can't follow.
+    # With gradients on, operators under a network's own no_grad would be traced into a nested graph.
+    # Distributions check the values of their arguments, which a trace can't follow.
     with quiet(), torch.no_grad(), _without_argument_checks():
-        return torch.export.export(module, tuple(inputs), dynamic_shapes=_spread(module, free))
+        return torch.export.export(module, tuple(inputs), dynamic_shapes=_for_variadic(module, free))
 
 
 def _graph(program: torch.export.ExportedProgram) -> fx.GraphModule:
     return program.module(check_guards=False)
 
 
-def _spread(module: nn.Module, free: tuple[Any, ...]) -> Any:
+def _for_variadic(module: nn.Module, free: tuple[Any, ...]) -> Any:
     variadic = type(module).forward.__code__.co_flags & 0x04
     return (free,) if variadic else free
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the exporters' notes about themselves away from the user."""
+    """Silence the exporters' logs and warnings, and PyTorch's switches between kernels."""
     loggers = {
         logging.getLogger(name): logging.getLogger(name).level for name in ("torch.onnx", "onnxscript")
     }
@@ -141,7 +143,7 @@ def quiet() -> Iterator[None]:
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # a fused operator that only inference uses
     detect = nn.modules.transformer._detect_is_causal_mask
-    nn.modules.transformer._detect_is_causal_mask = _said_causal
+    nn.modules.transformer._detect_is_causal_mask = _stated_causal
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -165,9 +167,9 @@ def _without_argument_checks() -> Iterator[None]:
 
 @contextmanager
 def _len_stays_free() -> Iterator[None]:
-    """Let ``len(tensor)`` give the tracer's symbol: Python's own makes a plain number of it."""
+    """Make ``len(tensor)`` give the tracer's symbol, which Python's own ``len`` turns into a number."""
     built_in = builtins.len
-    trace_rules.is_builtin_callable(built_in)  # lists the built-in functions once, so before one is replaced
+    trace_rules.is_builtin_callable(built_in)  # makes PyTorch list the built-in functions before the patch
 
     def length(thing: Any) -> Any:
         return thing.shape[0] if isinstance(thing, Tensor) and thing.ndim else built_in(thing)
@@ -179,8 +181,8 @@ def _len_stays_free() -> Iterator[None]:
         builtins.len = built_in
 
 
-def _said_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
-    """Take a mask for causal only where the network says so.
+def _stated_causal(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+    """Treat a mask as causal only if the network says so.
 
     PyTorch's own function reads the values of the mask to choose a faster kernel, which a trace can't
     follow. The mask itself is applied either way.
@@ -190,7 +192,7 @@ def _said_causal(mask: Tensor | None, is_causal: bool | None = None, size: int |
 
 
 def _fixed(message: str, axes: Sequence[Mapping[int, str]]) -> str | None:
-    """Name the free size that the tracer found to be a constant, if it did, and the constant."""
+    """Name the free size that the tracer found to be constant, and the constant; None if it found none."""
     found = re.search(r"\[(\d+)\]\.size\(\)\[(\d+)\] as dynamic but .* a constant \((\d+)\)", message)
     if found is None:
         return None
@@ -201,7 +203,7 @@ def _fixed(message: str, axes: Sequence[Mapping[int, str]]) -> str | None:
 def _remedy(fixed: str) -> str:
     if fixed.startswith(f"{ROWS} "):
         return (
-            "a request may have any number of rows, so leave it free: use x.shape[0], without int() or a loop"
+            "a request may have any number of rows, so keep it free: use x.shape[0], without int() or a loop"
         )
     return "leave it out of the free sizes"
 

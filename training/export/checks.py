@@ -1,4 +1,4 @@
-"""What must hold of a network before its graphs are made, with a message for each way to fail."""
+"""Checks of a network before its graphs are made, each with a message that says what to change."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,25 +15,25 @@ from caveat.training.export.sites import Found
 aten = torch.ops.aten
 
 _TOLERANCE = 1e-4
-_REPEATS = 10  # of a draw that shows one time in two: all alike one time in 500
+_REPEATS = 10  # runs; of a draw that changes the answer in half of the runs, 1 in 500 attempts sees none
 _SUM_TOLERANCE = 1e-3
 
 
 def answers_with_probabilities(evaluated: nn.Module, rows: Sequence[Tensor]) -> None:
-    """Refuse outputs that are called probabilities and are none."""
+    """Refuse outputs that are stated to be probabilities, but are not."""
     with torch.no_grad():
         answer = evaluated(*_copies(rows))
     if answer.min() < 0 or (answer.sum(dim=-1) - 1).abs().max() > _SUM_TOLERANCE:
         raise ExportError(
             f"the outputs are not probabilities: on the example they lie from {answer.min():.3g} to "
             f"{answer.max():.3g}, and a row adds up to {answer[0].sum():.3g}; "
-            "logits are exported with --outputs logits. Where every class has a probability of its own "
-            "(several may apply), export a network for each"
+            "logits are exported with --outputs logits. If each class has its own probability (several may "
+            "apply), export one network for each class"
         )
 
 
 def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
-    """Refuse a network that draws with something whose draws can't be handed in, such as ``random``."""
+    """Refuse a network that draws with another generator than PyTorch's, such as ``random``."""
     answers = []
     with torch.random.fork_rng(devices=[]), torch.no_grad(), RunningStatistics():
         for _ in range(_REPEATS):
@@ -48,7 +48,7 @@ def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
 
 
 def keeps_running_statistics(graph: fx.GraphModule) -> None:
-    """Refuse a batch norm that knows no mean and variance but those of the batch."""
+    """Refuse a batch norm that has no running mean and variance, and takes those of the batch."""
     for node in graph.graph.nodes:
         if node.target is aten.batch_norm.default and node.args[3] is None:
             raise ExportError(
@@ -59,7 +59,7 @@ def keeps_running_statistics(graph: fx.GraphModule) -> None:
 
 
 def answers_each_row_alone(evaluated: nn.Module, graph: fx.GraphModule, rows: Sequence[Tensor]) -> None:
-    """Refuse a network whose answer for a row depends on its neighbours."""
+    """Refuse a network whose answer for a row depends on the other rows."""
     with torch.no_grad():
         together = evaluated(*_copies(rows))
         for row in range(len(rows[0])):
@@ -72,13 +72,13 @@ def answers_each_row_alone(evaluated: nn.Module, graph: fx.GraphModule, rows: Se
             if _difference(alone[0], together[row]) > _TOLERANCE:
                 raise ExportError(
                     f"row {row} of the example gets another answer alone than among {len(rows[0])} rows: "
-                    f"the network lets rows of a batch meet{_where_rows_meet(graph, rows)}. "
+                    f"the network mixes the rows of a batch{_where_rows_mix(graph, rows)}. "
                     "Compute each row on its own"
                 )
 
 
-def _where_rows_meet(graph: fx.GraphModule, rows: Sequence[Tensor]) -> str:
-    """Find the first value whose first row changes when another row does."""
+def _where_rows_mix(graph: fx.GraphModule, rows: Sequence[Tensor]) -> str:
+    """Find the place of the first value whose first row changes with the other rows."""
     first = [torch.cat([tensor[:1]] * len(tensor)) for tensor in rows]
     own, others = (_Values(graph).of(tensors) for tensors in (first, [*map(_replace_others, first, rows)]))
     for node, value in own.items():
@@ -107,10 +107,10 @@ class _Values(fx.Interpreter):
 
 
 def answers_alike_in_both_modes(evaluated: nn.Module, sampled: nn.Module, rows: Sequence[Tensor]) -> None:
-    """Refuse a network that answers with something else in training mode, such as auxiliary outputs."""
+    """Refuse a network that has other outputs in training mode, such as auxiliary ones."""
     advice = (
-        "Switch off what only training needs, or wrap the network in a module that returns the output to "
-        "serve in both modes"
+        "Switch off what only training needs, or wrap the network in a module that returns the served output "
+        "in both modes"
     )
     with torch.no_grad(), RunningStatistics():
         expected = tuple(evaluated(*_copies(rows)).shape)
@@ -131,10 +131,10 @@ def differs_by_its_draws_alone(
     rows: Sequence[Tensor],
     by_target: bool = False,
 ) -> None:
-    """Refuse a network that computes something else in training mode even with all of its dropout off.
+    """Refuse a network that, even with all dropout off, computes other outputs in training mode.
 
-    Where the network draws with code of its own nobody knows which draws stand for "off", and this is
-    not checked. Of several targets, each with a unit of its own, every one is compared by itself.
+    A network that draws with its own code is not checked, since nothing tells which draws mean "off".
+    Several targets are compared one by one, since each has its own unit.
     """
     rates = {site.node: rate_of(site.node) for site in found}
     if None in rates.values():
@@ -152,10 +152,10 @@ def differs_by_its_draws_alone(
             set_rate(node, rate or 0.0)
     if difference > _TOLERANCE:
         raise ExportError(
-            "in training mode the network computes something else than in eval mode, apart from its draws: "
+            "in training mode the network computes other outputs than in eval mode, apart from its draws: "
             f"with all dropout off its outputs differ by {difference:.1e} of the largest. Passes would not "
-            "scatter around the answer without dropout; remove what depends on self.training but is no "
-            "dropout"
+            "scatter around the answer without dropout; remove all code but dropout that depends on "
+            "self.training"
         )
 
 
@@ -164,6 +164,6 @@ def _copies(rows: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _difference(found: Any, expected: Tensor) -> float:
-    """Give the largest difference, relative to the largest value; 0 where both are not numbers."""
+    """Give the largest difference relative to the largest value; 0 where both values are NaN."""
     scale = max(float(expected.nan_to_num().abs().max()), 1e-30)
     return float((found - expected).nan_to_num(nan=0.0).abs().max()) / scale

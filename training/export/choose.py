@@ -1,4 +1,4 @@
-"""Which sites of a network are to be random, and at what rates."""
+"""The user's choice of the sites that are random, and of their rates."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -14,12 +14,19 @@ aten = torch.ops.aten
 
 
 def insert(graph: fx.GraphModule, rates: Mapping[str, float]) -> None:
-    """Put a dropout after every operator of a name, or after every module that matches a pattern.
+    """Insert a dropout after every operator of a name, or after every module that matches a pattern.
+
+    Parameters
+    ----------
+    graph
+        The captured network, which is changed.
+    rates
+        Rates of the dropouts, by the operator's name or the pattern of modules.
 
     Raises
     ------
     ExportError
-        If nothing in the network matches.
+        If no operator and no module matches.
     """
     for pattern, rate in rates.items():
         matches = _after(graph, pattern)
@@ -51,7 +58,7 @@ def _after(graph: fx.GraphModule, pattern: str) -> list[fx.Node]:
 
 
 def change_rates(found: Sequence[Found], rates: Mapping[str, float]) -> None:
-    """Set the rate of every dropout that matches a pattern, whether it was on or off.
+    """Set the rate of every dropout that matches a pattern, on or off.
 
     Raises
     ------
@@ -61,18 +68,18 @@ def change_rates(found: Sequence[Found], rates: Mapping[str, float]) -> None:
     dropouts = [site for site in found if rate_of(site.node) is not None]
     for pattern, rate in rates.items():
         if not 0 <= rate < 1:
-            raise ExportError(f"--rate {pattern}={rate}: a rate lies from 0 up to, and without, 1")
+            raise ExportError(f"--rate {pattern}={rate}: a rate is at least 0 and below 1")
         for site in _matching(dropouts, pattern, "--rate"):
             set_rate(site.node, rate)
 
 
 def keep_only(found: Sequence[Found], patterns: Sequence[str]) -> None:
-    """Switch off every dropout that matches no pattern; ``last`` is the last one that is on.
+    """Switch off every dropout that matches no pattern; ``last`` stands for the last dropout that is on.
 
     Raises
     ------
     ExportError
-        If a pattern matches none, or what is to be off has no switch.
+        If a pattern matches no site, or a site that must be off has no switch.
     """
     drawing = [site for site in found if is_random(site.node)]
     kept: list[Found] = []
@@ -91,5 +98,5 @@ def _matching(found: Sequence[Found], pattern: str, option: str) -> list[Found]:
     matches = [site for site in found if fnmatchcase(site.name, pattern)]
     if not matches:
         names = ", ".join(site.name for site in found) or "none"
-        raise ExportError(f"{option} {pattern}: no dropout of the network has that name; there is {names}")
+        raise ExportError(f"{option} {pattern}: no dropout of the network has that name; it has {names}")
     return matches

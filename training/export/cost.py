@@ -1,4 +1,4 @@
-"""What running a graph takes, read off the sizes of its values."""
+"""The memory that a run of a graph takes, computed from the sizes of its values."""
 
 import re
 from collections import Counter
@@ -14,10 +14,10 @@ _COUNTS = re.compile(rf"\b({ROWS}|{PASSES})\b")
 
 
 def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
-    """Find the most float32 values that the passes hold at once, per row and per row and pass.
+    """Find the most float32 values that the passes hold at once, for a row, and for a row in a pass.
 
-    A value is held from the node that makes it to the last node that reads it. Where values depend on
-    sizes that a request chooses, the peak is that of the example, written as arithmetic on the sizes.
+    A value is held from the node that computes it to the last node that reads it. If values depend on sizes
+    that a request chooses, the peak is found for sizes of 32, and written as arithmetic on the sizes.
     """
     nodes = list(passes.graph)
     known = set().union(*(_free(value) for value in passes.graph.inputs))
@@ -31,7 +31,7 @@ def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
         for value in node.outputs:
             _hold(value, held, known)
         for kind, values in held.items():
-            total = sum(_at_example(size) for size in values.values())
+            total = sum(_at_typical_sizes(size) for size in values.values())
             peaks[kind] = max(peaks[kind], (total, list(values.values())), key=lambda peak: peak[0])
             held[kind] = {value: size for value, size in values.items() if last_use.get(value, 0) > index}
     units = [_product(site.shape[1:]) for site in sites]
@@ -40,9 +40,9 @@ def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
 
 def _hold(value: ir.Value, held: dict[str, dict[ir.Value, str]], known: set[str]) -> None:
     if value.shape is None or any(getattr(size, "value", size) is None for size in value.shape):
-        return  # a size that the exporter lost; few and small
+        return  # the exporter lost a size; such values are few and small
     found = _free(value)
-    if ROWS in found and found <= known:  # else a draw, a constant, or as many values as a mask lets through
+    if ROWS in found and found <= known:  # others are draws, constants, or selected by a mask
         held[PASSES if PASSES in found else ROWS][value] = _product(_sizes(value))
 
 
@@ -76,6 +76,6 @@ def _sum(products: Sequence[str]) -> int | str:
     return " + ".join([str(fixed), *free]) if free else fixed
 
 
-def _at_example(product: str) -> int:
-    # Which sizes a request will choose is unknown here; a size of 32 weighs them as most would.
+def _at_typical_sizes(product: str) -> int:
+    # The sizes of requests are unknown here; 32 weighs free sizes against fixed ones as most requests would.
     return evaluate(product, dict.fromkeys(names(product), 32))

@@ -19,16 +19,16 @@ _EXAMPLE_PASSES = 3
 
 
 class DrawInputs:
-    """What each site draws, read off a graph in which randomness stands as ``caveat::draw``.
+    """The draws of each site, found in a graph whose random operators are ``caveat::draw``.
 
     Parameters
     ----------
     graph, rows
-        The functional graph, and where its values hold their rows.
+        The functional graph, and the row axes of its values.
     sites
         The sites, by number.
     axes
-        The names of the free sizes of each input.
+        The names of the free sizes of each input, by axis.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DrawInputs:
 
     @property
     def per_row(self) -> bool:
-        """Whether PyTorch draws for every row anew, at all sites."""
+        """Whether PyTorch makes separate draws for every row, at all sites."""
         return all(axis is not None for axis in self._row_axes)
 
     def examples(self) -> dict[str, Tensor]:
@@ -67,15 +67,15 @@ class DrawInputs:
         ]
 
     def raw(self, draws: Sequence[Tensor], row_count: int) -> list[Tensor]:
-        """Turn draws into what PyTorch itself draws for ``row_count`` rows: for a mask, 0 and 1."""
+        """Turn draws into those that PyTorch itself makes for ``row_count`` rows: a mask has 0 and 1."""
         return [
-            _spread((value > 0).float() if site.law == "keep" else value, axis, row_count)
+            _per_row((value > 0).float() if site.law == "keep" else value, axis, row_count)
             for site, axis, value in zip(self.sites, self._row_axes, draws, strict=True)
         ]
 
 
 def _symbols(graph: fx.GraphModule, axes: Sequence[Mapping[int, str]]) -> dict[Any, tuple[str, int]]:
-    """Find the name and the example's value of each symbol that the tracer counts with."""
+    """Find the name of each symbol of the tracer, and its value in the example."""
     placeholders = [node for node in graph.graph.nodes if node.op == "placeholder"]
     symbols = {}
     for node, named in zip(placeholders, axes, strict=True):
@@ -93,7 +93,7 @@ def _draw_shape(
     for position, size in enumerate(node.meta["val"].shape):
         if free_unbacked_symbols(size):
             raise ExportError(
-                f"how much is drawn depends on the values of a row {place(node)}, as after x[mask]. "
+                f"the number of draws depends on the values of a row {place(node)}, as after x[mask]. "
                 "Draw for all values and choose among them afterwards"
             )
         if isinstance(size, int):
@@ -113,12 +113,12 @@ def _written(expression: Any, symbols: Mapping[Any, tuple[str, int]]) -> int | s
     return int(renamed) if renamed.is_number else str(renamed)
 
 
-def _spread(value: Tensor, axis: RowAxis | None, row_count: int) -> Tensor:
-    """Give every row its entries where several share an axis; elsewhere broadcasting does it."""
+def _per_row(value: Tensor, axis: RowAxis | None, row_count: int) -> Tensor:
+    """Repeat a draw for every row if rows share an axis with other entries; others are broadcast."""
     if axis is None or not axis.shared:
         return value
     position = 1 + axis.position + (0 if axis.outer else 1)
-    apart = value.unsqueeze(position)
-    sizes = [-1] * apart.ndim
+    split = value.unsqueeze(position)
+    sizes = [-1] * split.ndim
     sizes[position] = row_count
-    return apart.expand(*sizes).flatten(1 + axis.position, 2 + axis.position)
+    return split.expand(*sizes).flatten(1 + axis.position, 2 + axis.position)

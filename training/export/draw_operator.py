@@ -1,8 +1,8 @@
-"""The one operator that stands for randomness in a captured graph.
+"""The operator that stands for every random draw in a captured graph.
 
-``caveat::draw(shape, site, kind, law, rate)`` is a placeholder: wherever a network draws at random, the
-captured graph has this operator and the arithmetic that the network does with the draw. When the
-passes are traced, the draw becomes an input of the graph.
+``caveat::draw(shape, site, kind, law, rate)`` is a placeholder: where a network draws at random, the
+captured graph has this operator, followed by the network's arithmetic on the draw. When the passes are
+traced, the draw becomes an input of the graph.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Why a network cannot be exported."""
+"""The error of a network that can't be exported."""
 
 from caveat.models.errors import CaveatError
 

@@ -1,4 +1,4 @@
-"""From a network to a verified bundle."""
+"""Export of a network as a verified bundle."""
 
 import copy
 import re
@@ -16,7 +16,7 @@ from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.export import checks, choose
 from caveat.training.export.bits import with_stable_bits
-from caveat.training.export.capture import a_copy, capture, functional, in_training_mode
+from caveat.training.export.capture import capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.errors import ExportError
@@ -33,7 +33,7 @@ from caveat.training.export.verify import verify
 from caveat.training.export.weights import to_files
 from caveat.training.vocabulary import Outputs
 
-_EXAMPLES = 8  # rows that a network is tried on
+_EXAMPLES = 8  # most rows of the example that are used
 
 _SERVED: dict[Outputs, Literal["probabilities", "mean", "mean_variance"]] = {
     "logits": "probabilities",
@@ -71,37 +71,44 @@ def export(
     module
         The network. Floating-point weights of any precision are served as float32.
     example
-        A few rows that the network takes; for a network with several inputs, by the names of its
-        ``forward``'s parameters.
-    task, outputs
-        What the network is for, and what it answers with: ``logits`` or ``probabilities`` (B, C) for a
-        classification; ``mean`` (B,) or (B, 1), or ``mean_log_variance`` (B, 2) for a regression, which
-        of T targets are (B, T) and (B, T, 2). Mean and log-variance may come as two tensors.
+        A few rows that the network takes; for a network with several inputs, a mapping by the names of the
+        parameters of ``forward``.
+    task
+        The task of the network.
+    outputs
+        Kind of the network's outputs. For a classification, ``logits`` or ``probabilities``, shape (B, C).
+        For a regression, ``mean``, (B,) or (B, 1), or ``mean_log_variance``, (B, 2); for T targets, these
+        are (B, T) and (B, T, 2). Mean and log-variance may also be two tensors.
     name
         Name of the model in a store.
     output
-        Which output to serve, by name or number, of a network that has several.
+        Name or number of the output to serve, if the network has several.
     preprocess
-        Runs on the inputs first, inside the exported graphs.
+        Module that runs on the inputs first, inside the exported graphs.
     inputs
-        The input signature; by default one input in the example's shape for each array.
+        The input signature; by default one input for each array, in the example's shape.
     free
-        Sizes that each request chooses beside the number of rows: for an input, names by axis, such
+        Sizes that each request chooses, apart from the number of rows: for each input, names by axis, such
         as ``{"x": {1: "length"}}``.
     sites
         Patterns of the names of the sites that stay random (``encoder.*``), or ``last``.
-    rates, insert
-        Dropout rates to change, by pattern of the site's name; and dropouts to add after every
-        operator (``relu``) or module of a name.
+    rates
+        Dropout rates to change, by pattern of the site's name.
+    insert
+        Rates of dropouts to add after every operator (``relu``) or module of a name.
     classes
         Names of the classes in the order of the outputs; by default their numbers.
     target
-        What a regression predicts, with its unit.
+        Name of a regression's target, with its unit.
     targets
-        The same of several, in the order of the outputs; by default their numbers.
+        Names of several targets, in the order of the outputs; by default their numbers.
+    description
+        Description of the model, for people.
+    provenance
+        Where the model comes from.
     noise_variance
-        Variance of a regression's target around its mean, in its units squared; of several targets one
-        for each, or for all.
+        Variance of a regression's target around its mean, in the target's units squared; for several
+        targets, one number for each, or one for all.
 
     Returns
     -------
@@ -111,8 +118,8 @@ def export(
     Raises
     ------
     ExportError
-        If the network has no active dropout, is random without having been asked, can't be traced,
-        or its graphs differ from it. The message says what to change.
+        If the network has no active dropout, is random in eval mode, can't be traced, or differs from its
+        graphs. The message says what to change.
 
     Examples
     --------
@@ -124,13 +131,13 @@ def export(
     named = _by_name(example, "x" if inputs is None else inputs[0].name)
     _check_options(name, task, outputs, named, free or {}, insert or {})
     if isinstance(module, torch.jit.ScriptModule):
-        raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made of")
+        raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made from")
     module = _single_precision(module)
     served = Served(
         module, outputs, list(named) if isinstance(example, Mapping) else None, output, preprocess
     )
     rows = _a_few(named)
-    evaluated, sampled = a_copy(served).eval(), in_training_mode(served)
+    evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
 
     predicting = _without_randomness(capture(evaluated, rows, axes))
@@ -204,8 +211,8 @@ def _check_options(
     for key, axes in free.items():
         if key not in named:
             raise ExportError(
-                f"free sizes are given for {key}; the inputs are {', '.join(named)}. An example names its "
-                "inputs as a mapping, or a .npz"
+                f"free sizes are given for {key}; the inputs are {', '.join(named)}. To name inputs, give "
+                "the example as a mapping, or as a .npz file"
             )
         for axis in axes:
             if not 0 < axis < named[key].ndim:
@@ -215,7 +222,7 @@ def _check_options(
                 )
     for pattern, rate in insert.items():
         if not 0 < rate < 1:
-            raise ExportError(f"--insert {pattern}:{rate}: a rate lies above 0 and below 1")
+            raise ExportError(f"--insert {pattern}:{rate}: a rate is above 0 and below 1")
 
 
 def _by_name(example: Any, only: str) -> dict[str, Tensor]:
@@ -238,7 +245,7 @@ def _whole(tensor: Tensor) -> Tensor:
 
 
 def _a_few(named: Mapping[str, Tensor]) -> list[Tensor]:
-    """Take at least two rows, since a tracer takes a size of 1 for a constant, and no more than needed."""
+    """Take 2 to `_EXAMPLES` rows: the tracer would treat a size of 1 as a constant."""
     return [
         torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:_EXAMPLES] for tensor in named.values()
     ]
@@ -261,14 +268,14 @@ def _without_randomness(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def _unlike_inputs(found: Sequence[Found], inputs: Container[str]) -> list[Found]:
-    """Rename a site that is called like an input: both become inputs of one graph."""
+    """Rename each site that has the name of an input, since both become inputs of one graph."""
     return [replace(site, name=f"{site.name}_site") if site.name in inputs else site for site in found]
 
 
 def _change(
     graph: fx.GraphModule, sites: Sequence[str], rates: Mapping[str, float], insert: Mapping[str, float]
 ) -> bool:
-    """Apply what was asked of the sites; tell whether anything differs from the network now."""
+    """Apply the user's choices of sites and rates; tell whether there were any."""
     if insert:
         choose.insert(graph, insert)
     if rates:
@@ -296,7 +303,7 @@ def _classes(task: str, classes: Sequence[str] | None, shape: tuple[int, ...]) -
 
 
 def _by_target(outputs: Outputs, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give (T,) for a regression with several targets; else ()."""
+    """Give (T,) for a regression with several targets, and () for any other network."""
     return {"mean": shape, "mean_variance": shape[:-1], "probabilities": ()}[_SERVED[outputs]]
 
 
@@ -305,7 +312,7 @@ def _targets(
 ) -> tuple[str, ...] | None:
     if not own:
         if targets is not None:
-            raise ExportError(f"{len(targets)} names of targets; this network answers with none, or with one")
+            raise ExportError(f"{len(targets)} names of targets; this network has at most one target")
         return None
     if target is not None:
         raise ExportError(f"one target, {target!r}, for {own[0]} outputs; name each of them (--targets a,b)")
@@ -315,6 +322,6 @@ def _targets(
 
 
 def _noise(variance: float | Sequence[float], own: tuple[int, ...]) -> float | tuple[float, ...]:
-    """Give one number, or one for each of several targets."""
+    """Give the noise variance as one number, or as one for each of several targets."""
     each = np.broadcast_to(variance, own).tolist()
     return tuple(each) if own else each

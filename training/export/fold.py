@@ -1,14 +1,14 @@
-"""The captured graph run for N passes at once, with the passes folded into the rows.
+"""Runs the captured graph for N passes at once, with the passes folded into the rows.
 
-What a value depends on decides how it is held:
+A value is held in one of three states, by what it depends on:
 
-- *fixed*: on no draw. It is computed once, for B rows, however many passes there are.
-- *loose*: on draws alone. It is held with a leading pass axis and, where rows would be, an axis of 1.
+- *fixed*: on no draw. It is computed once, for B rows, whatever the number of passes.
+- *loose*: on draws alone. It is held with a leading pass axis, and with an axis of 1 in place of the rows.
 - *folded*: on draws and rows. Its row axis holds N x B rows, pass by pass, so that every operator that
-  can run a batch can run all passes, with no rule of its own.
+  runs a batch also runs all passes, without a rule of its own.
 
-A fixed value meets a loose or folded one by broadcasting where the operator is pointwise; elsewhere it
-is repeated as it is, never computed again.
+A pointwise operator broadcasts a fixed value to a loose or folded one. For other operators the fixed value
+is repeated, but never computed again.
 """
 
 from collections.abc import Sequence
@@ -40,16 +40,18 @@ _ROW_NUMBERS = {aten.arange.default, aten.arange.start, aten.arange.start_step}
 
 
 class Fold(Lowering):
-    """Runs a graph whose randomness stands as ``caveat::draw`` for all passes of the given draws.
+    """Runs a graph whose random operators are ``caveat::draw`` for all passes of the given draws.
 
     Parameters
     ----------
     graph
         A functional graph: no operator writes into its arguments.
     rows
-        Where the graph's values hold their rows.
+        The row axes of the graph's values.
     draws
-        For each site, its draws, shape (N, ...) with 1 where the rows lie.
+        Draws of each site, shape (N, ...), with 1 on the row axis.
+    row_count
+        Number of rows, B.
     """
 
     def __init__(self, graph: fx.GraphModule, rows: Rows, draws: Sequence[Tensor], row_count: int) -> None:
@@ -59,11 +61,11 @@ class Fold(Lowering):
         self._passes = draws[0].shape[0]
         self._row_count = row_count
         self._states: dict[fx.Node, State] = {}
-        self._row_numbers: dict[fx.Node, bool] = {}
-        self._many: dict[fx.Node, Any] = {}  # the values of fixed nodes for N x B rows
+        self._from_row_numbers: dict[fx.Node, bool] = {}
+        self._repeated: dict[fx.Node, Any] = {}  # values of fixed nodes, for N x B rows
 
     def run_node(self, n: fx.Node) -> Any:
-        """Run one node in the state that its inputs give it."""
+        """Run one node, in the state that follows from its inputs."""
         if n.op == "output":
             return map_arg(n.args[0], self._unfolded)
         if n.op != "call_function":
@@ -102,9 +104,9 @@ class Fold(Lowering):
         if node.target is not aten.sym_size.int:
             if any(self._state(parent) is not State.FIXED for parent in node.all_input_nodes):
                 raise ExportError(
-                    f"a size depends on a draw {place(node)}; it has to be the same in every pass"
+                    f"a size depends on a draw {place(node)}; a size must be the same in every pass"
                 )
-            self._many[node] = self._call(node, self._folded)
+            self._repeated[node] = self._call(node, self._folded)
             return self._call(node, self.env.__getitem__)
         source, axis = node.args
         assert isinstance(source, fx.Node)
@@ -116,7 +118,7 @@ class Fold(Lowering):
             size = self.env[source].shape[axis]
             if of_rows and self._state(source) is State.FOLDED:
                 size = size // self._passes
-        self._many[node] = size * self._passes if of_rows else size
+        self._repeated[node] = size * self._passes if of_rows else size
         return size
 
     def _folded(self, node: fx.Node) -> Any:
@@ -125,42 +127,43 @@ class Fold(Lowering):
             return self.env[node]
         if self._state(node) is State.LOOSE:
             return self._with_rows(node)
-        if node not in self._many:
-            self._many[node] = self._repeat(node)
-        return self._many[node]
+        if node not in self._repeated:
+            self._repeated[node] = self._repeat(node)
+        return self._repeated[node]
 
     def _repeat(self, node: fx.Node) -> Any:
         value = node.meta.get("val")
         if isinstance(value, tuple | list):
             return type(value)(self.env[node])
-        if self._numbers_rows(node):
+        if self._uses_row_numbers(node):
             return self._call(node, self._folded)
         axis = self._rows.axis(node) if isinstance(value, Tensor) else None
         if axis is None:
             return self.env[node]
-        apart = self._apart(self.env[node], axis, State.FIXED)
-        return self._together(apart.expand(*self._expanded(apart, axis)), axis)
+        split = self._split(self.env[node], axis, State.FIXED)
+        return self._merge(split.expand(*self._expanded(split, axis)), axis)
 
-    def _numbers_rows(self, node: fx.Node) -> bool:
-        """Tell whether a fixed value is made of row numbers, which repeating would get wrong."""
-        if node not in self._row_numbers:
-            self._row_numbers[node] = node.op == "call_function" and (
+    def _uses_row_numbers(self, node: fx.Node) -> bool:
+        """Tell whether a fixed value comes from row numbers, which must count on instead of repeating."""
+        if node not in self._from_row_numbers:
+            self._from_row_numbers[node] = node.op == "call_function" and (
                 (node.target in _ROW_NUMBERS and self._rows.axis(node) is not None)
                 or any(
-                    self._state(parent) is State.FIXED and self._numbers_rows(parent)
+                    self._state(parent) is State.FIXED and self._uses_row_numbers(parent)
                     for parent in node.all_input_nodes
                 )
             )
-        return self._row_numbers[node]
+        return self._from_row_numbers[node]
 
-    # The pass axis and the row axis of a value side by side: (..., N or 1, B or 1, [k], ...).
+    # The methods below split the row axis of a value into a pass axis and a row axis, side by side:
+    # (..., N or 1, B or 1, [k], ...).
 
     @staticmethod
-    def _before(axis: RowAxis) -> int:
-        """Count the axes that stand between ``axis.position`` and the pass axis once they lie apart."""
+    def _axes_between(axis: RowAxis) -> int:
+        """Count the axes between ``axis.position`` and the pass axis of a split value."""
         return 1 if axis.shared and not axis.outer else 0
 
-    def _apart(self, value: Tensor, axis: RowAxis, state: State) -> Tensor:
+    def _split(self, value: Tensor, axis: RowAxis, state: State) -> Tensor:
         before, size, after = (
             value.shape[: axis.position],
             value.shape[axis.position],
@@ -173,38 +176,38 @@ class Fold(Lowering):
             middle = [*middle, per_row] if axis.outer else [per_row, *middle]
         return value.reshape(*before, *middle, *after)
 
-    def _together(self, value: Tensor, axis: RowAxis) -> Tensor:
+    def _merge(self, value: Tensor, axis: RowAxis) -> Tensor:
         last = axis.position + (2 if axis.shared else 1)
         return value.flatten(axis.position, last)
 
     def _expanded(self, value: Tensor, axis: RowAxis) -> list[Any]:
         sizes = list(value.shape)
-        first = axis.position + self._before(axis)
+        first = axis.position + self._axes_between(axis)
         sizes[first : first + 2] = [self._passes, self._row_count]
         return sizes
 
-    def _loose_apart(self, value: Tensor, axis: RowAxis, rank: int, rowful: bool) -> Tensor:
-        """Line a loose value up with folded ones: its pass axis beside the row axis."""
+    def _align_loose(self, value: Tensor, axis: RowAxis, rank: int, has_rows: bool) -> Tensor:
+        """Align a loose value with split ones: move its pass axis next to the row axis."""
         missing = rank - (value.ndim - 1)
         value = value.reshape(value.shape[0], *[1] * missing, *value.shape[1:])
         position = axis.position
-        if rowful and axis.shared:  # the draw holds k entries where the rows lie
+        if has_rows and axis.shared:  # the draw holds k entries on the row axis
             value = value.unsqueeze(1 + position + (0 if axis.outer else 1))
         elif axis.shared:
             value = value.unsqueeze(1 + position)
-        return value.movedim(0, position + self._before(axis))
+        return value.movedim(0, position + self._axes_between(axis))
 
     def _with_rows(self, node: fx.Node) -> Tensor:
-        """Spread a loose value over the rows; one that has no rows can't be."""
+        """Repeat a loose value for all rows; refuse a value without a row axis."""
         axis = self._rows.axis(node)
         value: Tensor = self.env[node]
         if axis is None:
             raise _rowless(node)
-        apart = self._loose_apart(value, axis, value.ndim - 1, rowful=True)
-        return self._together(apart.expand(*self._expanded(apart, axis)), axis)
+        split = self._align_loose(value, axis, value.ndim - 1, has_rows=True)
+        return self._merge(split.expand(*self._expanded(split, axis)), axis)
 
     def _broadcast(self, node: fx.Node) -> Any:
-        """Run a pointwise operator on values in several states."""
+        """Run a pointwise operator on values in different states."""
         axis = self._rows.axis(node)
         rank = node.meta["val"].ndim
         has_rows = any(
@@ -213,33 +216,33 @@ class Fold(Lowering):
         )
         if axis is None or not has_rows:
             self._states[node] = State.LOOSE
-            return self._call(node, lambda parent: self._lead(parent, rank))
+            return self._call(node, lambda parent: self._padded(parent, rank))
         self._states[node] = State.FOLDED
-        return self._together(self._call(node, lambda parent: self._beside(parent, axis, rank)), axis)
+        return self._merge(self._call(node, lambda parent: self._aligned(parent, axis, rank)), axis)
 
-    def _lead(self, node: fx.Node, rank: int) -> Any:
+    def _padded(self, node: fx.Node, rank: int) -> Any:
         value = self.env[node]
         if not isinstance(value, Tensor) or self._state(node) is not State.LOOSE:
             return value
         return value.reshape(value.shape[0], *[1] * (rank - (value.ndim - 1)), *value.shape[1:])
 
-    def _beside(self, node: fx.Node, axis: RowAxis, rank: int) -> Any:
+    def _aligned(self, node: fx.Node, axis: RowAxis, rank: int) -> Any:
         value = self.env[node]
         if not isinstance(value, Tensor):
             return value
         state, own = self._state(node), self._rows.axis(node)
         if state is State.LOOSE:
-            return self._loose_apart(value, axis, rank, rowful=own is not None)
+            return self._align_loose(value, axis, rank, has_rows=own is not None)
         if own is not None:
-            return self._apart(value, own, state)
-        behind = value.ndim - (rank - axis.position)  # axes of the value before the row axis
-        if behind < 0:
+            return self._split(value, own, state)
+        ahead = value.ndim - (rank - axis.position)  # axes of the value before the row axis
+        if ahead < 0:
             return value
         sizes = list(value.shape)
-        return value.reshape(*sizes[: behind + 1], *[1] * (2 if axis.shared else 1), *sizes[behind + 1 :])
+        return value.reshape(*sizes[: ahead + 1], *[1] * (2 if axis.shared else 1), *sizes[ahead + 1 :])
 
-    def _weighs_rows(self, node: fx.Node) -> bool:
-        """Tell whether a product is one of rows with random weights."""
+    def _has_random_weights(self, node: fx.Node) -> bool:
+        """Tell whether a node multiplies rows by random weights."""
         rows, weights, *bias = _operands(node)
         return (
             self._rows.axis(rows) is not None
@@ -249,18 +252,18 @@ class Fold(Lowering):
         )
 
     def _multiply(self, node: fx.Node) -> Tensor:
-        """Multiply rows by weights that differ from pass to pass, as where connections are dropped."""
+        """Multiply rows by weights that differ between passes, as when connections are dropped."""
         rows, weights, *bias = _operands(node)
         axis = self._rows.axis(rows)
         assert axis is not None
         factor = self.env[weights]
         factor = factor.transpose(1, 2) if node.target is aten.linear.default else factor
-        apart = self._apart(self.env[rows], axis, self._state(rows))
-        before = axis.position + self._before(axis)
-        lead = apart.movedim(before, 0)
+        split = self._split(self.env[rows], axis, self._state(rows))
+        before = axis.position + self._axes_between(axis)
+        lead = split.movedim(before, 0)
         factor = factor.reshape(factor.shape[0], *[1] * (lead.ndim - 3), *factor.shape[1:])
         self._states[node] = State.FOLDED
-        product = self._together((lead @ factor).movedim(0, before), axis)
+        product = self._merge((lead @ factor).movedim(0, before), axis)
         return product + self.env[bias[0]] if bias else product
 
     def _run_with_loose(self, node: fx.Node) -> Any:
@@ -269,20 +272,20 @@ class Fold(Lowering):
         if not rowless:
             self._states[node] = State.FOLDED
             return self._call(node, self._folded)
-        if node.target in _PRODUCTS and self._weighs_rows(node):
+        if node.target in _PRODUCTS and self._has_random_weights(node):
             return self._multiply(node)
         varying = [parent for parent in node.all_input_nodes if self._state(parent) is not State.FIXED]
         if node.target is aten.gather.default:
-            return self._held(node, self._gather(node))
+            return self._from_passes(node, self._gather(node))
 
         def one_pass(*each: Tensor) -> Any:
             by_node = dict(zip(varying, each, strict=True))
             return self._call(node, lambda parent: by_node.get(parent, self.env[parent]))
 
-        return self._held(node, torch.vmap(one_pass)(*map(self._by_pass, varying)))
+        return self._from_passes(node, torch.vmap(one_pass)(*map(self._by_pass, varying)))
 
     def _gather(self, node: fx.Node) -> Tensor:
-        """Gather in all passes at once; under vmap it would fix their number."""
+        """Gather in all passes at once; vmap would fix the number of passes."""
         source, axis, index = node.args[:3]
         assert isinstance(axis, int)
         assert isinstance(source, fx.Node)
@@ -295,25 +298,25 @@ class Fold(Lowering):
         return values.gather(axis + 1 if axis >= 0 else axis, places)
 
     def _by_pass(self, node: fx.Node) -> Tensor:
-        """Give a value with its pass axis in front and, where it has rows, all B of them."""
+        """Give a value with its pass axis in front, and all B rows if it has a row axis."""
         axis = self._rows.axis(node)
         if axis is None:
             value: Tensor = self.env[node]
             return value
-        apart = self._apart(self._folded(node), axis, State.FOLDED).movedim(
-            axis.position + self._before(axis), 0
+        split = self._split(self._folded(node), axis, State.FOLDED).movedim(
+            axis.position + self._axes_between(axis), 0
         )
-        return apart.flatten(1 + axis.position, 2 + axis.position) if axis.shared else apart
+        return split.flatten(1 + axis.position, 2 + axis.position) if axis.shared else split
 
-    def _held(self, node: fx.Node, passes: Any) -> Any:
-        """Hold what was run pass by pass; rows that an operator made, as by ``expand``, are folded."""
+    def _from_passes(self, node: fx.Node, passes: Any) -> Any:
+        """Take in a value that was computed pass by pass; rows that an operator made are folded."""
         axis = self._rows.axis(node)
         self._states[node] = State.LOOSE if axis is None else State.FOLDED
         if axis is None:
             return passes
         beyond = RowAxis(axis.position + 1, axis.shared, axis.outer)
-        apart = self._apart(passes, beyond, State.FIXED).squeeze(beyond.position + self._before(axis))
-        return self._together(apart.movedim(0, axis.position + self._before(axis)), axis)
+        split = self._split(passes, beyond, State.FIXED).squeeze(beyond.position + self._axes_between(axis))
+        return self._merge(split.movedim(0, axis.position + self._axes_between(axis)), axis)
 
     def _unfolded(self, node: fx.Node) -> Tensor:
         axis = self._rows.axis(node)
@@ -323,7 +326,7 @@ class Fold(Lowering):
             )
         if self._state(node) is State.FIXED:
             raise ExportError("the output depends on no dropout: every pass would be equal")
-        return self._apart(self._folded(node), axis, State.FOLDED)
+        return self._split(self._folded(node), axis, State.FOLDED)
 
 
 def _operands(node: fx.Node) -> list[fx.Node]:

@@ -1,4 +1,4 @@
-"""Graphs of PyTorch written as ONNX."""
+"""Translation of PyTorch graphs to ONNX."""
 
 import re
 import warnings
@@ -20,12 +20,12 @@ from caveat.training.export.recurrent import TRANSLATIONS, Lowering
 OPSET = 20
 OUTPUT = "output"
 
-Axes = Mapping[int, str]
-"""The names of an input's free sizes, by axis."""
+AxisNames = Mapping[int, str]
+"""Names of an input's free sizes, by axis."""
 
 
 class Plain(nn.Module):
-    """A captured graph as a module that the exporter takes."""
+    """A captured graph as a module for the exporter."""
 
     def __init__(self, graph: torch.fx.GraphModule) -> None:
         super().__init__()
@@ -38,22 +38,27 @@ class Plain(nn.Module):
         return Lowering(self.network).run(*inputs)
 
 
-def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Axes]) -> ir.Model:
-    """Write a module as ONNX.
+def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[AxisNames]) -> ir.Model:
+    """Translate a module to ONNX.
 
     Parameters
     ----------
     module
-        Takes any number of tensors, in the order of ``inputs``.
+        Module whose ``forward`` takes the tensors of ``inputs``, in their order.
     inputs
         Example inputs by name.
     axes
-        The free sizes of each.
+        Names of the free sizes of each input.
+
+    Raises
+    ------
+    ExportError
+        If the exporter fails.
     """
     free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
     try:
         model = _exported(module, inputs, free)
-    except Exception as error:  # the exporter wraps whatever it meets
+    except Exception as error:  # the exporter wraps errors of any class
         raise _reason(error) from error
     _name_sizes(model, axes)
     _forget_origin(model)
@@ -61,7 +66,7 @@ def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Ax
 
 
 def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, ...]) -> ir.Model:
-    # The exporter parses its thousand translations anew for every graph, which takes longer than all else.
+    # The exporter parses its thousand translations again for every graph, which would take most of the time.
     read_once = patch.object(onnxscript_apis, "get_torchlib_ops", _translations)
     with quiet(), read_once, warnings.catch_warnings(), torch.no_grad():
         program = torch.onnx.export(
@@ -80,7 +85,7 @@ def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, 
 
 
 def _reason(error: BaseException) -> ExportError:
-    """Find what went wrong first, below what the exporter says about itself."""
+    """Find the first cause of an error, below the exporter's own messages."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
@@ -99,8 +104,8 @@ def _translations() -> Any:
     return _read_translations()
 
 
-def _name_sizes(model: ir.Model, axes: Sequence[Axes]) -> None:
-    """Give the free sizes the names that the manifest uses in place of the tracer's."""
+def _name_sizes(model: ir.Model, axes: Sequence[AxisNames]) -> None:
+    """Replace the tracer's names of the free sizes by those of the manifest."""
     names: dict[str, str] = {}
     for value, named in zip(model.graph.inputs, axes, strict=True):
         assert value.shape is not None
@@ -117,7 +122,7 @@ def _renamed(size: int | ir.SymbolicDim, names: Mapping[str, str]) -> int | str 
 
 
 def _forget_origin(model: ir.Model) -> None:
-    """Drop stack traces and other notes of the exporter: they hold paths of the machine that ran it."""
+    """Remove the exporter's stack traces and notes, which hold paths of the machine that ran it."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     model.graph.doc_string = None

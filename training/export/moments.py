@@ -1,4 +1,4 @@
-"""Whether two samples of outputs come from the same law."""
+"""A permutation test of whether two samples of outputs have the same distribution."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,22 @@ def differ(
     blur: float | NDArray[np.float64] = 0.0,
     seed: int = 0,
 ) -> bool:
-    """Compare the first two moments of two samples by a permutation test.
+    """Tell whether the first two moments of two samples differ, by a permutation test.
 
     The statistic is the largest difference of a mean or a mean square over all outputs, in pooled
-    standard deviations. A permutation test is exact whatever the law (Lehmann & Romano, "Testing
-    Statistical Hypotheses", ch. 15.2): it takes equal laws for different with a probability of at most
-    1 / (PERMUTATIONS + 1).
+    standard deviations. A permutation test is exact for every distribution (Lehmann & Romano, "Testing
+    Statistical Hypotheses", ch. 15.2): for equal distributions it finds a difference with a probability of
+    at most 1 / (PERMUTATIONS + 1).
 
     Parameters
     ----------
     ours, theirs
-        Shape (N, K): N independent passes with K outputs each.
+        Outputs of N independent passes, shape (N, K).
     blur
-        Standard deviation of noise to add to both, one for all outputs or each, so that differences well
-        below it, such as those of rounding, don't count: they could exceed the spread of the passes.
+        Standard deviation of noise to add to both samples, one number or one for each output. It hides much
+        smaller differences, such as those of rounding, which could exceed the spread of the passes.
+    seed
+        Seed of the noise and of the permutations.
     """
     random = np.random.default_rng(seed)
     pooled = np.concatenate([ours, theirs]).astype(np.float64)

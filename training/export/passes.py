@@ -1,4 +1,4 @@
-"""N passes of a network at once."""
+"""The module that runs N passes of a network at once."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from caveat.training.export.rows import Rows
 
 
 class Passes(nn.Module):
-    """Rows and the draws of N passes to outputs (N, B, ...).
+    """Maps rows and the draws of N passes to outputs (N, B, ...).
 
-    Takes the inputs of the network, then one tensor of draws (N, ...) for each site.
+    ``forward`` takes the inputs of the network, then one tensor of draws (N, ...) for each site.
     """
 
     def __init__(self, graph: fx.GraphModule, rows: Rows, inputs: int) -> None:
         super().__init__()
-        self.network = graph  # not "graph": the exporter would take it for that of fx
+        self.network = graph  # not self.graph, which the exporter expects to be a graph of fx
         self._rows = rows
         self._inputs = inputs
         for part in self.modules():
-            part.training = False  # the graph has no modes; this keeps the exporter from warning
+            part.training = False  # the graph has no modes; this avoids a warning of the exporter
 
     def forward(self, *arguments: Tensor) -> Any:
         """Run the passes."""

@@ -1,7 +1,7 @@
-"""How the entries of several rows lie along one axis, found by trying.
+"""The order of the rows' entries along a shared axis, found by running the graph.
 
-Where an axis holds k entries for each row, its size is k x rows whether row 0's entries come first or the
-rows take turns. Running the graph twice, with one row changed, tells.
+An axis that holds k entries for each row has the size k x rows, both if the k entries of row 0 come first
+and if the entries of the rows alternate. Running the graph twice, with one row changed, shows the order.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,14 @@ from caveat.training.export.rows import Rows
 
 
 def find_interleaved(graph: fx.GraphModule, rows: Rows, inputs: Sequence[Tensor]) -> None:
-    """Note in ``rows`` every value along whose row axis the rows take turns.
+    """Add to ``rows.interleaved`` every node along whose row axis the entries of the rows alternate.
 
     Parameters
     ----------
+    graph
+        The functional graph.
+    rows
+        The row axes of the graph's values.
     inputs
         Example inputs of at least two different rows.
     """
@@ -31,10 +35,10 @@ def find_interleaved(graph: fx.GraphModule, rows: Rows, inputs: Sequence[Tensor]
         axis = rows.axis(node)
         assert axis is not None
         differs = (before[node] != after[node]).movedim(axis.position, 0).flatten(1).any(dim=1)
-        # Row 1's entries lie together if all that changed lies in the second half. What holds no rows'
-        # values, such as a draw, lies as what it is used with.
-        takes_turns = bool(differs[: len(differs) // 2].any())
-        if takes_turns or (not differs.any() and any(user in rows.interleaved for user in node.users)):
+        # The entries of row 1 are contiguous if all changes are in the second half. A value that does not
+        # depend on the inputs, such as a draw, has the order of the values that use it.
+        alternates = bool(differs[: len(differs) // 2].any())
+        if alternates or (not differs.any() and any(user in rows.interleaved for user in node.users)):
             rows.interleaved.add(node)
 
 
@@ -56,7 +60,7 @@ class _Keeping(Lowering):
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if _is_uninitialised(n):
-            value.zero_()  # else what lies in memory would look like rows that differ
+            value.zero_()  # the content of fresh memory would look like a difference between rows
         if n in self._wanted:
             self.kept[n] = value
         return value

@@ -1,26 +1,26 @@
-"""Every operator of PyTorch that draws at random, written as arithmetic on a draw.
+"""Every random operator of PyTorch, rewritten as arithmetic on a draw.
 
-One function an operator. Each takes a ``Drawer``, which hands out the next draw by law, rate and
+There is one function for each operator. It takes a ``Drawer``, which makes the next draw of a law, rate and
 shape, and the operator's own arguments.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx
 
-aten = torch.ops.aten
+from caveat.models.bundles.manifest import Law
 
-Law = Literal["keep", "bernoulli", "uniform", "normal"]
+aten = torch.ops.aten
 
 
 class Drawer(Protocol):
-    """Hands out draws to the operator being rewritten."""
+    """Makes draws for the operator that is rewritten."""
 
     def __call__(self, kind: str, law: Law, shape: Sequence[int], rate: float | None = None) -> Tensor:
-        """Make the next draw."""
+        """Make the next draw, of a kind of operator and a law."""
 
 
 def _dropout(draw: Drawer, x: Tensor, p: float, _train: bool) -> Tensor:
@@ -151,7 +151,7 @@ REWRITES: dict[Any, Callable[..., Tensor]] = {
     aten.normal.Tensor_Tensor: _normal_around,
     aten.normal.float_Tensor: _normal_wide,
 }
-"""How each random operator is written as arithmetic on a draw."""
+"""The rewriting function of each random operator."""
 
 SWITCHED = {
     aten.dropout.default,
@@ -163,11 +163,11 @@ SWITCHED = {
     aten.feature_alpha_dropout.default,
     aten.feature_alpha_dropout_.default,
 }
-"""Dropouts that have a rate and a switch; off, they let everything through."""
+"""Dropouts that have a rate and a switch; when off, they give their input."""
 
 
 def rate_of(node: fx.Node) -> float | None:
-    """Give the rate of a dropout, 0 where it is switched off; None for any other operator."""
+    """Give the rate of a dropout, which is 0 if it is switched off; None for any other operator."""
     if node.target in SWITCHED:
         _, rate, train = node.args
         return float(rate) if train else 0.0  # type: ignore[arg-type]

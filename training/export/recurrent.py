@@ -1,7 +1,7 @@
-"""LSTM, GRU and RNN as layers, with the dropout between them in the open.
+"""LSTM, GRU and RNN as single layers, with the dropout between them as an operator of the graph.
 
-PyTorch runs all layers of a recurrent network in one operator that unrolls over time as it is traced.
-Here each layer is an operator of its own, which traces for any length and becomes ONNX's.
+PyTorch runs all layers of a recurrent network in one operator, which a trace unrolls over time. Here each
+layer is an operator of its own, which is traced for any length and translated to ONNX's operator.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from caveat.training.export.draw_operator import LIBRARY
 from caveat.training.export.errors import ExportError
 
-op: Any = opset20  # its types know no optional inputs
+op: Any = opset20  # its annotations have no optional inputs
 
 _SIGNATURE = "(Tensor x, Tensor[] state, Tensor[] weights, bool biases, bool bidirectional) -> Tensor[]"
 _KINDS: dict[str, Any] = {
@@ -54,17 +54,16 @@ for _kind, _run in _KINDS.items():
 
 
 class LayerByLayer(TorchFunctionMode):
-    """Runs recurrent networks layer by layer while it is on."""
+    """A mode in which recurrent networks run layer by layer."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Take recurrent networks apart; run everything else as it is."""
+        """Run a recurrent network layer by layer; run everything else unchanged."""
         if func is torch._VF._pack_padded_sequence:
             raise ExportError(
-                "the network packs a sequence: its rows have lengths of their own, which one graph can't "
-                "hold. Feed the padded tensor to the recurrent layer and select each row's last step with "
-                "its length"
+                "the network packs a sequence, in which each row has its own length; a graph can't do that. "
+                "Feed the padded tensor to the recurrent layer, and select each row's last step by its length"
             )
         for kind, whole in _KINDS.items():
             if func is whole:
@@ -100,14 +99,14 @@ _ARITHMETIC = {
 
 
 class Lowering(fx.Interpreter):
-    """Runs a captured graph, with what ONNX has no operator for written out."""
+    """Runs a captured graph, and rewrites what ONNX has no operator for."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator; an LSTM with projections becomes a scan over time."""
-        if target is torch.ops.aten.copy.default:  # which is not pointwise, though copying is
+        if target is torch.ops.aten.copy.default:  # not tagged as pointwise, though it is
             over, source, *_ = args
             return torch.broadcast_tensors(over, source)[1].to(over.dtype)
-        if target in _ARITHMETIC and isinstance(args[0], Tensor):  # ONNX takes no operands of two types
+        if target in _ARITHMETIC and isinstance(args[0], Tensor):  # in ONNX, operands have the same type
             common = torch.result_type(args[0], args[1])
             args = (*(x.to(common) if isinstance(x, Tensor) else x for x in args[:2]), *args[2:])
         if target is torch.ops.caveat.lstm_layer.default and args[1][0].shape[-1] != args[1][1].shape[-1]:
@@ -118,7 +117,7 @@ class Lowering(fx.Interpreter):
 def _projected(
     x: Tensor, state: list[Tensor], weights: list[Tensor], biases: bool, bidirectional: bool
 ) -> Any:
-    """Run an LSTM layer with projections (Sak et al., 2014), which ONNX's LSTM does not have."""
+    """Run an LSTM layer with projections (Sak et al., 2014), which ONNX's LSTM lacks."""
     directions = 2 if bidirectional else 1
     each = len(weights) // directions
     runs = []
@@ -150,7 +149,7 @@ def _project_steps(
     return outputs, hidden, cell
 
 
-# ONNX keeps the gates of a cell in another order, and the weights of both directions in one tensor.
+# ONNX has the gates of a cell in another order, and the weights of both directions in one tensor.
 _GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn_tanh": (0,), "rnn_relu": (0,)}
 
 
@@ -195,4 +194,4 @@ def _translation(kind: str) -> Callable[..., Any]:
 
 
 TRANSLATIONS = {getattr(torch.ops.caveat, f"{kind}_layer").default: _translation(kind) for kind in _KINDS}
-"""How each layer is written in ONNX, for `torch.onnx.export`."""
+"""The translation of each layer to ONNX, for `torch.onnx.export`."""

@@ -1,7 +1,7 @@
-"""PyTorch's own randomness with draws that come from outside: what an exported graph must equal.
+"""The reference for an exported graph: PyTorch's own network, with draws that come from outside.
 
-Handing the draws in where PyTorch would make them leaves all the rest - scaling, broadcasting, order -
-to PyTorch, so that the reference shares nothing with the exported graph but the draws.
+Only PyTorch's random draws are replaced. Scaling, broadcasting and order are PyTorch's own, so that the
+reference shares nothing with the exported graph but the draws.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ def _sized(draw: Tensor, size: Sequence[int]) -> Tensor:
     return draw.expand(*size).clone()
 
 
-# What PyTorch makes of a draw, per operator that draws. Every dropout comes down to bernoulli_.
+# PyTorch's result for a given draw, for each operator that draws. Every dropout calls bernoulli_.
 _DRAWING: dict[Any, Callable[..., Tensor]] = {
     aten.bernoulli_.float: lambda draw, x, *_, **__: _fill(x, draw),
     aten.bernoulli_.Tensor: lambda draw, x, p, **_: _fill(x, (draw < p).to(x.dtype)),
@@ -45,8 +45,8 @@ _DRAWING: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-class HandedDraws(TorchDispatchMode):
-    """Answers each random draw with the next of the given ones."""
+class GivenDraws(TorchDispatchMode):
+    """A mode in which each random draw is the next of the given draws."""
 
     def __init__(self, draws: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -55,7 +55,7 @@ class HandedDraws(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Hand in a draw where PyTorch would make one; run everything else as it is."""
+        """Replace a random draw by the next given one; run everything else unchanged."""
         if func in _DRAWING:
             draw = next(self._draws, None)
             if draw is None:
@@ -65,12 +65,12 @@ class HandedDraws(TorchDispatchMode):
 
 
 class RunningStatistics(TorchFunctionMode):
-    """Keeps batch norms on their running statistics, whatever mode their module is in."""
+    """A mode in which batch norms use their running statistics, also in training mode."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run a function; a batch norm with running statistics as in eval mode."""
+        """Run a batch norm that has running statistics as in eval mode; run everything else unchanged."""
         kwargs = kwargs or {}
         if func is F.batch_norm and args[1] is not None:
             kwargs["training"] = False
@@ -84,11 +84,14 @@ def sample(module: nn.Module, inputs: Sequence[Tensor], samples: int, at_once: i
 
     Parameters
     ----------
+    module
+        The network in training mode.
     inputs
         One row.
+    samples
+        Number of runs over the row.
     at_once
-        How many samples to make in one run, as so many rows that are equal; more than 1 only where
-        every row has draws of its own.
+        Number of samples in one run, as equal rows; more than 1 only if every row has its own draws.
     """
     runs = -(-samples // at_once)
     rows = [tensor.expand(at_once, *tensor.shape[1:]).contiguous() for tensor in inputs]
@@ -97,7 +100,7 @@ def sample(module: nn.Module, inputs: Sequence[Tensor], samples: int, at_once: i
 
 
 def passes(module: nn.Module, inputs: Sequence[Tensor], draws: Sequence[Tensor]) -> Tensor:
-    """Run the network once per pass in a loop, drawing what is given.
+    """Run the network once per pass in a loop, with given draws.
 
     Parameters
     ----------
@@ -106,8 +109,8 @@ def passes(module: nn.Module, inputs: Sequence[Tensor], draws: Sequence[Tensor])
     inputs
         B rows.
     draws
-        For each site, in the order in which the network runs them, its raw draws (N, ...): 0 or 1 for
-        a Bernoulli draw, the number itself for others; 1 where the rows lie.
+        Raw draws (N, ...) of each site, in the order of the run: 0 or 1 for a Bernoulli draw, the number
+        itself for other laws. The row axis may have size 1.
 
     Returns
     -------
@@ -116,6 +119,6 @@ def passes(module: nn.Module, inputs: Sequence[Tensor], draws: Sequence[Tensor])
     """
     outputs = []
     for one in zip(*draws, strict=True):
-        with torch.no_grad(), RunningStatistics(), HandedDraws(one):
+        with torch.no_grad(), RunningStatistics(), GivenDraws(one):
             outputs.append(module(*inputs))
     return torch.stack(outputs)

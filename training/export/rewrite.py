@@ -1,4 +1,4 @@
-"""A captured graph with its randomness written as ``caveat::draw`` and arithmetic."""
+"""A captured graph with its random operators rewritten as ``caveat::draw`` and arithmetic."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
+from caveat.models.bundles.manifest import Law
 from caveat.training.export.draw_operator import DRAW
-from caveat.training.export.randomness import REWRITES, SWITCHED, Law
+from caveat.training.export.randomness import REWRITES, SWITCHED
 from caveat.training.export.sites import Found
 
 
@@ -23,7 +24,7 @@ class Rewritten(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """Run the network."""
-        with preserve_node_meta():  # so that a node still knows its place in the user's source
+        with preserve_node_meta():  # each node keeps its place in the user's source
             return _Rewriter(self.network, {site.node: i for i, site in enumerate(self.sites)}).run(*inputs)
 
 

@@ -1,4 +1,4 @@
-"""Where the rows of a request lie in each value of a captured graph."""
+"""The row axis of each value in a captured graph."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,11 +18,11 @@ class RowAxis:
     Parameters
     ----------
     position
-        Which axis.
+        Number of the axis.
     shared
-        Whether the axis holds ``k`` entries for each row, as where heads or windows are folded into it.
+        Whether the axis holds ``k`` entries for each row, such as heads or windows folded into it.
     outer
-        Whether the entries of a row lie together (row 0's k entries, then row 1's) or interleaved.
+        Whether the entries of a row are contiguous (row 0's k entries, then row 1's) or interleaved.
     """
 
     position: int
@@ -35,14 +35,14 @@ class Rows:
 
     def __init__(self, graph: fx.GraphModule) -> None:
         inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
-        # Each input counts its rows with a symbol of its own; the tracer uses them interchangeably.
+        # Each input has its own symbol for the number of rows; the tracer uses them interchangeably.
         self.symbols = {_expression(node.meta["val"].shape[0]) for node in inputs}
         self._counting = set(self.symbols)
         for node in graph.graph.nodes:
             self._counting |= self._selected(node)
         self._positions: dict[fx.Node, tuple[int, bool] | None] = {}
         self.interleaved: set[fx.Node] = set()
-        """Nodes whose row axis holds the entries of the rows in turn; see `caveat.training.export.probe`."""
+        """Nodes along whose row axis the rows' entries alternate; see `caveat.training.export.probe`."""
 
     def counts(self, size: Any) -> bool:
         """Tell whether a size grows with the number of rows."""
@@ -50,13 +50,13 @@ class Rows:
             return False
         expression = _expression(size)
         counting = self._counting & expression.free_symbols
-        # Of x[mask], as many entries per row as in all divided by the rows: that does not grow.
+        # For x[mask], the entries per row are all entries divided by the rows, which does not grow.
         return (
             bool(counting) and expression.xreplace({symbol: 2 * symbol for symbol in counting}) != expression
         )
 
     def _selected(self, node: fx.Node) -> set[Any]:
-        """Find the symbols of how many entries an operator such as ``x[mask]`` chose from rows."""
+        """Find the symbols that count the entries which an operator such as ``x[mask]`` selects from rows."""
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or not any(map(self._has_rows, node.all_input_nodes)):
             return set()
@@ -67,12 +67,13 @@ class Rows:
         return isinstance(value, torch.Tensor) and any(self.counts(size) for size in value.shape)
 
     def axis(self, node: fx.Node) -> RowAxis | None:
-        """Find the row axis of a node's value; None if the value does not depend on how many rows there are.
+        """Find the row axis of a node's value; None if its shape does not depend on the number of rows.
 
         Raises
         ------
         ExportError
-            If rows lie along several axes: then they are not answered independently.
+            If the value has several row axes, or none though it is computed from rows: then the network
+            mixes rows.
         """
         if node not in self._positions:
             self._positions[node] = self._position(node)
@@ -85,30 +86,30 @@ class Rows:
             return None
         positions = [axis for axis, size in enumerate(value.shape) if self.counts(size)]
         if len(positions) > 1:
-            raise _meeting(node)
+            raise _mixing(node)
         if not positions:
             if any(self._has_rows(parent) for parent in node.all_input_nodes) and not _makes_new(node):
-                raise _meeting(node)
+                raise _mixing(node)
             return None
         return positions[0], _expression(value.shape[positions[0]]) not in self.symbols
 
 
 def _makes_new(node: fx.Node) -> bool:
-    """Tell whether an operator only looks at the kind of a tensor, to make a new one."""
+    """Tell whether an operator makes a new tensor, and takes only the type of its argument."""
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.name.startswith(
         "aten::new_"
     )
 
 
-def _meeting(node: fx.Node) -> ExportError:
+def _mixing(node: fx.Node) -> ExportError:
     return ExportError(
-        f"rows of one request meet each other {place(node)}: "
+        f"the network mixes the rows of a request {place(node)}: "
         "a row's answer would depend on its neighbours. Compute each row on its own"
     )
 
 
 def place(node: fx.Node) -> str:
-    """Say where in the user's source a node comes from."""
+    """Name the line of the user's source that a node comes from."""
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip()]
     own = [
         (where, code)

@@ -1,4 +1,4 @@
-"""The network as it is served: preprocessing before it, and outputs of a stated kind after it."""
+"""The served network: preprocessing, the user's network, and the conversion of its outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,20 +11,20 @@ from caveat.training.vocabulary import Outputs
 
 
 class Served(nn.Module):
-    """Inputs in the order of their names to one output: probabilities, means, or means and variances.
+    """Maps inputs to one output: probabilities, means, or means and variances.
 
     Parameters
     ----------
     network
-        Takes tensors by position, or by name where ``names`` are given.
+        The user's network, which takes tensors by position, or by name if ``names`` are given.
     outputs
-        What the network answers with.
+        Kind of the network's outputs.
     names
-        The parameters of the network's ``forward`` that the inputs go to.
+        Parameters of the network's ``forward``, in the order of the inputs.
     pick
-        Which of the network's outputs to serve, by name or number, where there are several.
+        Name or number of the output to serve, if the network has several.
     preprocess
-        Runs on the inputs first.
+        Module that runs on the inputs first.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Served(nn.Module):
         self._pick = pick
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Run the network on B rows; give (B, C), (B,) or (B, 2), of T targets (B, T) or (B, T, 2)."""
+        """Run the network on B rows; give (B, C), (B,) or (B, 2), or (B, T) or (B, T, 2) for T targets."""
         if self.preprocess is not None:
             prepared = self.preprocess(*inputs)
             inputs = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -58,7 +58,7 @@ class Served(nn.Module):
         return self._answer(output)
 
     def _by_class(self, output: Tensor, rows: int) -> Tensor:
-        """Give one number per class; a lone one is that of the second of two classes."""
+        """Give one number per class; a single number is that of the second of two classes."""
         if output.ndim == 1 and output.shape[0] == rows:
             output = output.unsqueeze(1)
         if output.ndim != 2:
@@ -73,7 +73,7 @@ class Served(nn.Module):
 
     def _picked(self, answer: Any) -> Any:
         if isinstance(answer, Tensor) and not self.training:
-            return answer  # a network that has its other outputs in training only
+            return answer  # the network has its other outputs in training mode only
         if self._pick is not None:
             try:
                 return _item(answer, self._pick)
@@ -96,9 +96,9 @@ class Served(nn.Module):
             case "probabilities":
                 return output  # type: ignore[no-any-return]
             case "mean":
-                return _by_target(output, "(rows,), or with one for each target, (rows, targets)")
+                return _by_target(output, "(rows,), or (rows, targets) for several targets")
             case "mean_log_variance":
-                shapes = "(rows, 2) or of each target (rows, targets, 2), or as two tensors"
+                shapes = "(rows, 2), or (rows, targets, 2) for several targets, or as two tensors"
                 pair = output if isinstance(output, tuple | list) else _unstacked(output, shapes)
                 mean, log_variance = (_by_target(values, shapes) for values in pair)
                 return torch.stack([mean, log_variance.exp()], dim=-1)
@@ -111,7 +111,7 @@ def _unstacked(output: Tensor, shapes: str) -> Sequence[Tensor]:
 
 
 def _by_target(output: Tensor, shapes: str) -> Tensor:
-    """Give one number per row, or one per row and target; the axis of a lone target is left out."""
+    """Give one number per row, or one per row and target; the axis of a single target is removed."""
     if output.ndim not in (1, 2):
         raise _unlike(output, shapes)
     return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
@@ -125,7 +125,7 @@ def _unlike(output: Tensor, shapes: str) -> ExportError:
 
 
 def _item(answer: Any, pick: str | int) -> Any:
-    if isinstance(answer, Tensor):  # whose items are rows
+    if isinstance(answer, Tensor):  # items of a tensor are rows, not outputs
         raise TypeError
     if isinstance(pick, str) and pick in getattr(answer, "_fields", ()):
         return getattr(answer, pick)

@@ -1,4 +1,4 @@
-"""The places of a captured graph that draw at random, named for people."""
+"""The places of a captured graph that draw at random, with readable names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from caveat.training.export.randomness import REWRITES, is_random, may_draw, rat
 from caveat.training.export.rows import place
 
 NETWORK = "network."
-"""Where the user's network stands in what is captured."""
+"""Prefix of the user's modules in the names of a captured graph."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A node that draws at random or could, and the name that its site gets.
+    """A node that draws at random, or is a dropout that is off, with the name of its site.
 
-    ``trained`` tells whether the network itself has it, at this rate.
+    ``trained`` tells whether the network itself has this dropout, at this rate.
     """
 
     name: str
@@ -28,16 +28,18 @@ class Found:
 
 
 Rates = Mapping[fx.Node, float | None]
-"""The rates of dropouts, and None for other operators that draw."""
+"""Rates of dropouts; None for other random operators."""
 
 
 def find_sites(graph: fx.GraphModule, trained: Rates | None = None) -> list[Found]:
-    """Find every random operator and every dropout, on or off, in the order in which they run.
+    """Find every random operator and every dropout, on or off, in the order of the run.
 
     Parameters
     ----------
+    graph
+        The captured graph.
     trained
-        The rates that the network itself has; by default those that it has now.
+        Rates of the network itself; by default those in the graph.
     """
     found: list[Found] = []
     taken: set[str] = set()
@@ -56,15 +58,15 @@ def active(found: Sequence[Found]) -> list[Found]:
     Raises
     ------
     ExportError
-        For a random operator that Caveat has no rule for, with its place in the source.
+        If Caveat has no rule for a random operator; with the operator's place in the source.
     """
     drawing = [site for site in found if is_random(site.node)]
     for site in drawing:
         if site.node.target not in REWRITES:
             raise ExportError(
-                f"{site.node.target} draws at random {place(site.node)}, and Caveat can't make that an input "
-                "of the graph; write it with dropout, torch.bernoulli, torch.rand or torch.randn, or turn it "
-                "off"
+                f"{site.node.target} draws at random {place(site.node)}, and Caveat can't make its draw an "
+                "input of the graph; draw with dropout, torch.bernoulli, torch.rand or torch.randn, or turn "
+                "it off"
             )
     return drawing
 

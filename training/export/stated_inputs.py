@@ -16,12 +16,21 @@ aten = torch.ops.aten
 def stated_inputs(
     graph: fx.GraphModule, module: nn.Module, example: Mapping[str, Tensor], axes: Axes
 ) -> list[Input]:
-    """Describe the inputs: their types and shapes, the range of their free sizes, the range of indices.
+    """Describe the inputs: types and shapes, the ranges of free sizes, and the range of indices.
 
     Parameters
     ----------
     graph, module
         The network as a graph, and as a module to try sizes on.
+    example
+        Example inputs by name.
+    axes
+        Names of the free sizes of each input.
+
+    Raises
+    ------
+    ExportError
+        If an input is neither floating-point numbers nor integers.
     """
     tensors = list(example.values())
     least_of = {name: least(module, tensors, axes, name) for name in free_sizes(tensors, axes)}
@@ -47,14 +56,14 @@ def _input(
 
 
 def _most(node: fx.Node, axis: int) -> int | None:
-    """Find how large a free size may be for the network to run, as far as its trace tells."""
+    """Find the largest value of a free size that the trace allows; None if the trace sets no limit."""
     size = node.meta["val"].shape[axis]
     bounds = size.node.shape_env.bound_sympy(size.node.expr)
     return int(bounds.upper) if bounds.upper.is_Integer and bounds.upper < 2**31 else None
 
 
 def _vocabulary(node: fx.Node) -> int | None:
-    """Find how many different indices an input takes, from the embeddings that it looks up."""
+    """Find the number of indices that an input may hold, from the embeddings that it looks up."""
     sizes: list[Any] = [
         user.args[0].meta["val"].shape[0]  # type: ignore[union-attr]
         for user in node.users

@@ -1,4 +1,4 @@
-"""The self-test of every bundle: its graphs against the PyTorch network itself."""
+"""The self-test of every bundle: its graphs are compared with the PyTorch network."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ from caveat.training.export.moments import differ
 from caveat.training.export.sizes import Axes, free_sizes, resized, runs
 
 TOLERANCE = 1e-4
-"""Largest difference allowed, relative to the spread of the outputs."""
+"""Largest allowed difference, relative to the spread of the outputs."""
 
-_ROUNDINGS = 8  # units in the last place that two ways to compute an output may differ by
+_ROUNDINGS = 8  # units in the last place by which two computations of an output may differ
 
 PASSES_TESTED = (1, 2, 7)
 ROWS_TESTED = (1, 2, 5)
@@ -39,23 +39,27 @@ def verify(
 ) -> None:
     """Compare a bundle with the network that it was made from.
 
-    Checks the deterministic outputs and the passes under the same draws, for several numbers of rows and
-    passes, and for other sizes where sizes are free; that a row's answer does not depend on its
-    neighbours; that passes differ; and that their mean and variance are those of PyTorch's own dropout.
-    The last is a statistical test, done again when it fails: it refuses a sound bundle with a
-    probability of at most 1e-6.
+    Checks the deterministic outputs and the passes with the same draws, for several numbers of rows and
+    passes, and for several values of each free size; that a row's answer does not depend on the other
+    rows; that passes differ; and that their mean and variance equal those of PyTorch's own dropout.
+    The last check is a statistical test, which is repeated once if it fails: it refuses a correct bundle
+    with a probability of at most 1e-6.
 
     Parameters
     ----------
+    bundle
+        The bundle.
     evaluated, sampled
-        The network in eval mode, and in the mode in which its dropout is on.
+        The network in eval mode, and the network with its dropout on.
     rows, axes
         Example inputs to compare on, and the names of their free sizes.
+    draws
+        The draws of the bundle's sites.
 
     Raises
     ------
     ExportError
-        Naming what differs, and for passes the first site from which on they do.
+        Naming the output that differs; for passes, also the first site with which they differ.
     """
     check = _Check(Predictor(bundle), evaluated, sampled, draws, rows)
     for count in ROWS_TESTED:
@@ -66,7 +70,7 @@ def verify(
     for name, size in free_sizes(rows, axes).items():
         for other in (1, 2 * size + 1):
             tensors = [tensor[:2] for tensor in resized(rows, axes, name, other)]
-            if runs(evaluated, tensors):  # else the service tells the client, as PyTorch would
+            if runs(evaluated, tensors):  # on other sizes, the service refuses the request
                 check.prediction(tensors, f"rows with a {name} of {other}")
                 check.passes(tensors, 2, f"rows with a {name} of {other}")
     check.independence([tensor[torch.arange(5) % len(tensor)] for tensor in rows])
@@ -88,7 +92,7 @@ class _Check:
         self._draws = draws
         self._sites = predictor.manifest.sites
         with torch.no_grad():
-            # Two passes over one row may differ by less than float32 rounds their outputs.
+            # The spread over rows: two passes over one row may differ by less than the rounding of float32.
             output = evaluated(*rows).numpy()
         self._targets = predictor.manifest.targets
         pairs = predictor.manifest.outputs == "mean_variance"
@@ -118,19 +122,19 @@ class _Check:
         try:
             self._compare_each(found, self._reference(tensors, values), f"passes.onnx on {what}", 2)
         except ExportError as error:
-            raise ExportError(f"{error}. {self._first_part(tensors, values)}") from None
+            raise ExportError(f"{error}. {self._first_differing_site(tensors, values)}") from None
 
     def _reference(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
         return reference.passes(self._sampled, tensors, self._draws.raw(values, len(tensors[0])))
 
-    def _first_part(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> str:
-        """Name the first site with whose draws the two part, all later ones keeping everything."""
-        quiet = [
+    def _first_differing_site(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> str:
+        """Name the first site whose draws make a difference while all later sites keep every unit."""
+        keeping = [
             value if site.law in ("uniform", "normal") else torch.full_like(value, float(value.max()))
             for site, value in zip(self._sites, values, strict=True)
         ]
         for number, site in enumerate(self._sites):
-            mixed = [*values[: number + 1], *quiet[number + 1 :]]
+            mixed = [*values[: number + 1], *keeping[number + 1 :]]
             feed = {
                 **self.named(tensors),
                 **{s.name: v.numpy() for s, v in zip(self._sites, mixed, strict=True)},
@@ -138,8 +142,8 @@ class _Check:
             try:
                 self._compare_each(self.predictor.run_passes(feed), self._reference(tensors, mixed), "", 2)
             except ExportError:
-                return f"The two part at site {site.name} ({site.kind})"
-        return "No site alone makes the two part"
+                return f"The difference begins at site {site.name} ({site.kind})"
+        return "No single site makes a difference"
 
     def independence(self, tensors: Sequence[Tensor]) -> None:
         inputs = self.named(tensors)
@@ -152,7 +156,7 @@ class _Check:
             except ExportError:
                 raise ExportError(
                     f"row {row} of the example gets another answer alone than among {len(tensors[0])} rows: "
-                    "the network lets rows of a batch meet. Compute each row on its own"
+                    "the network mixes the rows of a batch. Compute each row on its own"
                 ) from None
 
     def moments(self, tensors: Sequence[Tensor]) -> None:
@@ -160,14 +164,14 @@ class _Check:
         if (ours == ours[0]).all():
             raise ExportError(
                 "all passes over the example are equal: no draw reaches the output. "
-                "Check that the sites lie on the way to the output that is served"
+                "Check that the served output depends on the sites"
             )
         at_once = _AT_ONCE if self._draws.per_row else 1
         for attempt in range(2):
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(_SEED + attempt)
                 theirs = reference.sample(self._sampled, tensors, _SAMPLE, at_once).numpy()
-            # Several targets have sizes of their own, which those of others must not hide.
+            # Each of several targets has its own scale, which must not hide another target.
             size = np.abs(theirs).max(axis=0 if self._targets else None).ravel()
             blur = TOLERANCE * size.astype(np.float64)
             if not differ(ours.reshape(_SAMPLE, -1), theirs.reshape(_SAMPLE, -1), blur=blur):
@@ -179,7 +183,7 @@ class _Check:
         )
 
     def _compare_each(self, found: NDArray[np.floating], expected: Tensor, what: str, axis: int) -> None:
-        """Compare outputs; those of several targets, which lie along ``axis``, each by itself."""
+        """Compare outputs; several targets, which lie along ``axis``, are compared one by one."""
         if not self._targets:
             _compare(found, expected, what, self._spreads[0])
             return
@@ -195,16 +199,16 @@ def _compare_shapes(found: NDArray[np.floating], expected: Tensor, what: str) ->
 
 
 def _compare(found: NDArray[np.floating], expected: Tensor, what: str, spread: float) -> None:
-    """Refuse a difference above the tolerance, beside the outputs' spread, here or over all rows."""
+    """Refuse a difference above the tolerance, relative to the spread of these or of all outputs."""
     truth = expected.numpy()
     _compare_shapes(found, expected, what)
     largest = float(np.abs(truth).max())
-    # Relative to how far outputs differ from one another, so that a large offset hides nothing; but no
-    # finer than the rounding of the outputs themselves.
+    # The tolerance is relative to the spread of the outputs, so that a large offset hides no difference;
+    # but it is no finer than the rounding of the outputs.
     spread = max(float(np.ptp(truth)), spread) or largest
     allowed = TOLERANCE * spread + _ROUNDINGS * float(np.finfo(truth.dtype).eps) * largest
     difference = float(np.abs(found - truth).max())
     if not difference <= allowed:
         raise ExportError(
-            f"{what}: differs from the PyTorch network by {difference:.1e}, where {allowed:.1e} is accepted"
+            f"{what}: differs from the PyTorch network by {difference:.1e}; at most {allowed:.1e} is allowed"
         )

@@ -1,4 +1,4 @@
-"""The files of a bundle's graphs: with their weights inside, or apart where they are large."""
+"""The files of a bundle's graphs, with weights inside, or in a separate file if they are large."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,28 +10,33 @@ from caveat.training.export.errors import ExportError
 WEIGHTS = "weights.bin"
 
 LARGE = 2**29
-"""Bytes of weights from which on they stand apart: a protobuf ends at 2 GiB."""
+"""Bytes of weights from which on they go to a separate file: a protobuf holds at most 2 GiB."""
 
-_LIMIT = 2**31  # bytes of one tensor
+_LIMIT = 2**31  # most bytes of one tensor
 _ALIGNMENT = 64
-_SMALL = 1024  # bytes; what is smaller stays in the graph, where shapes and constants are read at load
+_SMALL = 1024  # bytes; smaller tensors stay in the graph, since engines read shapes and constants at load
 
 
 def to_files(graphs: Mapping[str, ir.Model], large: int = LARGE) -> dict[str, bytes]:
     """Serialise graphs by name; equal graphs give equal bytes.
 
-    Weights of ``large`` bytes or more go to a file of their own, one for all graphs, in which a tensor
-    that several graphs use stands once.
+    Weights of ``large`` bytes or more go to one separate file for all graphs, which holds a tensor of
+    several graphs once.
+
+    Raises
+    ------
+    ExportError
+        If a tensor is larger than ONNX Runtime allows.
     """
     files: dict[str, bytes] = {}
     if sum(_size(value) for graph in graphs.values() for value in graph.graph.initializers.values()) >= large:
-        files[WEIGHTS] = _take_apart(graphs)
+        files[WEIGHTS] = _separate_weights(graphs)
     for name, graph in graphs.items():
         files[name] = ir.to_proto(graph).SerializeToString(deterministic=True)
     return files
 
 
-def _take_apart(graphs: Mapping[str, ir.Model]) -> bytes:
+def _separate_weights(graphs: Mapping[str, ir.Model]) -> bytes:
     weights = bytearray()
     places: dict[bytes, int] = {}
     for graph in graphs.values():

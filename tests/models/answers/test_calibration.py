@@ -16,13 +16,13 @@ TABULAR = calibrated(tabular(), rows=400)
 
 
 def answers(predictor: Predictor, rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Draw fresh rows with their truths, and answer them."""
+    """Draw fresh rows and answer them; give the answers and the rows' truths."""
     inputs, truth = drawn(predictor.manifest, rows, seed)
     return dict(estimate(predictor, inputs, 100, 0)), truth
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95, 0.99])
-def test_intervals_hold_the_truth_at_the_rate_that_is_asked_for(coverage: float) -> None:
+def test_intervals_hold_the_truth_at_the_asked_rate(coverage: float) -> None:
     predictor = Predictor(LINEAR)
     columns, truth = answers(predictor, 2000, seed=7)
     assert predictor.calibration
@@ -45,7 +45,7 @@ def test_the_interval_of_every_target_holds_its_truth(coverage: float) -> None:
     assert ((law.ppf(1e-4) <= held) & (held <= law.ppf(1 - 1e-4))).all()
 
 
-def test_several_targets_are_judged_each_as_if_alone() -> None:
+def test_each_of_several_targets_is_calibrated_as_if_alone() -> None:
     columns, _ = answers(Predictor(PAIR), 300, seed=8)
     inputs, truth = drawn(PAIR.manifest, 199, 1)
     known = estimate(Predictor(PAIR), inputs, 100, 0)
@@ -65,7 +65,7 @@ def test_several_targets_are_judged_each_as_if_alone() -> None:
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
-def test_sets_hold_the_truth_at_the_rate_that_is_asked_for(coverage: float) -> None:
+def test_sets_hold_the_truth_at_the_asked_rate(coverage: float) -> None:
     predictor = Predictor(TABULAR)
     columns, truth = answers(predictor, 2000, seed=7)
     assert predictor.calibration
@@ -83,12 +83,12 @@ def test_percentiles_of_fresh_rows_are_uniform(bundle: Bundle) -> None:
     assert predictor.calibration
     found = predictor.calibration.columns(columns)["percentile"]
     assert 0 < found.min() < found.max() < 100
-    # The calibration rows are a sample, too: two samples are compared.
+    # The calibration rows are a sample too, so this is a test of two samples.
     uniform = np.arange(1, predictor.calibration.facts.rows + 1) / (predictor.calibration.facts.rows + 1)
     assert stats.ks_2samp(found / 100, uniform).pvalue > 1e-4
 
 
-def test_what_is_withheld_is_the_most_uncertain() -> None:
+def test_the_most_uncertain_answers_are_withheld() -> None:
     predictor = Predictor(TABULAR)
     columns, truth = answers(predictor, 2000, seed=9)
     assert predictor.calibration
@@ -112,7 +112,7 @@ def test_what_is_withheld_is_the_most_uncertain() -> None:
         (Decisions(error_tolerance=1.0), "max_error: expected a rate"),
     ],
 )
-def test_what_the_rows_do_not_support_is_refused_with_what_they_do(
+def test_rates_beyond_the_calibration_rows_are_refused_with_the_limit(
     decisions: Decisions, message: str
 ) -> None:
     with pytest.raises(InputError) as refused:
@@ -120,9 +120,9 @@ def test_what_the_rows_do_not_support_is_refused_with_what_they_do(
     assert str(refused.value).startswith(message)
 
 
-def test_a_value_is_wrong_from_a_tolerance_on() -> None:
+def test_a_regression_needs_an_error_tolerance() -> None:
     predictor = Predictor(LINEAR)
-    with pytest.raises(InputError, match="error_tolerance: expected the error from which on"):
+    with pytest.raises(InputError, match="error_tolerance: expected the error above which"):
         Decisions(max_error=0.1).check(predictor)
     Decisions(max_error=0.1, error_tolerance=100.0).check(predictor)
 
@@ -140,7 +140,7 @@ def test_every_target_has_a_tolerance_of_its_own() -> None:
     Decisions(max_error=0.3, error_tolerance=(100.0, 5000.0)).check(Predictor(PAIR))
 
 
-def test_without_calibration_nothing_is_guaranteed() -> None:
+def test_without_calibration_guarantees_are_refused() -> None:
     bare = Predictor(linear_regression())
     for decisions in (Decisions(coverage=0.9), Decisions(max_error=0.1, error_tolerance=1.0)):
         with pytest.raises(InputError, match="this model has no calibration"):
@@ -150,7 +150,7 @@ def test_without_calibration_nothing_is_guaranteed() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", calibration.write(np.zeros(3), {})])
-def test_arrays_that_are_none_are_refused(content: bytes) -> None:
+def test_a_file_that_is_not_arrays_of_a_calibration_is_refused(content: bytes) -> None:
     broken = pack(LINEAR.manifest, {**LINEAR.files, calibration.FILE: content})
     with pytest.raises(BundleError, match=r"linear/1/calibration.npz: not the arrays of a calibration"):
         Predictor(broken)

@@ -8,7 +8,7 @@ from caveat.models.bundles.manifest import Sets
 
 
 def plainly(p: NDArray[np.float64], sets: Sets) -> NDArray[np.float64]:
-    """Score as the papers define it, class by class."""
+    """Compute scores by the definitions in the papers, class by class."""
     found = np.empty_like(p)
     for row, column in np.ndindex(p.shape):
         ahead = p[row] > p[row, column]
@@ -23,13 +23,13 @@ def plainly(p: NDArray[np.float64], sets: Sets) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("sets", ["lac", "aps", "raps"])
-def test_scores_are_those_of_their_definition(sets: Sets) -> None:
+def test_scores_equal_their_definition(sets: Sets) -> None:
     p = np.random.default_rng(0).dirichlet(np.full(9, 0.3), 200)
     p[0] = 1 / 9
     np.testing.assert_allclose(scores(p, sets), plainly(p, sets), atol=1e-12)
 
 
-def test_scores_tell_rows_apart_that_are_nearly_certain() -> None:
+def test_nearly_certain_rows_have_different_scores() -> None:
     p = np.array([[1.0, 1e-12, 1e-13], [1.0, 1e-14, 1e-15]], np.float32)
     first, second = scores(p, "lac")[:, 0]
     assert first == pytest.approx(1.1e-12, rel=1e-3)
@@ -38,8 +38,8 @@ def test_scores_tell_rows_apart_that_are_nearly_certain() -> None:
 
 @pytest.mark.parametrize("coverage", [0.1, 0.5, 0.8, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("rows", [99, 100, 359])
-def test_the_truth_is_held_as_often_as_asked(rows: int, coverage: float) -> None:
-    """Of rows with any continuous score the coverage has a known law: Beta(k, n + 1 - k)."""
+def test_the_truth_is_held_at_the_asked_rate(rows: int, coverage: float) -> None:
+    """For any continuous score, the coverage has the law Beta(k, n + 1 - k)."""
     random = np.random.default_rng(rows)
     held = [stats.norm.cdf(quantile(np.sort(random.normal(size=rows)), coverage)) for _ in range(2000)]
     k = np.ceil((rows + 1) * coverage - 1e-9)

@@ -1,4 +1,4 @@
-"""What calibration rows say, beside MAPIE on the same numbers."""
+"""Prediction sets and intervals equal those of MAPIE on the same numbers."""
 
 import numpy as np
 from mapie.classification import SplitConformalClassifier
@@ -40,7 +40,7 @@ class Predicted(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return x[:, 0]
 
 
-def test_sets_are_those_of_mapie() -> None:
+def test_sets_equal_those_of_mapie() -> None:
     generator = np.random.default_rng(0)
     powers = np.exp(generator.normal(0, 2, (1500, 4)))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
@@ -55,7 +55,7 @@ def test_sets_are_those_of_mapie() -> None:
         np.testing.assert_array_equal(found, expected[:, :, place])
 
 
-def test_intervals_are_those_of_mapie() -> None:
+def test_intervals_equal_those_of_mapie() -> None:
     generator = np.random.default_rng(1)
     x = generator.normal(0, 3, (700, 1))
     y = x[:, 0] + generator.normal(0, 1, 700)

@@ -9,24 +9,24 @@ from caveat.models.answers.selection import binomial_cdf, lowest_error, threshol
     ("successes", "trials", "rate"),
     [(0, 10, 0.3), (3, 10, 0.3), (10, 10, 0.3), (40, 5000, 0.01), (0, 299, 0.01)],
 )
-def test_binomial_probabilities_are_scipys(successes: int, trials: int, rate: float) -> None:
+def test_binomial_probabilities_equal_those_of_scipy(successes: int, trials: int, rate: float) -> None:
     assert binomial_cdf(successes, trials, rate) == pytest.approx(stats.binom.cdf(successes, trials, rate))
 
 
-def test_perfect_answers_are_all_given() -> None:
+def test_nearly_all_perfect_answers_are_given() -> None:
     uncertainty = np.random.default_rng(0).random(400)
     found = threshold(uncertainty, np.zeros(400, bool), 0.01)
     assert found is not None
     assert (uncertainty <= found).mean() > 0.97
 
 
-def test_too_few_rows_make_no_threshold() -> None:
+def test_too_few_rows_give_no_threshold() -> None:
     assert threshold(np.arange(298.0), np.zeros(298, bool), 0.01) is None
     assert threshold(np.arange(299.0), np.zeros(299, bool), 0.01) is not None
 
 
 @pytest.mark.parametrize(("max_error", "answers"), [(5e-324, False), (1e-300, False), (1 - 2**-53, True)])
-def test_extreme_rates_have_an_answer(max_error: float, answers: bool) -> None:
+def test_extreme_rates_are_handled(max_error: float, answers: bool) -> None:
     wrong = np.arange(400) % 2 == 0
     assert (threshold(np.arange(400.0), wrong, max_error) is not None) == answers
 
@@ -37,7 +37,7 @@ def test_ties_are_answered_together() -> None:
     assert threshold(uncertainty, wrong, 0.05) == 0.0
 
 
-def test_the_lowest_rate_has_a_threshold_and_those_below_have_none() -> None:
+def test_the_lowest_rate_has_a_threshold_and_a_lower_one_has_none() -> None:
     random = np.random.default_rng(0)
     uncertainty = random.random(500)
     wrong = random.random(500) < 0.3 * uncertainty
@@ -47,8 +47,8 @@ def test_the_lowest_rate_has_a_threshold_and_those_below_have_none() -> None:
 
 
 @pytest.mark.parametrize("max_error", [0.02, 0.05, 0.1])
-def test_the_rate_is_kept_as_often_as_promised(max_error: float) -> None:
-    """Rows are wrong with the probability that is their uncertainty times a half: the true rate is known."""
+def test_the_rate_is_kept_with_the_promised_confidence(max_error: float) -> None:
+    """A row of uncertainty u is wrong with probability u**2 / 2, so that the true rate is known."""
     random = np.random.default_rng(1)
     broken = answered = 0
     for _ in range(600):

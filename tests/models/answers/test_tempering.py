@@ -12,7 +12,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
-def test_it_is_the_softmax_of_divided_logits(temperature: float) -> None:
+def test_tempered_probabilities_are_the_softmax_of_divided_logits(temperature: float) -> None:
     logits = np.random.default_rng(0).normal(0, 4, (3, 5, 7))
     np.testing.assert_allclose(
         tempered(softmax(logits), temperature), softmax(logits / temperature), rtol=1e-10

@@ -88,8 +88,8 @@ def test_classification_equals_a_direct_computation() -> None:
         np.testing.assert_allclose(found[name], truth, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
-def test_entropies_of_few_passes_are_hardly_biased() -> None:
-    """Passes of a known law: what 20 of them say is, on average, what very many do."""
+def test_entropies_of_few_passes_are_nearly_unbiased() -> None:
+    """For passes of a known law, the average over samples of 20 passes equals the value of very many."""
     random = np.random.default_rng(0)
     alpha = np.array([2.0, 1.0, 0.5])
     exact = entropy((alpha / alpha.sum())[None])[0]
@@ -113,16 +113,18 @@ def test_passes_of_any_precision_are_summed_up(dtype: type[np.floating], toleran
     np.testing.assert_allclose(found["expected_entropy"], [expected, 0], atol=tolerance)
 
 
-def test_two_certain_passes_that_disagree_are_all_mutual_information() -> None:
+def test_the_entropy_of_two_certain_passes_that_disagree_is_mutual_information() -> None:
     passes = np.array([[[1, 0]], [[0, 1]]], np.float32)
     found = columns(ClassificationSummary(), [passes])
-    assert found["predictive_entropy"][0] == pytest.approx(np.log(2) + 0.5)  # and what two passes miss
+    assert found["predictive_entropy"][0] == pytest.approx(
+        np.log(2) + 0.5
+    )  # 0.5 corrects the bias of two passes
     assert found["expected_entropy"][0] == 0
     assert found["mutual_information"][0] == pytest.approx(np.log(2) + 0.5)
     assert found["variance"][0].tolist() == [0.5, 0.5]
 
 
-def test_regression_adds_the_noise_to_what_the_network_does_not_know() -> None:
+def test_regression_adds_the_noise_to_the_epistemic_variance() -> None:
     passes = np.array([[10, 5], [14, 5]], np.float32)
     found = columns(RegressionSummary(noise_variance=3.0), [passes])
     assert found["mean"].tolist() == [12, 5]
@@ -132,7 +134,7 @@ def test_regression_adds_the_noise_to_what_the_network_does_not_know() -> None:
     assert found["standard_error"].tolist() == [2, 0]
 
 
-def test_several_targets_are_summed_up_each_by_itself() -> None:
+def test_each_of_several_targets_has_its_own_statistics() -> None:
     passes = np.random.default_rng(0).normal(5, 2, (30, 4, 3)).astype(np.float32)
     found = columns(RegressionSummary((3.0, 1.0, 0.0)), [passes])
     noises = np.abs(passes[..., ::-1])
@@ -145,7 +147,7 @@ def test_several_targets_are_summed_up_each_by_itself() -> None:
             np.testing.assert_array_equal(predicted[name][:, k], pair[name], name)
 
 
-def test_the_worst_target_decides_how_far_a_row_is_off() -> None:
+def test_the_standard_error_of_a_row_is_that_of_its_worst_target() -> None:
     summary = RegressionSummary((0.0, 0.0))
     summary.add(np.array([[[1, 10], [4, 2]], [[1, 14], [8, 2]]], np.float32))
     assert summary.standard_error().tolist() == [2, 2]
@@ -169,7 +171,7 @@ def test_equal_passes_have_no_variance_at_all() -> None:
 
 
 def test_a_single_column_is_summed_in_order() -> None:
-    """NumPy sums a lone column pairwise, which a total must not."""
+    """NumPy sums a lone column pairwise, where the bits would depend on the cut into chunks."""
     column = np.random.default_rng(0).normal(size=(1000, 1))
     in_order = 0.0
     for value in column[:, 0]:

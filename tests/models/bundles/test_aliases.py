@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (tmp_path / aliases.FILE).stat().st_mode & 0o777 == 0o644
 
 
-def test_none_is_lost_when_several_write(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_no_alias(tmp_path: Path) -> None:
     names = [f"alias-{number}" for number in range(20)]
     writers = [Thread(target=aliases.point, args=(tmp_path, name, 1)) for name in names]
     for writer in writers:
@@ -30,7 +30,7 @@ def test_none_is_lost_when_several_write(tmp_path: Path) -> None:
     assert sorted(aliases.read(tmp_path)) == sorted(names)
 
 
-def test_a_write_that_fails_leaves_what_was(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     aliases.point(tmp_path, "champion", 3)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -51,11 +51,11 @@ def test_a_write_that_fails_leaves_what_was(tmp_path: Path) -> None:
         ('{"champion": 3.5}', "champion: "),
         ('{"champion": true}', "champion: "),
         ('{"champion": 0}', "champion: Input should be greater"),
-        ('{"3": 3}', "no number"),
+        ('{"3": 3}', "not a number"),
         ('{"../x": 3}', "small letters"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_malformed_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / aliases.FILE).write_text(text)
     with pytest.raises(AliasError, match=message):
         aliases.read(tmp_path)

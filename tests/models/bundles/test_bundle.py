@@ -32,7 +32,7 @@ def folder(toy: Bundle, tmp_path: Path) -> Path:
     return store.add(tmp_path / "store", toy)
 
 
-def test_what_was_saved_is_what_is_loaded(toy: Bundle, folder: Path) -> None:
+def test_a_loaded_bundle_equals_the_saved_one(toy: Bundle, folder: Path) -> None:
     loaded = store.load(folder)
     assert loaded == toy
     assert loaded.manifest.digest == toy.manifest.digest
@@ -60,11 +60,14 @@ def test_a_version_is_never_overwritten(toy: Bundle, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"metrics": {"rmse": math.nan}}, r"toy: no sound manifest\.json: metrics\.rmse: Input should be"),
-        ({"noise_variance": math.inf}, "a regression states its noise_variance"),
+        (
+            {"metrics": {"rmse": math.nan}},
+            r"toy: manifest\.json would not be valid: metrics\.rmse: Input should be",
+        ),
+        ({"noise_variance": math.inf}, "a regression has a noise_variance if its outputs are mean"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(
+def test_an_invalid_manifest_is_not_written(
     toy: Bundle, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     manifest = toy.manifest.model_copy(update=changes)
@@ -92,7 +95,7 @@ def test_a_missing_file_is_refused_by_name(folder: Path) -> None:
         store.load(folder)
 
 
-def test_a_link_is_no_file_of_a_bundle(folder: Path, tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_file_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / "predict.onnx").rename(tmp_path / "elsewhere")
     (folder / "predict.onnx").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match=r"predict\.onnx: missing, or not a plain file"):
@@ -115,62 +118,60 @@ def test_a_file_outside_the_bundle_is_never_read(folder: Path, name: str) -> Non
         ({"name": "../up"}, "name: String should match pattern"),
         ({"files": {}}, r"lists no predict\.onnx"),
         ({"sites": []}, "sites: "),
-        ({"noise_variance": None}, "a regression states its noise_variance"),
-        ({"noise_variance": [1.0, 2.0]}, "a noise_variance for each of its targets"),
-        ({"output": ["rows", 2]}, "a regression of several names each in targets"),
+        ({"noise_variance": None}, "a regression has a noise_variance if its outputs are mean"),
+        ({"noise_variance": [1.0, 2.0]}, "one noise_variance for each of its targets"),
+        ({"output": ["rows", 2]}, "a regression with several targets names each"),
         ({"output": ["rows", 2], "targets": ["a"]}, "targets: Tuple should have at least 2 items"),
-        ({"output": ["rows", 2], "targets": ["a", "b"]}, "a noise_variance for each of its targets"),
-        ({"output": ["rows", 2], "targets": ["a", "b", "c"]}, "a regression of several names each"),
-        ({"output": ["rows", 2], "targets": ["a", "b"], "target": "c"}, "a target or several targets"),
+        ({"output": ["rows", 2], "targets": ["a", "b"]}, "one noise_variance for each of its targets"),
+        ({"output": ["rows", 2], "targets": ["a", "b", "c"]}, "a regression with several targets names each"),
+        ({"output": ["rows", 2], "targets": ["a", "b"], "target": "c"}, "either target or targets, not both"),
         ({"surprise": 1}, "surprise: Extra inputs"),
     ],
 )
-def test_a_manifest_that_is_not_sound_is_refused(
-    folder: Path, changes: dict[str, object], message: str
-) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, changes: dict[str, object], message: str) -> None:
     edit(folder, **changes)
     with pytest.raises(BundleError, match=message):
         store.load(folder)
 
 
-def test_a_manifest_of_one_target_is_written_as_before_there_were_several(folder: Path) -> None:
+def test_a_manifest_older_than_targets_keeps_its_digest(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["schema_version"] == 1
     assert manifest["noise_variance"] == 1.0
     digest = MODEL.digest
     edit(folder, noise_variance=1)
-    del manifest["targets"]  # as a bundle that is older than the field
+    del manifest["targets"]  # as in a bundle that is older than the field
     (folder / MANIFEST).write_text(json.dumps(manifest))
     assert store.load(folder).manifest.model_copy(update={"files": {}}).digest == digest
 
 
-def test_several_targets_are_read_again(tmp_path: Path) -> None:
+def test_a_bundle_with_several_targets_loads_as_it_was_saved(tmp_path: Path) -> None:
     changes = {"output": ("rows", 2), "targets": ("a", "b"), "noise_variance": (1.0, 0.5)}
     manifest = MODEL.model_copy(update=changes)
     bundle = pack(manifest, {"predict.onnx": b"predict", "passes.onnx": b"passes"})
     assert store.load(store.add(tmp_path, bundle)) == bundle
 
 
-def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text('{"name": ')
     with pytest.raises(BundleError, match=r"manifest\.json: Invalid JSON"):
         store.load(folder)
 
 
-def test_a_bundle_must_stand_where_it_says(folder: Path) -> None:
+def test_a_bundle_in_the_folder_of_another_version_is_refused(folder: Path) -> None:
     moved = folder.rename(folder.with_name("7"))
-    with pytest.raises(BundleError, match=r"says toy/1, which is not where it stands"):
+    with pytest.raises(BundleError, match=r"says toy/1, but the folder is toy/7"):
         store.load(moved)
 
 
-def test_a_folder_without_bundles_is_no_store(tmp_path: Path) -> None:
+def test_a_folder_without_bundles_is_not_a_store(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle here"):
         store.find(tmp_path)
     with pytest.raises(BundleError, match="not a folder"):
         list(store.bundle_folders(tmp_path / "missing"))
 
 
-def test_the_digest_speaks_of_content_alone(toy: Bundle) -> None:
+def test_the_digest_depends_on_content_alone(toy: Bundle) -> None:
     renamed = toy.manifest.model_copy(update={"name": "other", "version": 3})
     changed = pack(MODEL, {"predict.onnx": b"predict", "passes.onnx": b"other"}).manifest
     assert renamed.digest == toy.manifest.digest

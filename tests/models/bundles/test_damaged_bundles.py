@@ -1,4 +1,4 @@
-"""Every bundle with something wrong is refused with a reason, and nothing outside of it is read."""
+"""Every damaged bundle is refused with a reason, and no file outside the bundle is read."""
 
 import os
 import resource
@@ -43,18 +43,18 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def test_the_bundle_is_sound_until_something_is_done_to_it(folder: Path) -> None:
+def test_the_undamaged_bundle_loads(folder: Path) -> None:
     assert load(folder).card == PAGE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-def test_it_is_refused_with_a_reason_and_nothing_outside_is_read(
+def test_a_damaged_bundle_is_refused_with_a_reason_and_nothing_outside_is_read(
     folder: Path, damage: Damage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage.do(folder)
     outside = folder.parents[2] / "outside"
-    monkeypatch.chdir(outside)  # where an engine would look for files that a graph names
+    monkeypatch.chdir(outside)  # where an engine looks for files that a graph names
     before = resident()
     with watched(outside) as seen:
         with pytest.raises(BundleError, match=damage.words) as refused:
@@ -70,7 +70,7 @@ def test_it_is_refused_with_a_reason_and_nothing_outside_is_read(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
-def test_what_is_watched_for_does_happen_without_the_checks(
+def test_without_the_checks_files_outside_are_read_and_the_watch_sees_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = folder.parents[2] / "outside"
@@ -84,7 +84,7 @@ def test_what_is_watched_for_does_happen_without_the_checks(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
-def test_weights_are_those_of_the_bundle_and_not_of_where_it_runs(
+def test_weights_come_from_the_bundle_and_not_from_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = folder.parents[2] / "outside"
@@ -98,7 +98,7 @@ def test_weights_are_those_of_the_bundle_and_not_of_where_it_runs(
     assert seen == []
 
 
-def test_a_graph_that_steps_for_ever_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_graph_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "SECONDS", 0.5)
     seal(folder, predict_onnx=endless(10**8))
     with pytest.raises(BundleError, match=r"predict.onnx: takes more than 0.5 seconds"):
@@ -129,7 +129,7 @@ def test_memory_is_bounded_in_every_later_run_too(folder: Path) -> None:
     assert predictor.predict({"x": rows}).shape == (2,)
 
 
-def test_a_hard_link_is_a_file_like_any_other(folder: Path) -> None:
+def test_a_hard_link_is_read_as_a_plain_file(folder: Path) -> None:
     os.link(folder / CARD, folder.parents[2] / "outside" / "card")
     assert load(folder).card == PAGE
 
@@ -139,6 +139,6 @@ def test_a_store_may_be_a_link(folder: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "link" / "tabular" / "1").card == PAGE
 
 
-def test_a_class_may_be_called_anything_that_is_a_line(folder: Path) -> None:
+def test_a_class_may_have_any_name_of_one_line(folder: Path) -> None:
     edit(folder, classes=["<script>alert(1)</script>", "../não, 👩‍🔬"])
     assert load(folder).manifest.classes == ("<script>alert(1)</script>", "../não, 👩‍🔬")

@@ -80,7 +80,7 @@ def test_several_inputs_are_read_by_name() -> None:
         (TABLE, [{"age": 1, "plan": ["basic"]}], "inputs[0].plan: expected one of"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_where_they_do_not(spec: Input, rows: object, message: str) -> None:
+def test_the_error_names_the_first_value_that_does_not_fit(spec: Input, rows: object, message: str) -> None:
     with pytest.raises(InputError) as refused:
         spec.encode(rows)
     assert str(refused.value).startswith(message)
@@ -102,13 +102,13 @@ def test_several_inputs_that_do_not_fit_are_refused(rows: object, message: str) 
 
 
 @pytest.mark.parametrize("rows", [[[[1, 2, 3], [4, True, 6]]], [[[1, 1, 1], [1, True, True]]]])
-def test_booleans_are_refused_though_they_would_pack(rows: object) -> None:
+def test_booleans_are_refused_though_numpy_would_convert_them(rows: object) -> None:
     assert IMAGE.encode(rows)[0, 1, 1] == 1
     with pytest.raises(InputError, match=r"inputs\[0\]\[1\]\[1\]: expected a number, got true"):
         refuse_non_numbers(rows)
 
 
-def test_nesting_beyond_numpy_is_refused() -> None:
+def test_nesting_beyond_the_limit_of_numpy_is_refused() -> None:
     deep: list[object] = [1.0]
     for _ in range(200):
         deep = [deep]
@@ -117,7 +117,7 @@ def test_nesting_beyond_numpy_is_refused() -> None:
 
 
 @pytest.mark.parametrize("odd", ["x", None])
-def test_the_last_of_many_values_is_found(odd: object) -> None:
+def test_a_wrong_value_is_found_after_many_right_ones(odd: object) -> None:
     rows: list[list[object]] = [[0.5] * 1000 for _ in range(500)]
     rows[-1][-1] = odd
     with pytest.raises(InputError, match=r"inputs\[499\]\[999\]: expected a number, got"):

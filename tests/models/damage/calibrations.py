@@ -1,4 +1,4 @@
-"""Bundles whose calibration is not the arrays that it should be."""
+"""Damages to the calibration of a bundle."""
 
 import io
 import zipfile
@@ -22,7 +22,7 @@ ROWS = 199
 
 
 def arrays_of(**changes: Any) -> Do:
-    """Change arrays of the calibration; None takes one away."""
+    """Change arrays of the calibration; None removes an array."""
 
     def do(folder: Path) -> None:
         with np.load(folder / calibration.FILE) as found:
@@ -33,7 +33,7 @@ def arrays_of(**changes: Any) -> Do:
 
 
 def bomb() -> bytes:
-    """Make a calibration that takes a hundred thousand times as much memory as it has bytes."""
+    """Make a calibration that unpacks to a thousand times its size: 200 MB."""
     buffer = BytesIO()
     with (
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -47,7 +47,7 @@ def bomb() -> bytes:
 
 
 def lying_bomb() -> bytes:
-    """Make a calibration whose head speaks of more numbers than there are."""
+    """Make a calibration with an array whose header states more numbers than it holds."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, archive.open("truth.npy", "w") as file:
         head = {"descr": "<i8", "fortran_order": False, "shape": (10**15,)}
@@ -76,10 +76,10 @@ CALIBRATIONS = {
     "not a number": Damage(
         arrays_of(mean=np.full((ROWS, 2), np.nan, np.float32)), "mean has numbers that are not finite"
     ),
-    "a class that is none": Damage(arrays_of(truth=np.full(ROWS, 2)), "are numbers of its classes"),
-    "a class below all": Damage(arrays_of(label=np.full(ROWS, -1)), "are numbers of its classes"),
-    "fractions of classes": Damage(arrays_of(truth=np.full(ROWS, 0.5)), "are numbers of its classes"),
-    "uncertainty below nothing": Damage(
+    "a class out of range": Damage(arrays_of(truth=np.full(ROWS, 2)), "is not an integer from 0 to 1"),
+    "a negative class": Damage(arrays_of(label=np.full(ROWS, -1)), "is not an integer from 0 to 1"),
+    "fractions of classes": Damage(arrays_of(truth=np.full(ROWS, 0.5)), "is not an integer from 0 to 1"),
+    "negative uncertainty": Damage(
         arrays_of(predictive_entropy=np.full(ROWS, -1.0)), "predictive_entropy is negative"
     ),
 }

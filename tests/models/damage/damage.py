@@ -1,4 +1,4 @@
-"""Ways to do something to the folder of a bundle."""
+"""Ways to damage the folder of a bundle."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ PAGE = b"<p>A page.</p>" * 10
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to the folder of a sound bundle, and words of the refusal."""
+    """A change to the folder of a valid bundle, and words of the error that refuses the result."""
 
     do: Do
     words: str
 
 
 def sound(scratch: Path) -> Path:
-    """Make the folder of a sound bundle in a store, and one outside that nobody may read."""
+    """Make the folder of a valid bundle in a store, and a folder outside that must never be read."""
     (scratch / "outside").mkdir()
     (scratch / "outside" / "secret").write_bytes(np.ones(3, np.float32).tobytes())
     bundle = calibrated(tabular())
@@ -45,7 +45,7 @@ def edit(folder: Path, **changes: Any) -> None:
 
 
 def seal(folder: Path, **files: bytes) -> None:
-    """Put files into a bundle so that its digests hold; a name has _ for its dot."""
+    """Write files into a bundle and list their digests; in a keyword, _ stands for the name's dot."""
     listed = manifest(folder)["files"]
     for key, content in files.items():
         name = key.replace("_", ".")
@@ -85,7 +85,7 @@ def write(text: bytes | str) -> Do:
 
 
 def replace(old: str, new: str) -> Do:
-    """Change the text of the manifest, which then need not be what any library writes."""
+    """Replace text in the manifest's file, so that it may hold JSON that no library writes."""
 
     def do(folder: Path) -> None:
         text = (folder / MANIFEST).read_text()

@@ -1,4 +1,4 @@
-"""Bundles whose files are not what they should be."""
+"""Damages to the files of a bundle."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from tests.models.damage.damage import (
 
 
 def listing(name: str) -> Do:
-    """List another file, with the digest of a sound one."""
+    """List a file of this name in the manifest, with the digest of another file."""
 
     def do(folder: Path) -> None:
         files = manifest(folder)["files"]
@@ -57,7 +57,7 @@ def link_model(folder: Path) -> None:
 def listen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         before = Path.cwd()
-        os.chdir(path.parent)  # for a socket's path must be short
+        os.chdir(path.parent)  # a socket's path must be short
         server.bind(path.name)
         os.chdir(before)
 
@@ -72,7 +72,7 @@ def swap(folder: Path) -> None:
 
 def grow(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(10**12)  # of which the disk holds nothing
+        file.truncate(10**12)  # sparse, so that it takes no room on the disk
 
 
 FILES = {
@@ -96,19 +96,17 @@ FILES = {
         "card.html: sha256 is .*, the manifest says",
     ),
     "a wrong size is stated": Damage(size(CARD, 9), "card.html: holds 140 bytes; expected at most 9"),
-    "a huge size is stated": Damage(
-        size(CARD, 10**15), "says that card.html holds 1,000,000,000,000,000 bytes"
-    ),
-    "a graph beyond what is one": Damage(size(PREDICT, 2**32), "says that predict.onnx holds"),
+    "a huge size is stated": Damage(size(CARD, 10**15), "lists card.html with 1,000,000,000,000,000 bytes"),
+    "a graph of 4 GiB": Damage(size(PREDICT, 2**32), "lists predict.onnx with 4,294,967,296 bytes"),
     "weights beyond all memory": Damage(
         each(put(weights_bin=b""), size("weights.bin", 10**15)),
-        "says that weights.bin holds 1,000,000,000,000,000 bytes",
+        "lists weights.bin with 1,000,000,000,000,000 bytes",
     ),
-    "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*, the manifest says not there"),
+    "the graphs are swapped": Damage(swap, "predict.onnx: input 'drop' is .*; in the manifest it is missing"),
     "a file is a link": Damage(link(PREDICT), "predict.onnx: missing, or not a plain file"),
     "the manifest is a link": Damage(link(MANIFEST), "manifest.json: missing, or not a plain file"),
-    "the version is a link": Damage(link(""), "tabular/1: a link; a store may be one"),
-    "the model is a link": Damage(link_model, "tabular: a link; a store may be one"),
+    "the version is a link": Damage(link(""), "tabular/1: is a link; only the store itself"),
+    "the model is a link": Damage(link_model, "tabular: is a link; only the store itself"),
     "a file is a link to nowhere": Damage(
         instead(CARD, lambda path: path.symlink_to("nowhere")), "card.html: missing, or not"
     ),
@@ -119,7 +117,7 @@ FILES = {
     "the manifest is a pipe": Damage(instead(MANIFEST, os.mkfifo), "manifest.json: missing, or not"),
     "a file is a socket": Damage(instead(CARD, listen), "card.html: missing, or not a plain file"),
     "a file is a folder": Damage(instead(CARD, Path.mkdir), "card.html: missing, or not a plain file"),
-    "it stands elsewhere": Damage(say(version=2), "says tabular/2, which is not where it stands"),
+    "another version is stated": Damage(say(version=2), "says tabular/2, but the folder is tabular/1"),
     **{
         f"it lists {name[:20]!r}": Damage(listing(name), "which is not a plain file of the bundle")
         for name in (
@@ -137,9 +135,9 @@ FILES = {
             *("a" * 129, "a\tb", "a b", "é", "card.html:stream", "predict.onnx/"),
         )
     },
-    "it lists a name twice": Damage(replace('"card.html"', '"predict.onnx"'), '"predict.onnx" stands twice'),
+    "it lists a name twice": Damage(replace('"card.html"', '"predict.onnx"'), '"predict.onnx" appears twice'),
     "it lists a name that differs by its case": Damage(
-        listing("Predict.onnx"), "some systems take for predict.onnx"
+        listing("Predict.onnx"), "which is the same file as predict.onnx on some systems"
     ),
     "it lists the manifest": Damage(listing(MANIFEST), r"lists manifest.json"),
     "it lists no graph": Damage(say(files={}), r"lists no predict.onnx"),

@@ -1,4 +1,4 @@
-"""Graphs that nobody exports, node by node."""
+"""Graphs that no exporter writes, made node by node."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -34,7 +34,7 @@ def model(
 
 
 def sum_of(*names: str) -> list[onnx.NodeProto]:
-    """Add all values up to one for each row: an answer of the right shape."""
+    """Sum up all values to one number for each row: an answer of the right shape."""
     totals = [
         helper.make_node("ReduceSum", [name], [f"{name} total"], keepdims=0) for name in names if name != "x"
     ]
@@ -49,13 +49,13 @@ AXIS = {"axis 1": np.array([1])}
 
 
 def graph(nodes: Sequence[onnx.NodeProto], *made: str, **constants: Any) -> bytes:
-    """Make a graph whose answer takes up the values that ``nodes`` make."""
+    """Make a graph whose answer depends on the values ``made`` by ``nodes``."""
     content: bytes = model([*nodes, *sum_of("x", *made)], AXIS | constants).SerializeToString()
     return content
 
 
 def apart(location: str | None, name: str = "w", inside: str = "initializer", **entries: str) -> bytes:
-    """Make a graph that takes three numbers from elsewhere."""
+    """Make a graph that takes three numbers from another file."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[3])
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in {"location": location, "offset": "0", "length": "12", **entries}.items():
@@ -80,7 +80,7 @@ def apart(location: str | None, name: str = "w", inside: str = "initializer", **
 
 
 def endless(steps: int) -> bytes:
-    """Make a graph that steps through as many values as could be, one by one."""
+    """Make a graph that steps through ``steps`` values, one by one."""
     shape = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Add", ["state", "step"], ["next"])],
@@ -118,7 +118,7 @@ def loop() -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Make a graph in which branches stand in branches."""
+    """Make a graph of nested branches."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["out 0"])],
         "body",
@@ -134,7 +134,7 @@ def nested(depth: int) -> bytes:
 
 
 def extra(part: str) -> bytes:
-    """Make a sound graph that has a part besides which no network needs."""
+    """Make a valid graph with an additional part that no network needs."""
     made = model(sum_of("x"), AXIS)
     if part == "functions":
         made.functions.append(
@@ -154,7 +154,8 @@ def extra(part: str) -> bytes:
     return content
 
 
-def without_end(opset: int = 20) -> bytes:
+def plain(opset: int = 20) -> bytes:
+    """Make a valid graph: the sum of each row."""
     content: bytes = model(sum_of("x"), AXIS, opset=opset).SerializeToString()
     return content
 
@@ -166,6 +167,6 @@ def overflowing() -> bytes:
 
 
 def giving(node: str, output: int = TensorProto.FLOAT, **attributes: Any) -> bytes:
-    """Make a graph that gives what one operator makes of its rows."""
+    """Make a graph that applies one operator to its rows."""
     content: bytes = model([NODE(node, ["x"], ["y"], **attributes)], output=output).SerializeToString()
     return content

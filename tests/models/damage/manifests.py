@@ -1,4 +1,4 @@
-"""Bundles whose manifest says what is not sound."""
+"""Damages to the manifest of a bundle."""
 
 import os
 
@@ -15,14 +15,14 @@ MANIFESTS = {
     "an example nested deeply": Damage(
         replace('"example": null', f'"example": {"[" * 100}{"]" * 100}'), "nested too deeply"
     ),
-    "a manifest that is no object": Damage(write("[]"), "manifest.json: Input should be an object"),
+    "a manifest that is not an object": Damage(write("[]"), "manifest.json: Input should be an object"),
     "a manifest in Latin-1": Damage(
         write(b'{"name": "\xe9"}'), "manifest.json: Invalid JSON: not UTF-8 at byte 10"
     ),
-    "a name twice": Damage(replace('"version": 1', '"version": 1, "version": 2'), '"version" stands twice'),
-    "NaN": Damage(replace('"metrics": {}', '"metrics": {"a": NaN}'), "NaN is no finite number"),
+    "a name twice": Damage(replace('"version": 1', '"version": 1, "version": 2'), '"version" appears twice'),
+    "NaN": Damage(replace('"metrics": {}', '"metrics": {"a": NaN}'), "NaN is not a finite number"),
     "an infinite number": Damage(
-        replace('"hyperparameters": {}', '"hyperparameters": {"a": 1e400}'), "1e400 is no finite number"
+        replace('"hyperparameters": {}', '"hyperparameters": {"a": 1e400}'), "1e400 is not a finite number"
     ),
     "an endless number": Damage(
         replace('"version": 1', f'"version": {"9" * 5000}'), "Invalid JSON: .*digits"
@@ -35,7 +35,7 @@ MANIFESTS = {
     "a site with a line's end": Damage(site_of(name="a\nb"), r"sites\.0\.name: String should"),
     "a metric with a line's end": Damage(say(metrics={"a\nb": 1}), r"metrics\.a\\nb"),
     "a name that is a path": Damage(say(name="../tabular"), "name: String should match pattern"),
-    "a class twice": Damage(say(classes=["no", "no"]), "classes are called 'no' twice"),
+    "a class twice": Damage(say(classes=["no", "no"]), "two classes are called 'no'"),
     "classes by the million": Damage(
         say(classes=[str(i) for i in range(10**6)], output=["rows", 10**6]),
         "expected numbers of shape .199, 1000000.",
@@ -45,34 +45,36 @@ MANIFESTS = {
         "its example does not fit|gives|can't run",
     ),
     "an input of a thousand million values": Damage(
-        input_of(shape=["rows", 10**9], features=None), "input x: says 1,000,000,000 values; at most"
+        input_of(shape=["rows", 10**9], features=None), "input x: has 1,000,000,000 values; expected"
     ),
-    "an input of no rows": Damage(input_of(shape=[5, 3]), "input x: its first axis is rows"),
+    "an input without rows": Damage(
+        input_of(shape=[5, 3]), "input x: expected rows as the first axis, got 5"
+    ),
     "a site of 10^12 values": Damage(
-        site_of(shape=["passes", 10**6, 10**6]), "site drop: says 1,000,000,000,000"
+        site_of(shape=["passes", 10**6, 10**6]), "site drop: has 1,000,000,000,000"
     ),
-    "a site that is no arithmetic": Damage(
+    "a site whose size is not arithmetic": Damage(
         site_of(shape=["passes", "9**9**9**9"]), "site drop: .* nor arithmetic"
     ),
-    "a site of a number beyond words": Damage(
-        site_of(shape=["passes", "*".join(["0x" + "f" * 900] * 10)]), "says more than 10"
+    "a site of a huge number": Damage(
+        site_of(shape=["passes", "*".join(["0x" + "f" * 900] * 10)]), "has more than 10"
     ),
     "a site of an unknown size": Damage(site_of(shape=["passes", "width"]), "'width' is neither a size"),
-    "a site below nothing": Damage(site_of(shape=["passes", "1 - 2"]), "site drop: says -1 values"),
+    "a site of a negative size": Damage(site_of(shape=["passes", "1 - 2"]), "site drop: has -1 values"),
     "a huge cost": Damage(
-        say(cost={"row": 10**12, "row_pass": 1, "mask": 1}), "cost: row: says 1,000,000,000,000"
+        say(cost={"row": 10**12, "row_pass": 1, "mask": 1}), "cost: row: has 1,000,000,000,000"
     ),
-    "a cost that divides by nothing": Damage(
+    "a cost that divides by zero": Damage(
         say(cost={"row": "1//0", "row_pass": 1, "mask": 1}), "cost: row: '1//0' is not integer arithmetic"
     ),
-    "a cost that may divide by nothing": Damage(
+    "a cost that may divide by zero": Damage(
         each(
             input_of(shape=["rows", "length"], features=None),
             say(cost={"row": "1//(length - 5)", "row_pass": 1, "mask": 1}),
         ),
         "divides by length - 5, which may be 0",
     ),
-    "a cost that goes on and on": Damage(
+    "a cost of a million terms": Damage(
         say(cost={"row": "1+" * 10**6 + "1", "row_pass": 1, "mask": 1}),
         "an expression has 2,000,001 characters",
     ),
@@ -81,5 +83,7 @@ MANIFESTS = {
         "is not integer arithmetic",
     ),
     "an example of other rows": Damage(say(example=[[1, 2]]), "its example does not fit its inputs: inputs"),
-    "an example that is no row": Damage(say(example={"a": 1}), "its example does not fit its inputs: inputs"),
+    "an example that is not a row": Damage(
+        say(example={"a": 1}), "its example does not fit its inputs: inputs"
+    ),
 }

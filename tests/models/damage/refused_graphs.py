@@ -1,4 +1,4 @@
-"""Bundles whose graphs would do harm, or not answer."""
+"""Graphs that would do harm, or could not answer."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.models.damage.graphs import (
     model,
     nested,
     overflowing,
-    without_end,
+    plain,
 )
 
 
@@ -34,9 +34,9 @@ TEXT = TensorProto(name="t", data_type=TensorProto.STRING, dims=[1], string_data
 GRAPHS = {
     "no graph": Damage(predict(b"junk"), "predict.onnx: the graph is cut off, or no ONNX file"),
     "nothing at all": Damage(predict(b""), "predict.onnx: the graph holds no graph"),
-    "a graph cut off": Damage(predict(without_end()[:-7]), "predict.onnx: the graph is cut off"),
+    "a graph cut off": Damage(predict(plain()[:-7]), "predict.onnx: the graph is cut off"),
     "an unknown operator": Damage(predict(giving("Frobnicate")), "ONNX Runtime can't load it: .*Frobnicate"),
-    "a later opset": Damage(predict(without_end(opset=999)), "ONNX Runtime can't load it: "),
+    "a later opset": Damage(predict(plain(opset=999)), "ONNX Runtime can't load it: "),
     "operators of a vendor": Damage(
         predict(giving("Gelu", domain="com.microsoft")), "uses operators of 'com.microsoft'"
     ),
@@ -45,8 +45,8 @@ GRAPHS = {
             predict(apart(location, inside=inside)), f"the graph takes weights from .*{words}"
         )
         for inside, words in (
-            *(("initializer", ", which is no file of the bundle"), ("constant", "elsewhere in a constant")),
-            ("branch", "elsewhere in a branch"),
+            *(("initializer", ", which is not a file of the bundle"), ("constant", "a file in a constant")),
+            ("branch", "a file in a branch"),
         )
         for location in (
             *("secret", "../outside/secret", "/etc/hostname", "*/_ORT_MEM_ADDR_/*"),
@@ -54,14 +54,14 @@ GRAPHS = {
         )
     },
     "weights beyond the end": Damage(
-        weights(offset="60"), "takes 12 bytes from 60 on of weights.bin, which has 64"
+        weights(offset="60"), "takes 12 bytes at offset 60 of weights.bin, which has 64"
     ),
     "weights from before the start": Damage(
-        weights(offset="-12"), "takes 12 bytes from -12 on of weights.bin"
+        weights(offset="-12"), "takes 12 bytes at offset -12 of weights.bin"
     ),
-    "weights of no length": Damage(weights(length=""), "takes no number of bytes from 0 on"),
+    "weights without a length": Damage(weights(length=""), "takes no number of bytes at offset 0"),
     "weights of another length": Damage(weights(length="16"), "ONNX Runtime can't load it"),
-    "weights that are of no such shape": Damage(predict(overflowing()), "ONNX Runtime can't load it"),
+    "weights of an impossible shape": Damage(predict(overflowing()), "ONNX Runtime can't load it"),
     "sparse weights": Damage(predict(extra("sparse")), "the graph has sparse weights"),
     "functions": Damage(predict(extra("functions")), "the graph has functions of its own"),
     "training": Damage(predict(extra("training")), "the graph has a training part"),
@@ -153,7 +153,7 @@ GRAPHS = {
 
 
 def columns(*nodes: Any, **constants: Any) -> Do:
-    """Make a graph that gives two columns, as the manifest says."""
+    """Damage a bundle with a graph that gives two columns, as the manifest says."""
     two = {"two": np.zeros((3, 2), np.float32)} | constants
     made = model([NODE("MatMul", ["x", "two"], ["p"]), *nodes], two)
     return predict(made.SerializeToString())
@@ -171,7 +171,7 @@ ANSWERS = {
         "gives numbers that are not finite",
     ),
     "no probabilities": Damage(
-        columns(NODE("Exp", ["p"], ["e"]), NODE("Add", ["e", "e"], ["y"])), "gives numbers that are no probab"
+        columns(NODE("Exp", ["p"], ["e"]), NODE("Add", ["e", "e"], ["y"])), "gives numbers outside 0 to 1"
     ),
     "an index out of a table": Damage(
         columns(NODE("Gather", ["p", "far"], ["y"]), far=np.array([7])),

@@ -1,4 +1,4 @@
-"""A way to see which files are read, whoever reads them."""
+"""Detects which files are read, by any process."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ _EVENT = struct.Struct("iIII")
 
 @contextmanager
 def watched(folder: Path) -> Iterator[list[str]]:
-    """Note which files of a folder anybody opens or reads, in whatever way; the kernel tells."""
+    """List the files of a folder that any process opens or reads, as reported by inotify."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     assert libc.inotify_add_watch(descriptor, os.fsencode(folder), _OPEN | _ACCESS) >= 0

@@ -16,7 +16,7 @@ SIZES = {"length": 7}
 @pytest.mark.parametrize("sampler", ["stratified", "independent"])
 @pytest.mark.parametrize(("start", "stop"), [(0, 100), (0, 7), (40, 60), (90, 310), (100, 200)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_what_is_kept_is_what_would_be_drawn(sampler: Sampler, start: int, stop: int, seed: int) -> None:
+def test_kept_draws_equal_fresh_ones(sampler: Sampler, start: int, stop: int, seed: int) -> None:
     made = DrawCache(SITES, kept_seed=0)
     for _ in range(2):
         found = made.make(seed, sampler, start, stop, SIZES)
@@ -26,7 +26,7 @@ def test_what_is_kept_is_what_would_be_drawn(sampler: Sampler, start: int, stop:
             )
 
 
-def test_only_the_shared_seed_is_kept() -> None:
+def test_only_draws_of_the_shared_seed_are_kept() -> None:
     made = DrawCache(SITES, kept_seed=0)
     first, again = (made.make(0, "stratified", 0, 100, SIZES) for _ in range(2))
     assert np.shares_memory(first["one"], again["one"])
@@ -44,7 +44,7 @@ def test_no_more_is_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None
     pieces = [make(number) for number in range(3)]
     assert np.shares_memory(make(2), pieces[2])
     assert np.shares_memory(make(1), pieces[1])
-    assert not np.shares_memory(make(0), pieces[0])  # the one that was used longest ago had to go
+    assert not np.shares_memory(make(0), pieces[0])  # the least recently used piece was dropped
     large = {"length": 10_000}
     first, again = (made.make(0, "stratified", 0, 100, large)["two"] for _ in range(2))
     assert not np.shares_memory(first, again)

@@ -26,7 +26,7 @@ def test_units_are_kept_at_the_rate_and_scaled(rate: float) -> None:
 
 @given(seed=st.integers(0, MAX_SEED), units=st.integers(1, 70), cuts=st.sets(st.integers(1, 39)))
 @settings(deadline=None)
-def test_passes_do_not_depend_on_how_they_are_cut(seed: int, units: int, cuts: set[int]) -> None:
+def test_passes_do_not_depend_on_how_they_are_cut_into_chunks(seed: int, units: int, cuts: set[int]) -> None:
     whole = draw(site(units=units), seed, 0, 40)
     edges = [0, *sorted(cuts), 40]
     parts = [draw(site(units=units), seed, *edge) for edge in itertools.pairwise(edges)]
@@ -47,7 +47,7 @@ def test_seeds_sites_and_passes_draw_independently() -> None:
 
 
 def test_the_stream_is_pinned() -> None:
-    """A change here changes the answer to every request that was ever made with a seed."""
+    """A change of the stream changes the answers to all requests with a seed."""
     mask = draw(site(units=12), seed=2**53 - 1, start=1_000_000, stop=1_000_002)
     assert (mask[:, 0] > 0).astype(int).tolist() == [
         [1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1],

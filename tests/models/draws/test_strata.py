@@ -20,7 +20,7 @@ def site(rate: float, units: int = 1000) -> Site:
 
 
 def test_every_two_passes_meet_every_two_strata_equally_often() -> None:
-    """This is what makes means, variances and covariances those of a permutation drawn from all."""
+    """So means, variances and covariances are those of a permutation drawn from all permutations."""
     maps = affine_maps()
     assert maps.shape == (600, BLOCK)
     for one, other in itertools.permutations(range(BLOCK), 2):
@@ -44,7 +44,7 @@ def test_each_number_is_uniform_by_itself() -> None:
 
 @given(first=st.integers(0, 200), count=st.integers(1, 90))
 @settings(deadline=None)
-def test_a_pass_does_not_depend_on_where_a_stretch_begins(first: int, count: int) -> None:
+def test_a_pass_does_not_depend_on_where_a_chunk_begins(first: int, count: int) -> None:
     whole = draw(site(0.3, 20), 5, 0, first + count, sampler="stratified")
     np.testing.assert_array_equal(
         draw(site(0.3, 20), 5, first, first + count, sampler="stratified"), whole[first:]
@@ -52,7 +52,7 @@ def test_a_pass_does_not_depend_on_where_a_stretch_begins(first: int, count: int
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
-def test_units_are_kept_as_often_as_can_be(rate: float) -> None:
+def test_each_unit_is_kept_as_evenly_as_possible(rate: float) -> None:
     kept = (draw(site(rate), 0, 0, 4 * BLOCK, sampler="stratified") > 0).reshape(4, BLOCK, -1).sum(axis=1)
     expected = (1 - rate) * BLOCK
     assert set(np.unique(kept)) <= {np.floor(expected + 1e-6), np.ceil(expected - 1e-6)}
@@ -77,7 +77,7 @@ def test_units_of_a_pass_are_independent() -> None:
 
 
 def test_the_stream_is_pinned() -> None:
-    """A change here changes the answer to every request that was ever made with a seed."""
+    """A change of the stream changes the answers to all requests with a seed."""
     mask = draw(site(0.5, 12), seed=2**53 - 1, start=1_000_000, stop=1_000_002, sampler="stratified")
     assert (mask[:, 0] > 0).astype(int).tolist() == [
         [0, 1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1],

@@ -26,7 +26,7 @@ DIGITS = Predictor(load(BUNDLED / "digits" / "1"))
 
 
 def highest(drift: Drift, rows: np.ndarray) -> float:
-    """Show rows in portions, as the service does, and tell the highest value on the way."""
+    """Observe rows in portions, as the service does, and give the highest value."""
     values = [drift.value]
     for start in range(0, len(rows), PORTION):
         drift.observe(rows[start : start + PORTION])
@@ -35,7 +35,7 @@ def highest(drift: Drift, rows: np.ndarray) -> float:
 
 
 def rows_to(value: float, drift: Drift, rows: np.ndarray) -> int:
-    """Tell after how many rows a value is reached; one more than there are if it isn't."""
+    """Count the rows until a value is reached; ``len(rows) + 1`` if it is not."""
     for count, row in enumerate(rows, 1):
         drift.observe(row[None])
         if drift.value >= value:
@@ -44,14 +44,14 @@ def rows_to(value: float, drift: Drift, rows: np.ndarray) -> int:
 
 
 def assert_promised(values: list[float]) -> None:
-    """Hold the highest values of quiet streams to the promise, but for one chance in ten thousand."""
+    """Check the highest values of streams without drift; a false alarm has probability 1e-4."""
     for value in (20, 100):
         assert np.sum(np.array(values) >= value) <= stats.binom.ppf(0.9999, len(values), 1 / value)
 
 
 @cache
 def digits(angle: float) -> np.ndarray:
-    """Answer the digits held out from the bundled model's training, turned; their uncertainty."""
+    """Give the uncertainty of rotated digits that were held out from the bundled model's training."""
     dataset = DATA["digits"]()
     inputs, _ = dataset.fed(split(dataset, 0.2, 1).test)
     assert DIGITS.calibration
@@ -60,7 +60,7 @@ def digits(angle: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_exchangeable_rows_ring_no_more_often_than_promised(law: str) -> None:
+def test_exchangeable_rows_raise_no_more_alarms_than_promised(law: str) -> None:
     values = []
     for seed in range(STREAMS):
         rows = LAWS[law](np.random.default_rng(seed), 360 + 2000)
@@ -68,7 +68,7 @@ def test_exchangeable_rows_ring_no_more_often_than_promised(law: str) -> None:
     assert_promised(values)
 
 
-def test_digits_held_out_ring_no_more_often_than_promised() -> None:
+def test_held_out_digits_raise_no_more_alarms_than_promised() -> None:
     values = []
     for seed in range(STREAMS):
         rows = np.random.default_rng(seed).permutation(digits(0))
@@ -77,7 +77,7 @@ def test_digits_held_out_ring_no_more_often_than_promised() -> None:
 
 
 @pytest.mark.parametrize("angle", [-90, -45, 30, 45, 90])
-def test_turned_digits_ring_within_200_rows(angle: float) -> None:
+def test_rotated_digits_raise_an_alarm_within_200_rows(angle: float) -> None:
     assert DIGITS.calibration
     needed = []
     for seed in range(30):
@@ -86,8 +86,8 @@ def test_turned_digits_ring_within_200_rows(angle: float) -> None:
     assert np.mean(np.array(needed) <= 200) >= 0.95
 
 
-def test_digits_that_turn_after_500_rows_ring_within_200_more() -> None:
-    """Rows are drawn with replacement, since there are not so many."""
+def test_digits_rotated_after_500_rows_raise_an_alarm_within_200_more() -> None:
+    """Rows are drawn with replacement, since fewer than 700 digits were held out."""
     needed = []
     for seed in range(30):
         random = np.random.default_rng(seed)
@@ -97,12 +97,12 @@ def test_digits_that_turn_after_500_rows_ring_within_200_more() -> None:
     assert np.mean(np.array(needed) <= 200) >= 0.85
 
 
-def test_rows_more_certain_than_those_of_the_calibration_ring_too() -> None:
+def test_rows_more_certain_than_the_calibration_rows_raise_an_alarm_too() -> None:
     drift = Drift(digits(30))
     assert rows_to(100, drift, digits(0)[:200]) <= 200
 
 
-def test_the_drift_of_one_target_of_several_rings() -> None:
+def test_the_drift_of_one_of_several_targets_raises_an_alarm() -> None:
     random = np.random.default_rng(0)
     known, rows = random.exponential(size=(300, 3)), random.exponential(size=(200, 3))
     assert rows_to(100, Drift(known), rows) == 201
@@ -111,7 +111,7 @@ def test_the_drift_of_one_target_of_several_rings() -> None:
 
 
 @pytest.mark.parametrize("portion", [1, 7, 32, 100])
-def test_the_value_is_that_of_the_formula(portion: int) -> None:
+def test_the_value_equals_the_formula(portion: int) -> None:
     random = np.random.default_rng(3)
     known, rows = random.integers(0, 20, 50).astype(float), random.integers(0, 50, 100) / 2
     drift = Drift(known, seed=9)
@@ -125,11 +125,11 @@ def test_the_value_is_that_of_the_formula(portion: int) -> None:
 
 
 def slow(known: np.ndarray, rows: np.ndarray, random: np.random.Generator) -> list[float]:
-    """Compute the value after each row: every bet from every row on, by itself."""
+    """Compute the value after each row by the definition: one bet after another, from each row on."""
     before = list(known)
     ranks = []
     for row in rows:
-        # In a gap between known scores all rows are as good as equal.
+        # In a gap between known scores, all rows count as equal.
         place = row if row in known else known[known < row].max(initial=-1) + 1e-6
         smaller, equal = sum(each < place for each in before), sum(each == place for each in before) + 1
         ranks.append((smaller + random.uniform(2**-53, 1) * equal) / (len(before) + 1))
@@ -148,7 +148,7 @@ def slow(known: np.ndarray, rows: np.ndarray, random: np.random.Generator) -> li
     return values
 
 
-def test_a_test_ends_with_its_highest_value_and_another_begins() -> None:
+def test_a_test_ends_at_the_highest_value_and_another_begins() -> None:
     random = np.random.default_rng(0)
     drift = Drift(random.normal(size=300))
     drift.observe(np.full(200, 100.0))
@@ -170,13 +170,13 @@ def test_equal_streams_give_equal_values() -> None:
     assert values[0] == values[1] != values[2]
 
 
-def test_targets_without_variance_have_a_rank() -> None:
+def test_targets_without_variance_give_a_finite_value() -> None:
     drift = Drift(np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0]]))
     drift.observe(np.array([[0.0, 0.0], [1.0, 3.0]]))
     assert np.isfinite(drift.value)
 
 
-def test_rows_count_that_were_asked_for_as_the_calibration_rows_were() -> None:
+def test_only_rows_answered_as_the_calibration_rows_are_comparable() -> None:
     assert DIGITS.calibration
     facts = DIGITS.calibration.facts
     assert comparable(Asked(100, 0), facts)

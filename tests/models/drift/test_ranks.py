@@ -16,7 +16,7 @@ SERIES, KNOWN, ROWS = 400, 60, 300
 
 @pytest.fixture(scope="module", params=LAWS)
 def ranks(request: pytest.FixtureRequest) -> np.ndarray:
-    """Rank series of exchangeable rows, (SERIES, ROWS), by the part that are smaller."""
+    """Rank series of exchangeable rows by the fraction of smaller rows, shape (SERIES, ROWS)."""
     found = []
     for seed in range(SERIES):
         random = np.random.default_rng(seed)
@@ -33,22 +33,22 @@ def test_ranks_of_exchangeable_rows_are_uniform(ranks: np.ndarray) -> None:
 
 
 def test_ranks_of_exchangeable_rows_are_independent(ranks: np.ndarray) -> None:
-    """Means of series vary as those of independent ranks; by the known rows alone, six times as much."""
+    """Means of series vary as for independent ranks; ranks among known rows vary six times as much."""
     squares = ((ranks.mean(axis=1) - 0.5) ** 2).sum() * 12 * ROWS
     assert stats.chi2.ppf(1e-4, SERIES) < squares < stats.chi2.ppf(1 - 1e-4, SERIES)
     early, late = ranks[:, : ROWS // 2].mean(axis=1), ranks[:, ROWS // 2 :].mean(axis=1)
     assert abs(stats.pearsonr(early, late).statistic) < 4 / np.sqrt(SERIES)
 
 
-def test_a_rank_is_the_part_of_the_rows_up_to_it() -> None:
+def test_a_rank_is_a_fraction_of_the_rows_up_to_the_row() -> None:
     ranks = Ranks(np.array([1.0, 2.0, 2.0, 3.0]), np.random.default_rng(0))
     found = ranks.of(np.array([0.0, 2.0, 2.5, 2.6, 2.0]))[:, 1]
-    # Of 5, 6, ... 9 rows, how many are smaller, and how many are not larger.
+    # Among 5, 6, ... 9 rows: the number of smaller rows, and of rows that are not larger.
     for rank, rows, least, most in zip(found, range(5, 10), (0, 2, 5, 5, 2), (1, 5, 6, 7, 6), strict=True):
         assert least < rank * rows <= most
 
 
-def test_no_rank_is_zero_for_scores_without_an_end() -> None:
+def test_no_rank_is_zero_for_infinite_scores() -> None:
     ranks = Ranks(np.array([-np.inf, 0.0, np.inf]), np.random.default_rng(0))
     found = ranks.of(np.array([-np.inf, np.inf, np.nan, 0.0]))
     assert ((found > 0) & (found < 1)).all()

@@ -47,7 +47,7 @@ def test_a_row_has_the_same_bits_in_any_batch_and_any_chunk(
 
 
 @needs_bfloat16
-def test_it_rounds_products_and_little_else() -> None:
+def test_answers_in_bfloat16_are_close_to_those_in_float32() -> None:
     exact = Predictor(DIGITS).some_passes({NAME: ROWS}, 0, "stratified", 0, 60)
     rounded = together()
     assert exact.dtype == rounded.dtype
@@ -59,10 +59,10 @@ def test_it_rounds_products_and_little_else() -> None:
     )
 
 
-def test_what_is_no_graph_is_refused() -> None:
+def test_a_file_that_is_not_a_graph_is_refused() -> None:
     bundle = linear_regression()
     broken = Bundle(bundle.manifest, {**bundle.files, PREDICT: b"no graph"})
-    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is no sound protocol buffer"):
+    with pytest.raises(BundleError, match=r"linear/1/predict.onnx: the graph is not a valid protocol buffer"):
         Predictor(broken, precision="bfloat16")
 
 
@@ -74,7 +74,7 @@ def test_a_cpu_that_does_not_compute_in_bfloat16_is_named() -> None:
         Predictor(DIGITS, precision="bfloat16")
 
 
-def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openvino_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(CaveatError, match=r"pip install 'caveat\[bfloat16\]'"):
         OpenVino(DIGITS.files[PASSES], {}, threads=1)

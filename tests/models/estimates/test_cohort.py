@@ -42,7 +42,7 @@ def run(cohort: Cohort) -> dict[str, Any]:
     seed=st.integers(0, 3),
 )
 @settings(deadline=None, max_examples=60)
-def test_a_row_gets_the_same_whatever_the_others_ask_for(
+def test_the_answer_to_a_row_does_not_depend_on_the_other_rows(
     samples: list[int], tolerances: list[float], working_set: int, seed: int
 ) -> None:
     count = len(samples)
@@ -63,7 +63,7 @@ def test_a_row_gets_the_same_whatever_the_others_ask_for(
             np.testing.assert_array_equal(together[name][row], column[0], name)
 
 
-def test_a_row_that_is_good_enough_leaves() -> None:
+def test_a_row_leaves_once_it_is_within_its_tolerance() -> None:
     inputs = points(40)
     answer = estimate(LINEAR, inputs, 1000, seed=0, sampler="independent", tolerance=0.3)
     assert len(set(answer["passes"])) > 3
@@ -76,7 +76,7 @@ def test_a_row_that_is_good_enough_leaves() -> None:
     assert one_less["standard_error"][slowest] > 0.3
 
 
-def test_of_several_targets_the_worst_must_be_good_enough() -> None:
+def test_the_worst_of_several_targets_must_be_within_the_tolerance() -> None:
     inputs = points(40)
     answer = estimate(PAIR, inputs, 1000, seed=0, sampler="independent", tolerance=20.0)
     assert answer["mean"].shape == answer["standard_error"].shape == (40, 2)
@@ -101,19 +101,19 @@ def test_moments_of_several_targets_equal_their_closed_form() -> None:
         np.testing.assert_array_equal(column[0], answer[name][3], name)
 
 
-def test_what_cannot_get_good_enough_gets_all_passes() -> None:
+def test_a_row_that_never_reaches_its_tolerance_gets_all_passes() -> None:
     answer = estimate(LINEAR, points(3), 120, seed=0, tolerance=1e-9)
     assert answer["passes"].tolist() == [120] * 3
 
 
-def test_a_row_without_doubt_makes_no_row_without_tolerance_leave() -> None:
-    """Where every pass is equal the standard error is 0, which is no tolerance."""
+def test_a_row_without_a_tolerance_gets_all_passes_even_at_a_standard_error_of_zero() -> None:
+    """If all passes are equal, the standard error is 0, and so is a tolerance that was not asked for."""
     rows = {"x": np.zeros((2, 3), np.float32)}
     cohort = Cohort(LINEAR, rows, 0, "stratified", np.array([300, 300]), np.array([0.0, 0.5]))
     assert run(cohort)["passes"].tolist() == [300, FIRST_LOOK]
 
 
-def test_rows_that_are_let_go_get_nothing() -> None:
+def test_rows_that_are_removed_get_no_answer() -> None:
     cohort = Cohort(LINEAR, points(4), 0, "stratified", np.full(4, 10), np.zeros(4))
     cohort.leave(np.array([False, True, False, True]))
     rows, columns = cohort.step()
@@ -122,8 +122,8 @@ def test_rows_that_are_let_go_get_nothing() -> None:
     np.testing.assert_array_equal(columns["mean"], expected["mean"][[0, 2]])
 
 
-def test_stratified_passes_make_the_mean_of_a_linear_network_exact() -> None:
-    """With half of the units dropped, 50 passes keep each between 24 and 26 times."""
+def test_stratified_passes_make_the_mean_of_a_linear_network_more_exact() -> None:
+    """At a rate of 0.5, 50 passes keep each unit between 24 and 26 times."""
     inputs = points(30)
     truth = LINEAR.predict(inputs)
     errors = {

@@ -1,4 +1,4 @@
-"""What is read off a graph's file is what readers of protocol buffers make of it."""
+"""The check of a graph's file agrees with what the parser of protocol buffers reads."""
 
 from collections.abc import Iterator
 
@@ -10,33 +10,33 @@ from hypothesis import strategies as st
 
 from caveat.models.bundles.bundle import PASSES, PREDICT
 from caveat.models.bundles.store import BUNDLED, find, load
-from caveat.models.graphs import structure as graph
-from tests.models.damage.graphs import apart, endless, loop, without_end
+from caveat.models.graphs import structure
+from tests.models.damage.graphs import apart, endless, loop, plain
 
 DIGITS = load(find(BUNDLED / "digits"))
 FILES = {"weights.bin": 64}
 
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])
-def test_a_graph_that_was_exported_is_taken(file: str) -> None:
-    graph.check(DIGITS.files[file], {})
+def test_an_exported_graph_is_accepted(file: str) -> None:
+    structure.check(DIGITS.files[file], {})
 
 
-@pytest.mark.parametrize("content", [without_end(), endless(3), apart("weights.bin", offset="52")])
-def test_a_sound_graph_is_taken(content: bytes) -> None:
-    graph.check(content, FILES)
+@pytest.mark.parametrize("content", [plain(), endless(3), apart("weights.bin", offset="52")])
+def test_a_graph_written_by_hand_is_accepted(content: bytes) -> None:
+    structure.check(content, FILES)
 
 
-def test_a_graph_cut_off_anywhere_is_refused_or_whole() -> None:
+def test_a_graph_cut_off_anywhere_is_refused_or_can_be_parsed() -> None:
     content = endless(3)
-    taken = [length for length in range(len(content)) if _takes(content[:length])]
-    for length in taken:  # between two parts of the file
+    accepted = [length for length in range(len(content)) if _accepts(content[:length])]
+    for length in accepted:  # those that end between two fields of the file
         onnx.load_from_string(content[:length])
-    assert len(taken) < 10
+    assert len(accepted) < 10
 
 
-# A second operator, a second place or a second graph is written behind the first: readers take the last.
-BEHIND = [
+# A second operator, location or graph is appended to the first: parsers use the last.
+APPENDED = [
     b"\x3a\x07\x0a\x05\x22\x03Add",
     b"\x3a\x08\x0a\x06\x22\x04Loop",
     b"\x3a\x0b\x0a\x09\x22\x03Add\x22\x02If",
@@ -50,22 +50,22 @@ BEHIND = [
 @settings(max_examples=500, deadline=None)
 @given(
     content=st.sampled_from([apart("weights.bin"), apart("weights.bin", offset="52"), endless(3), b""]),
-    behind=st.lists(st.sampled_from(BEHIND), max_size=2),
+    appended=st.lists(st.sampled_from(APPENDED), max_size=2),
     changes=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), max_size=3),
 )
-def test_what_is_taken_holds_nothing_that_is_refused(
-    content: bytes, behind: list[bytes], changes: list[tuple[int, int]]
+def test_an_accepted_graph_has_nothing_that_should_be_refused(
+    content: bytes, appended: list[bytes], changes: list[tuple[int, int]]
 ) -> None:
-    mixed = bytearray(b"".join([content, *behind]))
+    mixed = bytearray(b"".join([content, *appended]))
     for place, byte in changes:
         if place < len(mixed):
             mixed[place] = byte
-    if not _takes(bytes(mixed)):
+    if not _accepts(bytes(mixed)):
         return
     try:
         model = onnx.load_from_string(bytes(mixed))
     except DecodeError:
-        return  # nor will an engine read it
+        return  # an engine can't read it either
     for depth, inner in _graphs(model.graph, 0):
         for node in inner.node:
             assert node.op_type != "Loop"
@@ -77,9 +77,9 @@ def test_what_is_taken_holds_nothing_that_is_refused(
             assert not place_of or place_of["location"] == "weights.bin"
 
 
-def _takes(content: bytes) -> bool:
+def _accepts(content: bytes) -> bool:
     try:
-        graph.check(content, FILES)
+        structure.check(content, FILES)
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Passes with thinned weights have the bits of the passes that they stand for."""
+"""Passes with thinned weights have the same bits as passes with masks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +18,7 @@ from caveat.models.draws.cache import KEPT_PASSES
 from caveat.models.draws.masks import Sampler, draw
 from caveat.models.engines.onnx_runtime import OnnxRuntime
 from caveat.models.estimates.cohort import Cohort
-from caveat.models.graphs import structure as graph
-from caveat.models.graphs import thinned
+from caveat.models.graphs import structure, thinned
 from caveat.models.graphs.protobuf import field, fields, part
 from caveat.models.predictor import Predictor
 
@@ -38,7 +37,7 @@ def draws(units: int, passes: int, rate: float = 0.3) -> NDArray[np.float32]:
 
 
 def head(units: int, classes: int, *, transposed: bool = True, softmax: bool = True) -> onnx.ModelProto:
-    """Write a network of one hidden layer as the exporter does."""
+    """Make the graph of a network with one hidden layer, in the form that the exporter writes."""
     values = np.random.default_rng([units, classes])
     last = values.normal(size=(classes, units)) / np.sqrt(units)
     constants: dict[str, NDArray[Any]] = {
@@ -78,7 +77,7 @@ def head(units: int, classes: int, *, transposed: bool = True, softmax: bool = T
 
 
 def runs(content: bytes, threads: int = 1) -> OnnxRuntime:
-    graph.check(content, {})
+    structure.check(content, {})
     onnx.checker.check_model(onnx.load_from_string(content))
     return OnnxRuntime(content, {}, threads, MEMORY)
 
@@ -107,7 +106,7 @@ def test_every_bit_is_the_same(
     content = head(units, classes, transposed=transposed, softmax=softmax).SerializeToString()
     drawn = draws(units, passes, rate)
     drawn[0] = np.where(drawn.any(axis=0), drawn[0], np.float32(1 / (1 - rate)))  # each unit is kept once
-    made = thinned.thinned(content, site(units, rate), drawn)
+    made = thinned.thinned_graph(content, site(units, rate), drawn)
     assert made is not None
     plain, wide = runs(content, threads), runs(made, threads)
     assert set(wide.inputs) == {"x"}
@@ -120,10 +119,10 @@ def test_every_bit_is_the_same(
 
 
 @pytest.mark.parametrize("softmax", [True, False])
-def test_a_row_that_overflows_has_no_answer_either_way(softmax: bool) -> None:
+def test_a_row_that_overflows_has_no_finite_answer_with_masks_or_thinned(softmax: bool) -> None:
     content = head(8, 3, softmax=softmax).SerializeToString()
     drawn = draws(8, 20)
-    made = thinned.thinned(content, site(8), drawn)
+    made = thinned.thinned_graph(content, site(8), drawn)
     assert made is not None
     values = np.random.default_rng(0).uniform(-1, 1, (500, 5)).astype(np.float32)
     x = values * np.logspace(35, 38, len(values), dtype=np.float32)[:, None]
@@ -148,7 +147,7 @@ def constant(model: onnx.GraphProto, name: str, value: NDArray[Any]) -> None:
 
 
 def elsewhere(model: onnx.GraphProto, name: str) -> None:
-    """Say of a constant that its values are in a file, whatever stands beside that."""
+    """Mark a constant's values as stored in another file."""
     changed = next(each for each in model.initializer if each.name == name)
     changed.data_location = TensorProto.EXTERNAL
 
@@ -182,7 +181,7 @@ def also(gives: str, *names: str, operator: str = "Identity") -> Edit:
 
 
 def sized(model: onnx.GraphProto) -> None:
-    """Let the rows come of the masks' number."""
+    """Make the rows depend on the number of masks."""
     also("of_masks", "drop", operator="Shape")(model)
     node(model, "hidden").op_type = "Reshape"
     node(model, "hidden").input.append("of_masks")
@@ -218,30 +217,32 @@ def sized(model: onnx.GraphProto) -> None:
         lambda model: model.output.append(helper.make_tensor_value_info("hidden", TensorProto.FLOAT, None)),
     ],
 )
-def test_a_network_of_another_form_is_left_alone(edit: Edit) -> None:
+def test_a_network_of_another_form_is_not_thinned(edit: Edit) -> None:
     model = head(6, 4)
-    assert thinned.thinned(model.SerializeToString(), site(6), draws(6, 10)) is not None
+    assert thinned.thinned_graph(model.SerializeToString(), site(6), draws(6, 10)) is not None
     edit(model.graph)
-    assert thinned.thinned(model.SerializeToString(), site(6), draws(6, 10)) is None
+    assert thinned.thinned_graph(model.SerializeToString(), site(6), draws(6, 10)) is None
 
 
-def test_other_draws_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draws_of_another_form_or_size_are_not_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     content = head(6, 4).SerializeToString()
-    assert thinned.thinned(content, site(6), draws(6, 10)) is not None
-    assert thinned.thinned(content, site(6), draws(1, 10)) is None
-    assert thinned.thinned(content, site(6).model_copy(update={"law": "bernoulli"}), draws(6, 10)) is None
-    assert thinned.thinned(head(6, 13).SerializeToString(), site(6), draws(6, 10)) is None
-    monkeypatch.setattr(thinned, "LARGEST", 239)
-    assert thinned.thinned(content, site(6), draws(6, 10)) is None
+    assert thinned.thinned_graph(content, site(6), draws(6, 10)) is not None
+    assert thinned.thinned_graph(content, site(6), draws(1, 10)) is None
+    assert (
+        thinned.thinned_graph(content, site(6).model_copy(update={"law": "bernoulli"}), draws(6, 10)) is None
+    )
+    assert thinned.thinned_graph(head(6, 13).SerializeToString(), site(6), draws(6, 10)) is None
+    monkeypatch.setattr(thinned, "MOST_WEIGHTS", 239)
+    assert thinned.thinned_graph(content, site(6), draws(6, 10)) is None
 
 
-def test_a_unit_that_is_never_kept_is_not_scaled() -> None:
+def test_draws_that_never_keep_a_unit_are_not_thinned() -> None:
     drawn = draws(6, 10)
     drawn[:, 0, 2] = 0
-    assert thinned.thinned(head(6, 4).SerializeToString(), site(6), drawn) is None
+    assert thinned.thinned_graph(head(6, 4).SerializeToString(), site(6), drawn) is None
 
 
-def test_a_path_of_values_without_names_ends() -> None:
+def test_a_node_with_an_unnamed_output_ends_the_path() -> None:
     nodes = [
         helper.make_node("Mul", ["x", "drop"], ["kept"]),
         helper.make_node("LSTM", ["kept", "W", "R", "", "", "h"], ["", "y"], hidden_size=2),
@@ -254,7 +255,7 @@ def test_a_path_of_values_without_names_ends() -> None:
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     runs_unchecked = OnnxRuntime(model.SerializeToString(), {}, 1, MEMORY)
     assert runs_unchecked.inputs
-    assert thinned.thinned(model.SerializeToString(), site(3), draws(3, 10)) is None
+    assert thinned.thinned_graph(model.SerializeToString(), site(3), draws(3, 10)) is None
 
 
 PLAIN = Predictor(DIGITS, threads=1, kept_seed=0)
@@ -270,7 +271,7 @@ def thin(bundle: Bundle = DIGITS) -> Predictor:
     return predictor
 
 
-def same_as_plain(predictor: Predictor) -> None:
+def assert_same_as_plain(predictor: Predictor) -> None:
     expected = PLAIN.some_passes(rows(5), 0, "stratified", 0, 100)
     np.testing.assert_array_equal(
         predictor.some_passes(rows(5), 0, "stratified", 0, 100), expected, strict=True
@@ -278,7 +279,7 @@ def same_as_plain(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "sampler", "start", "stop", "ahead"),
+    ("seed", "sampler", "start", "stop", "thinned_passes"),
     [
         (0, "stratified", 0, 100, True),
         (1, "stratified", 0, 100, False),
@@ -287,13 +288,13 @@ def same_as_plain(predictor: Predictor) -> None:
         (0, "stratified", 100, 200, False),
     ],
 )
-def test_the_passes_of_an_ordinary_request_are_made_ahead(
+def test_the_default_passes_run_with_thinned_weights(
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
     sampler: Sampler,
     start: int,
     stop: int,
-    ahead: bool,
+    thinned_passes: bool,
 ) -> None:
     predictor = thin()
     expected = PLAIN.some_passes(rows(5), seed, sampler, start, stop)
@@ -307,7 +308,7 @@ def test_the_passes_of_an_ordinary_request_are_made_ahead(
     monkeypatch.setattr(Predictor, "run_passes", counted)
     found = predictor.some_passes(rows(5), seed, sampler, start, stop)
     np.testing.assert_array_equal(found, expected, strict=True)
-    assert len(with_draws) == (0 if ahead else 1)
+    assert len(with_draws) == (0 if thinned_passes else 1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -335,34 +336,34 @@ def answers(
     return found
 
 
-def test_weights_that_change_a_bit_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thinned_weights_that_change_a_bit_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def nearly(content: bytes, place: Site, drawn: NDArray[np.float32]) -> bytes | None:
-        return thinned.thinned(content, place, drawn * np.float32(1 + 1e-6))
+        return thinned.thinned_graph(content, place, drawn * np.float32(1 + 1e-6))
 
-    monkeypatch.setattr("caveat.models.predictor.thinned", nearly)
-    same_as_plain(thin())
+    monkeypatch.setattr("caveat.models.predictor.thinned_graph", nearly)
+    assert_same_as_plain(thin())
 
 
-def test_bits_that_only_some_rows_show_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of zeros, as are made up where a bundle has no example, would hide the difference."""
+def test_a_difference_that_the_example_does_not_show_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of zeros, the example of a bundle that states none, would hide the difference."""
 
     def other_weights(content: bytes, place: Site, drawn: NDArray[np.float32]) -> bytes | None:
-        made = thinned.thinned(content, place, drawn)
+        made = thinned.thinned_graph(content, place, drawn)
         assert made is not None
         model = onnx.load_from_string(made)
         first = next(each for each in model.graph.initializer if each.name.endswith("hidden1.weight"))
         first.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(first) * np.float32(1.01), first.name))
         return model.SerializeToString()
 
-    monkeypatch.setattr("caveat.models.predictor.thinned", other_weights)
+    monkeypatch.setattr("caveat.models.predictor.thinned_graph", other_weights)
     predictor = Predictor(DIGITS, threads=1, kept_seed=0)
     predictor.thin(DIGITS, {"image": np.zeros((2, 8, 8), np.float32)})
-    same_as_plain(predictor)
+    assert_same_as_plain(predictor)
 
 
 @pytest.mark.parametrize("extra", [b"\x08\x01", b"\x7b\x7c", b"\x15\x00\x00\x00\x00"])
-def test_a_file_that_no_exporter_writes_is_left_as_it_is(extra: bytes) -> None:
-    """What stands in an input beside its name and type is passed over by engines."""
+def test_a_file_that_no_exporter_writes_is_not_thinned(extra: bytes) -> None:
+    """Engines ignore unknown fields in an input."""
     whole = list(fields(memoryview(DIGITS.files[PASSES])))
     (inside,) = (value for number, value in whole if number == 7)
     parts = [
@@ -371,27 +372,27 @@ def test_a_file_that_no_exporter_writes_is_left_as_it_is(extra: bytes) -> None:
     ]
     around = [field(number, value) for number, value in whole if number != 7]
     odd = pack(DIGITS.manifest, {**DIGITS.files, PASSES: b"".join([*around, field(7, b"".join(parts))])})
-    same_as_plain(thin(odd))
+    assert_same_as_plain(thin(odd))
 
 
-def test_sizes_may_be_arithmetic() -> None:
+def test_a_site_may_have_a_size_that_is_arithmetic() -> None:
     (place,) = DIGITS.manifest.sites
     written = place.model_copy(update={"shape": (*place.shape[:-1], f"{place.shape[-1]}*1")})
     bundle = pack(DIGITS.manifest.model_copy(update={"sites": (written,)}), DIGITS.files)
-    same_as_plain(thin(bundle))
+    assert_same_as_plain(thin(bundle))
 
 
 @settings(max_examples=300, deadline=None)
 @given(changes=st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_file_that_an_engine_takes_is_thinned_or_left_alone(changes: list[tuple[int, int]]) -> None:
+def test_a_damaged_file_that_an_engine_loads_is_thinned_or_left_alone(changes: list[tuple[int, int]]) -> None:
     content = bytearray(head(6, 4).SerializeToString())
     for place, byte in changes:
         content[place % len(content)] = byte
     try:
-        graph.check(bytes(content), {})
+        structure.check(bytes(content), {})
         OnnxRuntime(bytes(content), {}, 1, MEMORY)
-    except Exception:  # engines' own kinds have no base but this
+    except Exception:  # the engines' errors have no other base class
         return
-    made = thinned.thinned(bytes(content), site(6), draws(6, 10))
+    made = thinned.thinned_graph(bytes(content), site(6), draws(6, 10))
     if made is not None:
-        graph.check(made, {})
+        structure.check(made, {})

@@ -13,7 +13,7 @@ def test_images_with_or_without_channels_become_logits(shape: tuple[int, ...]) -
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_single_value_has_no_axis_of_its_own(rows: int) -> None:
+def test_a_single_output_has_no_axis(rows: int) -> None:
     assert CNN((4, 4), None, hidden=(4,), dropout=(0.5,))(torch.zeros(rows, 4, 4)).shape == (rows,)
 
 
@@ -36,5 +36,5 @@ def test_rates_start_with_the_inputs_pixels() -> None:
 def test_the_smallest_image_trains_on_a_single_row() -> None:
     network = CNN((4, 5), 2, hidden=(4, 6), dropout=(0.5,)).train()
     network(torch.rand(1, 4, 5)).sum().backward()
-    with pytest.raises(CaveatError, match=r"3 x 5 pixels .* for 2 convolutions.* expected 4 pixels or more"):
+    with pytest.raises(CaveatError, match=r"3 x 5 pixels .* for 2 convolutions.* expected at least 4 pixels"):
         CNN((3, 5), 2, hidden=(4, 6), dropout=(0.5,))

@@ -10,7 +10,7 @@ def rates(network: nn.Module) -> list[float]:
     return [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
 
 
-def test_one_rate_is_for_every_hidden_layer_and_not_the_input() -> None:
+def test_one_rate_applies_to_every_hidden_layer_and_not_to_the_input() -> None:
     assert rates(MLP((4,), 3, hidden=(8, 8), dropout=(0.3,))) == [0.3, 0.3]
 
 
@@ -37,11 +37,11 @@ def test_rows_of_any_shape_become_logits() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_single_value_has_no_axis_of_its_own(rows: int) -> None:
+def test_a_single_output_has_no_axis(rows: int) -> None:
     assert MLP((3,), None, hidden=(8,), dropout=(0.5,))(torch.zeros(rows, 3)).shape == (rows,)
 
 
-def test_the_function_is_relu_layers() -> None:
+def test_the_network_is_relu_layers() -> None:
     network = MLP((3,), 2, hidden=(4,), dropout=(0.5,)).eval()
     rows = torch.randn(5, 3)
     first, last = (network.layers.get_submodule(name) for name in ("hidden1", "output"))

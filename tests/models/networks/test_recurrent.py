@@ -16,7 +16,7 @@ def test_sequences_of_any_length_become_logits(cell: type[nn.LSTM]) -> None:
 
 @CELLS
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_single_value_has_no_axis_of_its_own(cell: type[nn.LSTM], rows: int) -> None:
+def test_a_single_output_has_no_axis(cell: type[nn.LSTM], rows: int) -> None:
     assert Recurrent(cell, (6, 3), None, hidden=(8,), dropout=(0.5,))(torch.zeros(rows, 6, 3)).shape == (
         rows,
     )
@@ -30,7 +30,7 @@ def test_a_feature_is_dropped_at_every_step_or_at_none() -> None:
 
 
 @CELLS
-def test_the_function_is_pytorchs_stacked_layers_and_their_last_step(cell: type[nn.LSTM]) -> None:
+def test_the_network_equals_the_last_step_of_pytorchs_stacked_layers(cell: type[nn.LSTM]) -> None:
     network = Recurrent(cell, (6, 3), 2, hidden=(8, 8), dropout=(0.5,)).eval()
     stacked = cell(3, 8, num_layers=2, batch_first=True)
     weights = {

@@ -16,7 +16,7 @@ def test_sequences_of_any_length_become_logits(width: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_single_value_has_no_axis_of_its_own(rows: int) -> None:
+def test_a_single_output_has_no_axis(rows: int) -> None:
     assert Transformer((6, 3), None, hidden=(8,), dropout=(0.5,))(torch.zeros(rows, 6, 3)).shape == (rows,)
 
 
@@ -42,7 +42,5 @@ def test_rates_start_with_the_projected_input() -> None:
 
 
 def test_layers_of_several_widths_are_refused() -> None:
-    with pytest.raises(
-        CaveatError, match="layers of 8, 4 units; all layers of a transformer are of one width"
-    ):
+    with pytest.raises(CaveatError, match="layers of 8, 4 units; a transformer has one width in all layers"):
         Transformer((6, 3), 2, hidden=(8, 4), dropout=(0.5,))

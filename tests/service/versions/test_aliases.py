@@ -85,7 +85,7 @@ def test_an_unreadable_file_of_aliases_is_not_overwritten(service: Service, fold
     path = folder / "linear" / aliases.FILE
     path.write_text("{")
     status, detail = put(service, "champion", {"version": 1})
-    assert (status, f"{path}: not as" in detail) == (409, True)
+    assert (status, f"{path}: expected an object" in detail) == (409, True)
     assert path.read_text() == "{"
 
 

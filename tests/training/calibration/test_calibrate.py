@@ -16,7 +16,7 @@ DATASET = DATA["digits"]()
 INPUTS, Y = DATASET.fed(split(DATASET, 0.2, 1).test)
 
 
-def test_a_classification_becomes_more_likely_and_keeps_its_labels() -> None:
+def test_calibrating_a_classification_lowers_its_loss_and_keeps_its_labels() -> None:
     found = calibrate(DIGITS, INPUTS, Y)
     facts = found.manifest.calibration
     assert facts
@@ -32,7 +32,7 @@ def test_a_classification_becomes_more_likely_and_keeps_its_labels() -> None:
     np.testing.assert_allclose(answer["probabilities"], known, rtol=1e-6, atol=1e-9)
 
 
-def test_calibration_leaves_the_passes_as_they_are() -> None:
+def test_calibration_does_not_change_the_passes() -> None:
     before, after = (Predictor(bundle) for bundle in (DIGITS, calibrate(DIGITS, INPUTS, Y, samples=50)))
     np.testing.assert_array_equal(before.predict(INPUTS), after.predict(INPUTS))
     one, other = (estimate(predictor, INPUTS, 100, 0) for predictor in (before, after))
@@ -40,7 +40,7 @@ def test_calibration_leaves_the_passes_as_they_are() -> None:
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_to_calibrate_again_finds_the_same() -> None:
+def test_calibrating_again_gives_the_same_bundle() -> None:
     once = calibrate(DIGITS, INPUTS, Y)
     assert calibrate(once, INPUTS, Y).manifest == once.manifest
 
@@ -52,12 +52,12 @@ def test_a_regression_gets_its_noise() -> None:
     predictor = Predictor(found)
     assert predictor.calibration
     columns = estimate(predictor, inputs, 100, 0)
-    assert columns["variance"].mean() == pytest.approx(9, rel=0.1)  # that of the truths around the answers
+    assert columns["variance"].mean() == pytest.approx(9, rel=0.1)  # the variance of the truths
     low, high = predictor.calibration.interval(columns, 0.9).T
     assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.9, abs=0.001)
 
 
-def test_the_arrays_are_those_of_the_rows() -> None:
+def test_the_file_of_arrays_holds_the_answers_to_the_rows() -> None:
     found = calibrate(DIGITS, INPUTS, Y, samples=50, seed=3)
     answer = estimate(Predictor(found), INPUTS, 50, 3)
     read = Predictor(found).calibration
@@ -68,7 +68,7 @@ def test_the_arrays_are_those_of_the_rows() -> None:
     assert found.manifest.files[calibration.FILE].bytes == len(found.files[calibration.FILE])
 
 
-def test_what_can_not_be_calibrated_on_is_refused() -> None:
+def test_too_few_rows_and_missing_classes_are_refused() -> None:
     few = {name: array[:19] for name, array in INPUTS.items()}
     with pytest.raises(CaveatError, match="19 rows to calibrate on; at least 20"):
         calibrate(DIGITS, few, Y[:19])

@@ -10,7 +10,7 @@ from caveat.training.calibration.mixture import fit_factor, log_density
 from caveat.training.export.export import export
 
 
-def test_the_density_is_the_mean_of_the_passes_densities() -> None:
+def test_the_density_is_the_mean_of_the_densities_of_the_passes() -> None:
     generator = np.random.default_rng(0)
     means, y = generator.normal(size=(5, 3)), generator.normal(size=3)
     variances = generator.uniform(0.1, 2, size=(5, 3))
@@ -18,14 +18,14 @@ def test_the_density_is_the_mean_of_the_passes_densities() -> None:
     np.testing.assert_allclose(log_density(means, variances, y), expected)
 
 
-def test_a_target_far_from_every_pass_is_unlikely_and_not_impossible() -> None:
+def test_a_target_far_from_every_pass_has_a_finite_density() -> None:
     assert log_density(np.zeros((2, 1)), np.ones((2, 1)), np.array([100.0])) == pytest.approx(
         -5000.9, abs=0.1
     )
 
 
 class Noisy(nn.Module):
-    """The mean of a row is its value, under dropout, and the variance its square."""
+    """Predicts a row's value under dropout as its mean, and the square of the value as its variance."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,10 +36,8 @@ class Noisy(nn.Module):
 
 
 @pytest.mark.parametrize("working_set", [module.WORKING_SET, 2000])
-def test_the_factor_is_found_again_in_simulated_rows(
-    working_set: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However the rows are cut into blocks."""
+def test_the_factor_of_simulated_rows_is_recovered(working_set: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all rows in one block, and in several."""
     monkeypatch.setattr(module, "WORKING_SET", working_set)
     generator = np.random.default_rng(0)
     x = generator.uniform(1, 10, size=(1000, 1)).astype(np.float32)

@@ -11,47 +11,47 @@ def noise(residual: ArrayLike, epistemic_variance: ArrayLike) -> float:
     return most_likely_noise(np.asarray(residual, float), np.asarray(epistemic_variance, float))
 
 
-def test_without_doubt_it_is_the_mean_square() -> None:
+def test_without_epistemic_variance_the_noise_is_the_mean_square() -> None:
     assert noise([1, -2, 3, -4], [0, 0, 0, 0]) == pytest.approx(30 / 4)
 
 
-def test_an_even_doubt_is_taken_off() -> None:
+def test_an_equal_epistemic_variance_of_all_rows_is_subtracted() -> None:
     assert noise([1, -2, 3, -4], [2, 2, 2, 2]) == pytest.approx(30 / 4 - 2)
 
 
-def test_doubt_that_explains_the_residuals_leaves_none() -> None:
-    assert noise([1, -1], [2, 2]) == 0  # every residual is smaller than its doubt
-    assert noise([1, 2], [3, 3]) == 0  # not every one, but their mean square is
+def test_no_noise_is_left_if_the_epistemic_variance_explains_the_residuals() -> None:
+    assert noise([1, -1], [2, 2]) == 0  # every square is smaller than the variance
+    assert noise([1, 2], [3, 3]) == 0  # the mean square is smaller, but not every square
     assert noise([0, 0], [0, 0]) == 0
 
 
-def test_the_slope_vanishes_for_uneven_doubt() -> None:
+def test_the_slope_vanishes_for_unequal_epistemic_variances() -> None:
     # With v = noise: (v - 1) / v**2 + (v + 4 - 9) / (v + 4)**2 = 0 has its only root above 0 at
     # 2 v**3 + 2 v**2 + 8 v - 16 = 0, which is about 1.203.
     root = max(r.real for r in np.roots([2, 2, 8, -16]) if abs(r.imag) < 1e-12)
     assert noise([1, 3], [0, 4]) == pytest.approx(root)
 
 
-def test_of_two_peaks_the_higher_wins() -> None:
-    # 90 rows of small residuals with no doubt, against a few huge ones: likelihood has one peak near
-    # the small ones' noise and may have another far above; a grid of every noise settles which is higher.
+def test_the_higher_of_two_peaks_wins() -> None:
+    # 10 rows of small residuals without epistemic variance, and a huge residual: the likelihood has a peak
+    # near the noise of the small residuals, and may have another far above; a fine grid finds the higher one.
     residual = np.array([0.1] * 10 + [30.0, 0.0])
-    doubt = np.array([0.0] * 10 + [1.0, 900.0])
+    epistemic = np.array([0.0] * 10 + [1.0, 900.0])
     candidates = np.geomspace(1e-4, 2000, 200_000)[:, None]
-    cost = (np.log(candidates + doubt) + residual**2 / (candidates + doubt)).mean(axis=1)
-    assert noise(residual, doubt) == pytest.approx(candidates[cost.argmin(), 0], rel=1e-3)
+    cost = (np.log(candidates + epistemic) + residual**2 / (candidates + epistemic)).mean(axis=1)
+    assert noise(residual, epistemic) == pytest.approx(candidates[cost.argmin(), 0], rel=1e-3)
 
 
-def test_it_is_found_again_in_simulated_rows() -> None:
+def test_the_noise_of_simulated_rows_is_recovered() -> None:
     generator = np.random.default_rng(0)
-    doubt = generator.uniform(0, 4, size=20_000)
-    residual = generator.normal(0, np.sqrt(doubt + 2.5))
+    epistemic = generator.uniform(0, 4, size=20_000)
+    residual = generator.normal(0, np.sqrt(epistemic + 2.5))
     # The Fisher information of the noise is the sum of 1 / (2 variance**2).
-    error = (1 / (2 * (doubt + 2.5) ** 2)).sum() ** -0.5
-    assert noise(residual, doubt) == pytest.approx(2.5, abs=4 * error)
+    error = (1 / (2 * (epistemic + 2.5) ** 2)).sum() ** -0.5
+    assert noise(residual, epistemic) == pytest.approx(2.5, abs=4 * error)
 
 
-def test_the_served_predictor_is_what_is_fitted() -> None:
+def test_the_noise_is_fitted_through_the_served_predictor() -> None:
     predictor = Predictor(linear_regression(weights=(1.0, -2.0, 3.0), bias=0.5, rate=0.5), threads=1)
     generator = np.random.default_rng(0)
     x = generator.normal(size=(2000, 3)).astype(np.float32)

@@ -18,7 +18,7 @@ def page(bundle: Bundle, rows: int = 60) -> str:
 
 
 class Tags(HTMLParser):
-    """Holds every tag that is opened to be closed again."""
+    """Checks that every opened tag is closed."""
 
     VOID = frozenset({"meta", "br"})
 
@@ -54,11 +54,11 @@ def test_the_page_has_the_figures_and_needs_nothing_else() -> None:
         assert f"{figures['log likelihood'].value:.3g} <small>" in text
     assert not tags.seen & {"script", "link", "img", "iframe", "object", "form"}
     assert not re.search(r"(src|href)=\"(?!#)", text.replace("xlink:", ""))
-    assert "calibrated on" in text  # it says that these rows calibrated it
+    assert "was calibrated on these rows" in text
     assert len(text) < 300_000
 
 
-def test_what_users_call_things_is_no_markup() -> None:
+def test_names_from_users_are_escaped() -> None:
     bundle = tabular()
     manifest = bundle.manifest.model_copy(
         update={"classes": HOSTILE, "description": HOSTILE[0], "target": HOSTILE[1]}
@@ -74,11 +74,11 @@ def test_what_users_call_things_is_no_markup() -> None:
     assert "<b>" not in text
 
 
-def test_equal_rows_make_equal_bytes() -> None:
+def test_equal_rows_give_equal_bytes() -> None:
     assert page(linear_regression()) == page(linear_regression())
 
 
-def test_every_target_has_its_part() -> None:
+def test_every_target_has_a_part() -> None:
     bundle = linear_targets()
     text = page(bundle)
     checked(text)
@@ -86,13 +86,13 @@ def test_every_target_has_its_part() -> None:
         assert f"<h2>{target}</h2>" in text
 
 
-def test_a_bundle_gets_a_card_of_enough_rows_and_loses_it_when_it_is_calibrated_anew() -> None:
+def test_a_bundle_gets_a_card_from_enough_rows_and_loses_it_when_calibrated_again() -> None:
     bundle = linear_regression()
     inputs, truth = drawn(bundle.manifest, 60, 0)
     calibrated = calibrate(bundle, inputs, truth)
     shown = with_card(calibrated, inputs, truth)
     assert shown.manifest.files[CARD].bytes == len(shown.files[CARD])
-    assert b"each half was judged" in shown.files[CARD]
+    assert b"each half was evaluated" in shown.files[CARD]
     assert CARD not in calibrate(shown, inputs, truth).files
     few = {name: rows[:39] for name, rows in inputs.items()}
     assert with_card(calibrated, few, np.asarray(truth[:39])) is calibrated

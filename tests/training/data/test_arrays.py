@@ -17,7 +17,7 @@ def write(folder: Path, **arrays: Any) -> Path:
     return path
 
 
-def test_rows_of_any_shape(tmp_path: Path) -> None:
+def test_rows_of_any_shape_are_read(tmp_path: Path) -> None:
     dataset = read_arrays(write(tmp_path, x=X, y=Y), None)
     assert (dataset.input.dtype, dataset.input.shape) == ("float32", ("rows", 3, 4))
     np.testing.assert_array_equal(dataset.x, X.astype(np.float32))
@@ -52,9 +52,9 @@ def spoilt(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": X}, "no array 'y'; expected x and y, it holds x"),
-        ({"features": X, "y": Y}, "no array 'x'; expected x and y, it holds features, y"),
-        ({"x": X, "y": Y[:-1]}, "x has 30 rows and y has 29; expected as many"),
+        ({"x": X}, "no array 'y'; expected x and y, the file holds x"),
+        ({"features": X, "y": Y}, "no array 'x'; expected x and y, the file holds features, y"),
+        ({"x": X, "y": Y[:-1]}, "x has 30 rows and y has 29; expected equal numbers"),
         ({"x": X[:, 0, 0], "y": Y}, "x is float64 of shape (30,); expected numbers of shape (rows, ...)"),
         ({"x": X.astype(str), "y": Y}, "x is <U32 of shape (30, 3, 4); expected numbers"),
         ({"x": X, "y": X[:, :1, 0]}, "y is float64 of shape (30, 1); expected numbers, booleans or text"),
@@ -66,7 +66,9 @@ def spoilt(value: float) -> np.ndarray:
         ({"x": X, "y": np.array([object()] * 30)}, "Object arrays cannot be loaded"),
     ],
 )
-def test_what_cannot_be_learned_from(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_arrays_that_cannot_be_learned_from_are_refused(
+    arrays: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     path = write(tmp_path, **arrays)
     with pytest.raises(DataError) as raised:
         read_arrays(path, None)
@@ -74,7 +76,7 @@ def test_what_cannot_be_learned_from(arrays: dict[str, Any], message: str, tmp_p
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 nor this"])
-def test_a_broken_file(content: bytes, tmp_path: Path) -> None:
+def test_a_broken_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.npz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"broken\.npz: not an NPZ file"):

@@ -10,7 +10,7 @@ from caveat.training.data.errors import DataError
 
 
 def toy(y: list[int], classes: tuple[str, ...] | None = ("a", "b")) -> Dataset:
-    x = np.arange(len(y), dtype=np.float32)[:, None]  # each row says which it is
+    x = np.arange(len(y), dtype=np.float32)[:, None]  # each row holds its own index
     spec = Input(name="x", dtype="float32", shape=("rows", 1))
     dtype = np.float64 if classes is None else np.int64
     return Dataset(name="toy", input=spec, x=x, y=np.array(y, dtype), target="kind", classes=classes)
@@ -29,7 +29,7 @@ def test_targets_stay_with_their_rows() -> None:
         np.testing.assert_array_equal(part.y, dataset.y[part.x.ravel().astype(int)])
 
 
-def test_every_part_has_the_proportions_of_the_classes() -> None:
+def test_every_part_has_the_classes_in_the_same_proportions() -> None:
     parts = split(digits(), test_size=0.2, seed=0)
     whole = np.bincount(digits().y) / len(digits().y)
     for part in vars(parts).values():
@@ -37,7 +37,7 @@ def test_every_part_has_the_proportions_of_the_classes() -> None:
 
 
 @pytest.mark.parametrize("test_size", [0.01, 0.2, 0.5, 0.99])
-def test_every_part_has_every_class_however_rare(test_size: float) -> None:
+def test_every_part_has_every_class_even_a_rare_one(test_size: float) -> None:
     parts = split(toy([0] * 40 + [1] * 3), test_size, seed=0)
     assert all(set(part.y) == {0, 1} for part in vars(parts).values())
 
@@ -52,7 +52,7 @@ def test_a_regression_is_split_too() -> None:
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (266, 66, 110)
 
 
-def test_the_digest_is_of_the_content() -> None:
+def test_the_digest_changes_with_the_content() -> None:
     dataset = digits()
     assert dataset.digest == digits().digest
     x = dataset.x.copy()
@@ -61,21 +61,21 @@ def test_the_digest_is_of_the_content() -> None:
         assert dataclasses.replace(dataset, **change).digest != dataset.digest
 
 
-def test_too_few_rows() -> None:
+def test_too_few_rows_are_refused() -> None:
     with pytest.raises(DataError, match="toy: 19 rows; expected at least 20"):
         toy([0, 1] * 9 + [0])
 
 
-def test_one_class_only() -> None:
+def test_a_single_class_is_refused() -> None:
     with pytest.raises(DataError, match="toy: 'kind' holds one class only; there is nothing to learn"):
         toy([0] * 30, ("a",))
 
 
-def test_one_value_only() -> None:
+def test_a_single_value_is_refused() -> None:
     with pytest.raises(DataError, match="toy: 'kind' holds one value only"):
         toy([5] * 30, None)
 
 
-def test_a_class_with_too_few_rows() -> None:
+def test_a_class_with_too_few_rows_is_refused() -> None:
     with pytest.raises(DataError, match="toy: class 'b' of 'kind' has 2 rows; expected at least 3"):
         toy([0] * 30 + [1, 1])

@@ -45,7 +45,7 @@ def test_numbers_stay_and_text_becomes_categories(suffix: str, tmp_path: Path) -
     assert (dataset.name, dataset.target) == ("patients", "risk")
 
 
-def test_a_row_as_a_client_writes_it_is_encoded_alike(tmp_path: Path) -> None:
+def test_a_row_of_a_request_is_encoded_as_in_training(tmp_path: Path) -> None:
     dataset = read_table(write(tmp_path), ("risk",), None)
     row = {name: values[4] for name, values in FRAME.items() if name != "risk"}
     np.testing.assert_array_equal(dataset.input.encode([row])[0], dataset.x[4])
@@ -83,7 +83,7 @@ def test_a_numeric_target_is_a_regression(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_what_cannot_be_learned_from(
+def test_columns_that_cannot_be_learned_from_are_refused(
     changes: dict[str, list[Any]], message: str, suffix: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path, suffix, **changes)
@@ -92,7 +92,7 @@ def test_what_cannot_be_learned_from(
     assert str(raised.value).startswith(f"{path}: {message}")
 
 
-def test_several_targets(tmp_path: Path) -> None:
+def test_several_targets_are_columns_of_y(tmp_path: Path) -> None:
     path = write(tmp_path)
     dataset = read_table(path, ("weight", "age"), None)
     assert (dataset.target, dataset.targets, dataset.task) == (None, ("weight", "age"), "regression")
@@ -112,26 +112,26 @@ def test_several_targets(tmp_path: Path) -> None:
             read_table(path, target, task)
 
 
-def test_no_target(tmp_path: Path) -> None:
+def test_a_missing_target_is_refused_with_the_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="with --target; it has age, weight, smoker, city, risk"):
         read_table(write(tmp_path), None, None)
 
 
-def test_no_such_column(tmp_path: Path) -> None:
+def test_an_unknown_target_is_refused_with_the_columns(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="no column 'Risk' to predict; it has age, weight, smoker, city, risk"
     ):
         read_table(write(tmp_path), ("Risk",), None)
 
 
-def test_only_the_target(tmp_path: Path) -> None:
+def test_a_table_of_the_target_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("y\n" + "1\n2\n" * 20)
     with pytest.raises(DataError, match="'y' is the only column"):
         read_table(path, ("y",), None)
 
 
-def test_a_regression_on_text(tmp_path: Path) -> None:
+def test_a_regression_on_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="column 'risk': holds text; a regression needs numbers"):
         read_table(write(tmp_path), ("risk",), "regression")
 
@@ -139,7 +139,7 @@ def test_a_regression_on_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"), [("empty.csv", b""), ("ragged.csv", b"a,b\n1,2\n3,4,5\n"), ("no.parquet", b"PAR0")]
 )
-def test_a_broken_file(name: str, content: bytes, tmp_path: Path) -> None:
+def test_a_broken_file_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as raised:
@@ -157,7 +157,7 @@ def test_numbers_between_blanks_are_numbers(tmp_path: Path) -> None:
     assert dataset.x[:2, 0].tolist() == [1, 2]
 
 
-def test_codes_among_which_a_few_are_numbers_stay_categories(tmp_path: Path) -> None:
+def test_codes_of_which_a_few_are_numbers_stay_categories(tmp_path: Path) -> None:
     dataset = read_table(write(tmp_path, city=["S", "M", "38"] * 10), ("risk",), None)
     assert dataset.input.features is not None
     assert dataset.input.features[3].categories == ("38", "M", "S")
@@ -166,12 +166,12 @@ def test_codes_among_which_a_few_are_numbers_stay_categories(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a;b\n" + "1;2\n" * 30, "its first line has semicolons and no commas"),
+        ("a;b\n" + "1;2\n" * 30, "the header has semicolons and no commas"),
         ("a,b,a\n" + "1,2,3\n" * 30, "several columns are called 'a'; expected different names"),
-        ("a,b\n", "no rows below the names of the columns"),
+        ("a,b\n", "no rows below the header"),
     ],
 )
-def test_a_header_that_is_none(content: str, message: str, tmp_path: Path) -> None:
+def test_a_malformed_header_is_refused(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(DataError) as raised:

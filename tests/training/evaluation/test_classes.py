@@ -9,10 +9,10 @@ GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(0, 2, (2000, 4))
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 Y = (GENERATOR.random((2000, 1)) > PROBABILITIES.cumsum(axis=1)[:, :-1]).sum(axis=1)
-"""Labels drawn from the very probabilities, so that these are calibrated."""
+"""Labels drawn from the probabilities, which are therefore calibrated."""
 
 
-def test_figures_are_those_of_known_libraries() -> None:
+def test_figures_equal_those_of_scikit_learn() -> None:
     found = classes.figures(PROBABILITIES, Y)
     assert found["log likelihood"].value == pytest.approx(-log_loss(Y, PROBABILITIES))
     one_against_all = [brier_score_loss(k == Y, PROBABILITIES[:, k]) for k in range(4)]
@@ -36,15 +36,15 @@ def test_calibration_errors_by_hand() -> None:
     assert classes.adaptive_ece(halves[mixed], wrong[mixed]) == pytest.approx(0.1, abs=0.02)
 
 
-def test_probabilities_that_are_right_are_calibrated_and_sharper_ones_are_not() -> None:
+def test_true_probabilities_are_calibrated_and_sharper_ones_are_not() -> None:
     sharper = PROBABILITIES**3 / (PROBABILITIES**3).sum(axis=1, keepdims=True)
-    honest, bold = classes.figures(PROBABILITIES, Y), classes.figures(sharper, Y)
+    calibrated, overconfident = classes.figures(PROBABILITIES, Y), classes.figures(sharper, Y)
     for measure in ("ECE", "adaptive ECE"):
-        assert honest[measure].value < 0.04 < 0.08 < bold[measure].value
-    assert bold["AURC"].value == pytest.approx(honest["AURC"].value, abs=0.02)
+        assert calibrated[measure].value < 0.04 < 0.08 < overconfident[measure].value
+    assert overconfident["AURC"].value == pytest.approx(calibrated["AURC"].value, abs=0.02)
 
 
-def test_risk_is_that_of_the_surest_answers() -> None:
+def test_risk_is_the_error_rate_of_the_most_certain_answers() -> None:
     wrong = np.array([True, False, True, False])
     uncertainty = np.array([0.9, 0.1, 0.4, 0.2])
     np.testing.assert_allclose(classes.risks(uncertainty, wrong), [0, 0, 1 / 3, 2 / 4])
@@ -52,7 +52,7 @@ def test_risk_is_that_of_the_surest_answers() -> None:
     assert np.isnan(classes.error_auroc(uncertainty, np.zeros(4, bool)))
 
 
-def test_resampled_errors_are_those_of_a_mean() -> None:
+def test_the_resampled_error_of_a_mean_equals_its_standard_error() -> None:
     values = GENERATOR.normal(0, 3, 500)
     assert resampled(np.mean, values).error == pytest.approx(averaged(values).error, rel=0.4)
     assert averaged(values).error == pytest.approx(3 / np.sqrt(500), rel=0.1)

@@ -19,7 +19,7 @@ DATASET = BUNDLED["digits"]()
 INPUTS, Y = DATASET.fed(split(DATASET, 0.2, 1).test)
 
 
-def test_methods_are_what_they_say() -> None:
+def test_figures_of_every_method_equal_a_direct_computation() -> None:
     (found,) = evaluate(DIGITS, INPUTS, Y, samples=50, seed=2)
     predictor = Predictor(DIGITS)
     answer, once = estimate(predictor, INPUTS, 50, 2), predictor.predict(INPUTS)
@@ -44,7 +44,7 @@ def test_methods_are_what_they_say() -> None:
     assert sum(group.rows for group in found.groups) == 2 * len(Y)  # by class, and by fifths
 
 
-def test_rows_that_calibrated_it_are_recognised_and_others_are_not() -> None:
+def test_calibration_rows_are_recognised_and_others_are_not() -> None:
     half = len(Y) // 2
     first, second = (
         {name: rows[part] for name, rows in INPUTS.items()} for part in (slice(half), slice(half, None))
@@ -55,7 +55,7 @@ def test_rows_that_calibrated_it_are_recognised_and_others_are_not() -> None:
     assert not evaluate(bundle, first, Y[:half], crossed=True)[0].familiar
 
 
-def test_crossed_halves_hold_the_truth_at_the_rate_that_is_asked_for() -> None:
+def test_crossed_halves_hold_the_truth_at_the_asked_rate() -> None:
     bundle = linear_regression(rate=0.1, noise_variance=9.0)
     inputs, truth = drawn(bundle.manifest, 2000, 0)
     (found,) = evaluate(calibrate(bundle, inputs, truth), inputs, truth, crossed=True)
@@ -63,12 +63,12 @@ def test_crossed_halves_hold_the_truth_at_the_rate_that_is_asked_for() -> None:
     low, high = (2 * law.ppf(p) / 2000 for p in (1e-4, 1 - 1e-4))
     (held,) = (of for of in found.held if of.name == "90%")
     assert low <= held.coverage.value <= high
-    # The noise is constant, so that the residuals without dropout tell as much.
+    # The noise is constant, so that the network without dropout is as good.
     rmse = [found.figures[method]["RMSE"].value for method in found.figures]
     assert rmse[0] == pytest.approx(rmse[1], rel=0.02)
 
 
-def test_errors_of_few_passes_fall_as_they_state() -> None:
+def test_errors_of_few_passes_fall_as_the_stated_errors() -> None:
     bundle = linear_regression(rate=0.3)
     inputs, truth = drawn(bundle.manifest, 100, 0)
     (found,) = evaluate(bundle, inputs, truth)
@@ -79,7 +79,7 @@ def test_errors_of_few_passes_fall_as_they_state() -> None:
     assert found.steps[-1].promised == pytest.approx(found.steps[2].promised * np.sqrt(10 / 200), rel=0.1)
 
 
-def test_strange_rows_are_told_apart() -> None:
+def test_out_of_distribution_rows_are_separated() -> None:
     strange = {name: rows[:, ::-1].copy() for name, rows in INPUTS.items()}
     (found,) = evaluate(DIGITS, INPUTS, Y, strange=strange)
     assert found.separations
@@ -87,7 +87,7 @@ def test_strange_rows_are_told_apart() -> None:
     assert "predictive_entropy, without dropout" in found.separations
 
 
-def test_each_target_is_judged_by_itself() -> None:
+def test_each_target_is_evaluated_by_itself() -> None:
     bundle = linear_targets()
     inputs, truth = drawn(bundle.manifest, 60, 0)
     found = evaluate(calibrate(bundle, inputs, truth), inputs, truth, crossed=True)

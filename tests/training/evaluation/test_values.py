@@ -6,7 +6,7 @@ from caveat.training.evaluation import values
 from caveat.training.evaluation.separation import separation
 
 
-def test_figures_are_those_of_scipy_and_of_an_integral() -> None:
+def test_figures_equal_those_of_scipy_and_of_an_integral() -> None:
     generator = np.random.default_rng(0)
     mean, variance = generator.normal(0, 2, 200), generator.uniform(0.5, 2, 200)
     y = generator.normal(mean, np.sqrt(variance))
@@ -25,7 +25,7 @@ def test_a_variance_of_zero_has_no_likelihood() -> None:
     assert found.keys() == {"RMSE", "sharpness"}
 
 
-def test_separation_is_that_of_pairs() -> None:
+def test_separation_equals_a_count_of_pairs() -> None:
     generator = np.random.default_rng(1)
     inside, outside = generator.normal(0, 1, 300), generator.normal(1, 1, 200)
     found = separation(inside, outside)

@@ -17,7 +17,7 @@ TIME = {0: {1: "time"}}
 
 @dataclass(frozen=True)
 class Kind:
-    """A way of being random.
+    """A kind of randomness in a network.
 
     Parameters
     ----------
@@ -26,20 +26,20 @@ class Kind:
     rows
         Shape of one row, for each input.
     sites
-        How many sites the export must find.
+        Number of sites that the export must find.
     free
-        For each input by number, names of free sizes by axis.
-    turns
-        Whether the rows take turns along axes that hold several entries of each.
+        Names of free sizes by axis, for each input by number.
+    alternating
+        Whether the entries of the rows alternate along axes that hold several entries of each row.
     vocabulary
-        For integer inputs, how many different ones there are.
+        Number of different integers in the inputs; None for real numbers.
     """
 
     body: Callable[[], nn.Module]
     rows: tuple[tuple[int, ...], ...]
     sites: int = 1
     free: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
-    turns: bool = False
+    alternating: bool = False
     vocabulary: int | None = None
 
     def example(self, count: int, seed: int = 0) -> list[Tensor]:
@@ -86,7 +86,7 @@ def network(kind: Kind, outputs: int) -> Headed:
 
 
 def _after(dropout: nn.Module, *shape: int) -> Callable[[], nn.Module]:
-    """Put a dropout behind a linear layer, and unfold what it works on to a shape."""
+    """Put a dropout after a linear layer, whose outputs are unfolded to a shape."""
     return lambda: nn.Sequential(
         nn.Linear(6, torch.Size(shape).numel()), nn.ReLU(), nn.Unflatten(1, shape), dropout, nn.Flatten()
     )
@@ -125,7 +125,7 @@ def _self_attention(**options: Any) -> Callable[[], nn.Module]:
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention as people write it by hand."""
+    """Scaled dot-product attention, written by hand."""
 
     def __init__(self, key_heads: int = 4, masked: bool = False, **options: Any) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ def _residual(branch: nn.Module) -> Callable[[], nn.Module]:
 
 
 def _noise(run: Callable[[Tensor], Tensor]) -> Kind:
-    """Make a kind of what hand-written noise makes of hidden units, when it is on."""
+    """Make a kind whose hand-written noise changes hidden units in training mode."""
     return Kind(
         lambda: Run(
             lambda self, x: run(self.linear(x)) if self.training else self.linear(x), linear=nn.Linear(6, 6)
@@ -396,7 +396,7 @@ KINDS: dict[str, Kind] = {
     ),
     "Gaussian dropout": _noise(lambda x: x * (1 + 0.5 * torch.randn_like(x))),
     "torch.bernoulli": _noise(lambda x: x * torch.bernoulli(torch.full_like(x, 0.6))),
-    "torch.bernoulli of what is known": _noise(lambda x: torch.bernoulli(torch.sigmoid(x))),
+    "torch.bernoulli of probabilities": _noise(lambda x: torch.bernoulli(torch.sigmoid(x))),
     "bernoulli_": _noise(lambda x: x * torch.empty_like(x).bernoulli_(0.6)),
     "bernoulli_ with a tensor": _noise(lambda x: x * torch.empty_like(x).bernoulli_(torch.full((6,), 0.6))),
     "torch.rand": _noise(lambda x: x * (torch.rand(x.shape) > 0.3)),
@@ -459,7 +459,7 @@ KINDS: dict[str, Kind] = {
     "heads in rows": Kind(lambda: Run(_heads_in_rows), ((5, 8),), free=TIME),
     "rows by time": Kind(lambda: Run(_rows_by_time, linear=nn.Linear(5, 8)), ((4, 5),), free=TIME),
     "time by rows": Kind(
-        lambda: Run(_time_by_rows, linear=nn.Linear(5, 8)), ((4, 5),), free=TIME, turns=True
+        lambda: Run(_time_by_rows, linear=nn.Linear(5, 8)), ((4, 5),), free=TIME, alternating=True
     ),
     "batch norm": Kind(_convolutional(nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.3)), IMAGE),
     "batch norm after dropout": Kind(_convolutional(nn.Dropout(0.3), nn.BatchNorm2d(8)), IMAGE),

@@ -1,4 +1,4 @@
-"""PyTorch in a loop over passes with draws handed in: the independent side of the comparison."""
+"""PyTorch in a loop over passes, with given draws: the independent side of the comparison."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from caveat.training.export.capture import in_training_mode
 
 
 class Shapes(TorchDispatchMode):
-    """Notes the shape of everything that PyTorch draws."""
+    """A mode that records the shape of every draw of PyTorch."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # of torch
@@ -37,8 +37,8 @@ def drawn_shapes(module: nn.Module, inputs: Sequence[Tensor]) -> list[torch.Size
     return shapes.drawn
 
 
-def spread(values: Tensor, shape: torch.Size, turns: bool) -> Tensor:
-    """Give every row the entries of a draw (N, ...) that stands for one row."""
+def per_row(values: Tensor, shape: torch.Size, alternating: bool) -> Tensor:
+    """Repeat a draw (N, ...) for one row to the shape of PyTorch's draw for all rows."""
     values = values.reshape(len(values), *[1] * (len(shape) + 1 - values.ndim), *values.shape[1:])
     for axis, size in enumerate(shape, start=1):
         have = values.shape[axis]
@@ -46,19 +46,24 @@ def spread(values: Tensor, shape: torch.Size, turns: bool) -> Tensor:
             rows = size // have
             one = [1] * values.ndim
             one[axis] = rows
-            values = values.repeat_interleave(rows, axis) if turns else values.repeat(one)
+            values = values.repeat_interleave(rows, axis) if alternating else values.repeat(one)
     return values
 
 
 def loop(
-    module: nn.Module, bundle: Bundle, inputs: Mapping[str, Tensor], samples: int, seed: int, turns: bool
+    module: nn.Module,
+    bundle: Bundle,
+    inputs: Mapping[str, Tensor],
+    samples: int,
+    seed: int,
+    alternating: bool,
 ) -> Tensor:
-    """Run ``samples`` passes of a network on rows, with the draws that a bundle makes of a seed."""
+    """Run ``samples`` passes of a network on rows, with the draws that a bundle makes from a seed."""
     module = in_training_mode(module)
     chosen = sizes(bundle.manifest.inputs, {name: tensor.numpy() for name, tensor in inputs.items()})
     shapes = drawn_shapes(module, list(inputs.values()))
     draws = []
     for site, shape in zip(bundle.manifest.sites, shapes, strict=True):
         values = torch.from_numpy(draw(site, seed, 0, samples, chosen))
-        draws.append(spread((values > 0).float() if site.law == "keep" else values, shape, turns))
+        draws.append(per_row((values > 0).float() if site.law == "keep" else values, shape, alternating))
     return reference.passes(module, list(inputs.values()), draws)

@@ -1,4 +1,4 @@
-"""Which sites are random, and at what rates."""
+"""The choice of random sites and their rates."""
 
 from typing import Any
 
@@ -56,14 +56,14 @@ def exported(module: nn.Module, **options: Any) -> Bundle:
     ],
     ids=lambda value: "" if isinstance(value, nn.Module) else str(value),
 )
-def test_the_manifest_records_what_was_chosen(
+def test_the_manifest_records_the_chosen_sites(
     module: nn.Module, options: dict[str, Any], sites: list[Any]
 ) -> None:
     manifest = exported(module, **options).manifest
     assert [(site.name, site.rate, site.trained) for site in manifest.sites] == sites
 
 
-def test_a_changed_rate_gives_the_network_with_that_rate() -> None:
+def test_a_changed_rate_equals_a_network_with_that_rate() -> None:
     rows = {"x": ROWS.numpy()}
     changed, made = exported(network(), rates={"2": 0.5, "5": 0.1}), exported(network(0.5, 0.1))
     ours, theirs = (
@@ -72,7 +72,7 @@ def test_a_changed_rate_gives_the_network_with_that_rate() -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_inserting_gives_the_network_with_that_dropout() -> None:
+def test_an_inserted_dropout_equals_a_network_with_that_dropout() -> None:
     rows = {"x": ROWS.numpy()}
     inserted = exported(network(0.0, 0.0), insert={"1": 0.3, "4": 0.3})
     made = exported(network(0.3, 0.3))
@@ -81,7 +81,7 @@ def test_inserting_gives_the_network_with_that_dropout() -> None:
         assert (ours.rate, ours.shape, ours.law) == (theirs.rate, theirs.shape, theirs.law)
 
 
-def test_the_network_itself_keeps_its_rates() -> None:
+def test_the_exported_network_keeps_its_own_rates() -> None:
     module = network()
     exported(module, rates={"*": 0.7}, insert={"relu": 0.1})
     assert [part.p for part in module if isinstance(part, nn.Dropout)] == [0.2, 0.4]

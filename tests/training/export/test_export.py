@@ -17,7 +17,7 @@ from caveat.training.export.export import export
 from caveat.training.export.verify import _Check
 
 DRAWS: Any = None
-"""Of a check that makes no passes."""
+"""Draws for a check that makes no passes."""
 
 
 def linear_network(rate: float, features: int = 20) -> nn.Sequential:
@@ -49,7 +49,7 @@ def bundle(network: nn.Sequential) -> Bundle:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_moments_of_a_linear_network_equal_their_closed_form(rate: float) -> None:
-    """Mean and variance over passes of w.(m x) + b, against their exact values and spreads."""
+    """Mean and variance over passes of w.(m x) + b, compared with their exact values and spreads."""
     torch.manual_seed(1)
     network = linear_network(rate)
     rows = torch.randn(5, 20)
@@ -81,7 +81,7 @@ def pair() -> Bundle:
 
 
 class Scaled(nn.Module):
-    """Bring two targets to their units; at wish one of them a little wrong in training mode."""
+    """Scales two targets to their units; ``wrong`` changes one of them in training mode."""
 
     def __init__(self, wrong: float = 0.0) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Scaled(nn.Module):
         return torch.stack([rate * (1 + self.wrong * self.training), 1e6 * price], dim=1)
 
 
-def test_several_targets_are_answered_each_in_its_units(pair: Bundle) -> None:
+def test_each_of_several_targets_is_answered_in_its_units(pair: Bundle) -> None:
     assert pair.manifest.output == ("rows", 2)
     assert pair.manifest.targets == ("rate", "price")
     assert pair.manifest.noise_variance == (1e-4, 1e8)
@@ -111,8 +111,8 @@ def test_several_targets_are_answered_each_in_its_units(pair: Bundle) -> None:
             np.testing.assert_array_equal(column, whole[name][start : start + size], name)
 
 
-def test_what_is_wrong_in_the_smallest_target_is_found() -> None:
-    """Beside the spread of all targets together nobody would see it."""
+def test_an_error_in_the_smallest_target_is_found() -> None:
+    """Relative to the spread of all targets, the error would be too small to find."""
     torch.manual_seed(2)
     body, rows = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.Linear(16, 2)), torch.randn(4, 4)
     options: dict[str, Any] = {"task": "regression", "outputs": "mean", "name": "pair"}
@@ -126,7 +126,7 @@ def test_what_is_wrong_in_the_smallest_target_is_found() -> None:
         _Check(predictor, wrong, wrong, DRAWS, [rows]).prediction([rows], "4 rows")
 
 
-def test_passes_equal_a_pytorch_loop_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:
+def test_passes_equal_a_loop_over_pytorch_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:
     rows = torch.rand(6, 8, 8)
     (found,) = Predictor(bundle).passes({"x": rows.numpy()}, samples=25, seed=9)
     masks = [torch.from_numpy(draw(site, 9, 0, 25)) for site in bundle.manifest.sites]
@@ -137,8 +137,8 @@ def test_passes_equal_a_pytorch_loop_with_the_same_masks(network: nn.Sequential,
     np.testing.assert_allclose(found, torch.stack(looped).detach().numpy(), atol=1e-5)
 
 
-def test_the_reference_is_pytorch_itself(network: nn.Sequential) -> None:
-    """Handing PyTorch the keep-masks that it would have drawn gives what it would have answered."""
+def test_the_reference_equals_pytorch(network: nn.Sequential) -> None:
+    """Given the keep-masks that PyTorch draws by itself, the reference gives PyTorch's own answer."""
     rows = torch.rand(3, 8, 8)
     sampled = in_training_mode(network)
     torch.manual_seed(5)
@@ -146,11 +146,11 @@ def test_the_reference_is_pytorch_itself(network: nn.Sequential) -> None:
         own = sampled(rows)
     torch.manual_seed(5)
     drawn = [torch.empty(3, units).bernoulli_(1 - rate) for units, rate in ((64, 0.2), (128, 0.5))]
-    handed = reference.passes(sampled, [rows], [keep[None] for keep in drawn])
-    torch.testing.assert_close(handed[0], own)
+    given = reference.passes(sampled, [rows], [keep[None] for keep in drawn])
+    torch.testing.assert_close(given[0], own)
 
 
-def test_sites_carry_the_names_of_their_modules(bundle: Bundle) -> None:
+def test_sites_have_the_names_of_their_modules(bundle: Bundle) -> None:
     sites = [(site.name, site.rate, site.shape) for site in bundle.manifest.sites]
     assert sites == [("1", 0.2, ("passes", 1, 64)), ("4", 0.5, ("passes", 1, 128))]
 
@@ -165,27 +165,29 @@ def test_a_row_has_the_same_bits_in_every_batch(bundle: Bundle) -> None:
             np.testing.assert_array_equal(column, whole[name][start : start + size], name)
 
 
-def test_a_pass_does_not_change_when_more_are_asked_for(bundle: Bundle) -> None:
+def test_a_pass_does_not_depend_on_the_number_of_passes(bundle: Bundle) -> None:
     predictor = Predictor(bundle)
     inputs = {"x": np.random.default_rng(0).random((3, 8, 8), np.float32)}
     few, many = (np.concatenate(list(predictor.passes(inputs, n, 7))) for n in (5, 60))
     np.testing.assert_array_equal(few, many[:5])
 
 
-def test_equal_networks_give_equal_digests_and_no_paths(network: nn.Sequential, bundle: Bundle) -> None:
+def test_equal_networks_give_equal_digests_and_files_without_paths(
+    network: nn.Sequential, bundle: Bundle
+) -> None:
     again = export(network, torch.rand(4, 8, 8), task="classification", outputs="probabilities", name="other")
     assert again.manifest.digest == bundle.manifest.digest
     for content in bundle.files.values():
         assert b".py" not in content
 
 
-def test_the_network_is_left_as_it_was(network: nn.Sequential) -> None:
+def test_the_export_does_not_change_the_mode_of_the_network(network: nn.Sequential) -> None:
     network.eval()
     export(network, torch.rand(2, 8, 8), task="classification", outputs="probabilities", name="digits")
     assert not any(part.training for part in network.modules())
 
 
-def test_batch_norm_stays_on_its_running_statistics() -> None:
+def test_batch_norm_uses_its_running_statistics() -> None:
     torch.manual_seed(0)
     norm = nn.BatchNorm1d(4)
     network = nn.Sequential(nn.Linear(3, 4), norm, nn.Dropout(0.5), nn.Linear(4, 2), nn.Softmax(-1))
@@ -215,7 +217,7 @@ def test_batch_norm_stays_on_its_running_statistics() -> None:
         ),
     ],
 )
-def test_what_cannot_be_exported_is_refused_with_the_reason(
+def test_a_network_that_cannot_be_exported_is_refused_with_the_reason(
     network: nn.Module, example: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(ExportError, match=message):
@@ -236,7 +238,7 @@ def test_class_names_must_match_the_outputs(network: nn.Sequential) -> None:
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("outputs", ["logits", "probabilities"])
-def test_a_lone_number_is_that_of_the_second_of_two_classes(outputs: Any, flat: bool) -> None:
+def test_a_single_output_is_that_of_the_second_of_two_classes(outputs: Any, flat: bool) -> None:
     layers = [nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1)]
     layers += [nn.Sigmoid()] if outputs == "probabilities" else []
     layers += [nn.Flatten(0)] if flat else []

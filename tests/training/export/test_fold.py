@@ -1,4 +1,4 @@
-"""What runs once for all passes, and which bits do not depend on what else runs."""
+"""Values that no draw reaches run once, and a row's bits do not depend on other rows or passes."""
 
 from functools import cache
 
@@ -23,7 +23,7 @@ def graph(bundle: Bundle, file: str = PASSES) -> ir.Graph:
     return ir.from_proto(ModelProto.FromString(bundle.files[file])).graph
 
 
-def repeated_for_nothing(bundle: Bundle) -> list[str]:
+def needlessly_repeated(bundle: Bundle) -> list[str]:
     """List heavy nodes that run for every pass although no draw reaches them."""
     passes = graph(bundle)
     sites = {site.name for site in bundle.manifest.sites}
@@ -95,17 +95,17 @@ def test_a_deterministic_prefix_runs_once(head_only: Bundle) -> None:
     convolutions = operators(head_only, "Conv")
     assert len(convolutions) == len(operators(head_only, "Conv", PREDICT)) == 2
     assert not any(_counts_passes(node.outputs[0]) for node in convolutions)
-    assert repeated_for_nothing(head_only) == []
+    assert needlessly_repeated(head_only) == []
 
 
-def test_only_what_a_draw_reaches_runs_for_every_pass() -> None:
+def test_only_nodes_that_a_draw_reaches_run_for_every_pass() -> None:
     torch.manual_seed(0)
     module = Branches()
     bundle = export(module, torch.rand(3, 3, 12, 12), task="classification", outputs="logits", name="mixed")
     counted = [_counts_passes(node.outputs[0]) for node in operators(bundle, "Conv")]
     assert sum(counted) == 1  # mixed
     assert len(counted) <= len(operators(bundle, "Conv", PREDICT))
-    assert repeated_for_nothing(bundle) == []
+    assert needlessly_repeated(bundle) == []
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_only_what_a_draw_reaches_runs_for_every_pass() -> None:
         "embedding",
     ],
 )
-def test_nothing_is_repeated_that_no_draw_reaches(name: str) -> None:
-    assert repeated_for_nothing(exported(name)) == []
+def test_no_node_is_repeated_needlessly(name: str) -> None:
+    assert needlessly_repeated(exported(name)) == []
 
 
 STABLE = [
@@ -138,8 +138,8 @@ STABLE = [
     "attention",
     "embedding",
 ]
-# ONNX Runtime multiplies a single row by another kernel where the weights are not constants of the graph
-# (dropout on weights) and in its RNN operator; their bundles state that a run takes two rows.
+# ONNX Runtime multiplies a single row with another kernel if the weights are not constants of the graph
+# (dropout on weights), and in its RNN operator; these bundles state that a run takes at least two rows.
 FILLED = ["RNN tanh", "dropout on weights"]
 
 

@@ -1,4 +1,4 @@
-"""Every kind of randomness against a loop over PyTorch with the same draws."""
+"""Every kind of randomness, compared with a loop over PyTorch with the same draws."""
 
 import itertools
 from functools import cache
@@ -87,7 +87,7 @@ def test_passes_equal_pytorch_with_the_same_draws(name: str, task: Task) -> None
     assert len(bundle.manifest.sites) == KINDS[name].sites
     for rows, samples in itertools.product((1, 2, 7), repeat=2):
         inputs = named(KINDS[name], rows, seed=1)
-        expected = loop(module, bundle, inputs, samples, SEED, KINDS[name].turns)
+        expected = loop(module, bundle, inputs, samples, SEED, KINDS[name].alternating)
         if task == "classification":
             expected = expected.softmax(-1)
         arrays = {key: tensor.numpy() for key, tensor in inputs.items()}

@@ -1,4 +1,4 @@
-"""What networks from packages taught: each here is the least that shows it."""
+"""Constructs of networks from well-known packages, each as a small network."""
 
 from collections import namedtuple
 
@@ -11,7 +11,7 @@ from caveat.training.export.export import export
 
 
 class LayerScale(nn.Module):
-    """A residual branch so small that rounding outweighs its dropout, as in freshly made ConvNeXts."""
+    """A residual branch so small that rounding outweighs its dropout, as in untrained ConvNeXts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class SharedTable(nn.Module):
 
 
 class DropsPatches(nn.Module):
-    """Stochastic depth on patches folded into the rows, in memory that is not initialised, as in timm."""
+    """Stochastic depth on patches folded into the rows, with uninitialised memory, as in timm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Auxiliary(nn.Module):
 
 
 class SelectsByMask(nn.Module):
-    """The last token of every row by a mask, as in BART and T5."""
+    """The last token of every row, selected by a mask, as in BART and T5."""
 
     def __init__(self, rate: float = 0.0) -> None:
         super().__init__()
@@ -118,18 +118,18 @@ class SelectsByMask(nn.Module):
         pytest.param(DropsPatches(), torch.randn(3, 60), id="patches"),
         pytest.param(SelectsByMask(), torch.randn(3, 4, 8), id="selection by mask"),
         pytest.param(Len(), torch.randn(3, 16), id="len"),
-        pytest.param(SharedTable(1, interleaved=False), torch.randn(3, 5), id="one table a row"),
-        pytest.param(SharedTable(2, interleaved=False), torch.randn(3, 10), id="tables of a row together"),
-        pytest.param(SharedTable(2, interleaved=True), torch.randn(3, 10), id="tables of a row apart"),
+        pytest.param(SharedTable(1, interleaved=False), torch.randn(3, 5), id="one table per row"),
+        pytest.param(SharedTable(2, interleaved=False), torch.randn(3, 10), id="two contiguous tables"),
+        pytest.param(SharedTable(2, interleaved=True), torch.randn(3, 10), id="two interleaved tables"),
     ],
 )
 def test_a_network_is_exported(network: nn.Module, example: Tensor) -> None:
-    """The self-test of the export compares it with PyTorch."""
+    """The export itself compares the bundle with PyTorch."""
     export(network, example, task="classification", outputs="logits", name="n")
 
 
 @pytest.mark.parametrize("output", ["logits", 0])
-def test_an_output_that_only_training_has_is_left_aside(output: str | int) -> None:
+def test_an_output_of_training_mode_alone_is_ignored(output: str | int) -> None:
     export(
         Auxiliary(),
         torch.randn(3, 8),
@@ -140,13 +140,13 @@ def test_an_output_that_only_training_has_is_left_aside(output: str | int) -> No
     )
 
 
-def test_outputs_with_names_are_listed_by_them() -> None:
+def test_named_outputs_are_listed_by_name() -> None:
     with pytest.raises(ExportError, match=r"several outputs: logits, aux; say which"):
         export(Auxiliary(), torch.randn(3, 8), task="classification", outputs="logits", name="n")
 
 
-def test_a_draw_for_what_a_mask_selected_is_refused_with_its_place() -> None:
-    with pytest.raises(ExportError, match=r"how much is drawn .*test_networks.py.*drop_chosen.*afterwards"):
+def test_draws_for_entries_selected_by_a_mask_are_refused_with_their_place() -> None:
+    with pytest.raises(ExportError, match=r"the number of draws .*test_networks.py.*drop_chosen.*afterwards"):
         export(SelectsByMask(0.3), torch.randn(3, 4, 8), task="classification", outputs="logits", name="n")
 
 

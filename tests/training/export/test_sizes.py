@@ -23,7 +23,7 @@ def passes(bundle: Bundle, inputs: dict[str, Tensor], samples: int = 4) -> np.nd
 
 
 def assert_equals_loop(module: nn.Module, bundle: Bundle, inputs: dict[str, Tensor]) -> None:
-    expected = loop(module, bundle, inputs, 4, seed=2, turns=False)
+    expected = loop(module, bundle, inputs, 4, seed=2, alternating=False)
     np.testing.assert_allclose(passes(bundle, inputs), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -55,7 +55,7 @@ def strided() -> tuple[nn.Module, Bundle]:
 
 
 @pytest.mark.parametrize("size", [(16, 20), (9, 9), (11, 24), (31, 10)])
-def test_images_of_any_size(strided: tuple[nn.Module, Bundle], size: tuple[int, int]) -> None:
+def test_images_of_any_size_equal_the_loop(strided: tuple[nn.Module, Bundle], size: tuple[int, int]) -> None:
     module, bundle = strided
     assert_equals_loop(module, bundle, {"x": torch.rand(3, 3, *size)})
 
@@ -75,7 +75,7 @@ def test_a_size_too_small_for_the_network_is_refused(strided: tuple[nn.Module, B
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 40])
-def test_sequences_of_any_length(length: int, recurrent: tuple[nn.Module, Bundle]) -> None:
+def test_sequences_of_any_length_equal_the_loop(length: int, recurrent: tuple[nn.Module, Bundle]) -> None:
     module, bundle = recurrent
     assert_equals_loop(module, bundle, {"x": torch.rand(2, length, 5)})
 
@@ -95,7 +95,7 @@ def recurrent() -> tuple[nn.Module, Bundle]:
 
 
 class Pair(nn.Module):
-    """Tokens and numbers of one length."""
+    """A network of two inputs of the same length: tokens and numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,14 +118,14 @@ def pair() -> tuple[nn.Module, Bundle]:
     return module, export(module, example, task="regression", outputs="mean", name="pair", free=free)
 
 
-def test_inputs_by_name_share_a_size(pair: tuple[nn.Module, Bundle]) -> None:
+def test_named_inputs_share_a_size(pair: tuple[nn.Module, Bundle]) -> None:
     module, bundle = pair
     assert [(spec.name, spec.dtype, spec.shape, spec.below) for spec in bundle.manifest.inputs] == [
         ("tokens", "int64", ("rows", "length"), 11),
         ("values", "float32", ("rows", "length", 2), None),
     ]
     inputs = {"tokens": torch.randint(11, (2, 9)), "values": torch.rand(2, 9, 2)}
-    expected = loop(module, bundle, inputs, 4, seed=2, turns=False).squeeze(-1)
+    expected = loop(module, bundle, inputs, 4, seed=2, alternating=False).squeeze(-1)
     np.testing.assert_allclose(passes(bundle, inputs), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -139,7 +139,7 @@ def test_inputs_by_name_share_a_size(pair: tuple[nn.Module, Bundle]) -> None:
         ([[1, 2]], "an object with the fields tokens, values"),
     ],
 )
-def test_inputs_that_do_not_fit_are_named(pair: tuple[nn.Module, Bundle], rows: Any, message: str) -> None:
+def test_an_input_that_does_not_fit_is_named(pair: tuple[nn.Module, Bundle], rows: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         encode(pair[1].manifest.inputs, rows)
 
@@ -190,7 +190,7 @@ class MeanAndVariance(nn.Module):
 
 @pytest.mark.parametrize("targets", [1, 3])
 @pytest.mark.parametrize("pair", [True, False])
-def test_a_predicted_variance_is_the_aleatoric_one(pair: bool, targets: int) -> None:
+def test_a_predicted_variance_is_the_aleatoric_variance(pair: bool, targets: int) -> None:
     torch.manual_seed(0)
     module = MeanAndVariance(pair, targets)
     rows = torch.randn(3, 4)
@@ -199,7 +199,7 @@ def test_a_predicted_variance_is_the_aleatoric_one(pair: bool, targets: int) -> 
     assert bundle.manifest.targets == (None if targets == 1 else ("0", "1", "2"))
     found = estimate(Predictor(bundle), {"x": rows.numpy()}, samples=50, seed=4, sampler="independent")
     module.pair = False
-    looped = loop(module, bundle, {"x": rows}, 50, seed=4, turns=False).double()
+    looped = loop(module, bundle, {"x": rows}, 50, seed=4, alternating=False).double()
     np.testing.assert_allclose(found["mean"], looped[..., 0].mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["epistemic_variance"], looped[..., 0].var(0), rtol=1e-3)
     np.testing.assert_allclose(found["aleatoric_variance"], looped[..., 1].exp().mean(0), rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Of which networks the masks can be multiplied into the weights; see `caveat.models.graphs.thinned`."""
+"""Networks whose masks can be multiplied into the weights; see `caveat.models.graphs.thinned`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from caveat.models.bundles.bundle import PASSES
 from caveat.models.draws.masks import draw
-from caveat.models.graphs.thinned import thinned
+from caveat.models.graphs.thinned import thinned_graph
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
 
@@ -52,20 +52,20 @@ def cnn() -> nn.Module:
         (mlp(0.3), (6,), {"task": "regression", "outputs": "mean", "targets": ("a", "b", "c")}),
     ],
 )
-def test_masks_in_front_of_the_last_product_are_multiplied_into_it(
+def test_masks_before_the_last_product_are_multiplied_into_its_weights(
     monkeypatch: pytest.MonkeyPatch, network: nn.Module, shape: tuple[int, ...], options: dict[str, Any]
 ) -> None:
     example = torch.rand(5, *shape)
-    said = {"task": "classification", "outputs": "logits", **options}
-    bundle = export(network, example, name="net", **said)
+    stated = {"task": "classification", "outputs": "logits", **options}
+    bundle = export(network, example, name="net", **stated)
     site, *_ = bundle.manifest.sites
     drawn = draw(site, 0, 0, 100, {}, "stratified")
-    assert thinned(bundle.files[PASSES], site, drawn) is not None
+    assert thinned_graph(bundle.files[PASSES], site, drawn) is not None
     predictor, plain = Predictor(bundle, kept_seed=0), Predictor(bundle)
     predictor.thin(bundle, {"x": example[:2].numpy()})
     rows = {"x": np.random.default_rng(0).normal(size=(37, *shape)).astype(np.float32)}
     expected = plain.some_passes(rows, 0, "stratified", 0, 100)
-    monkeypatch.delattr(Predictor, "run_passes")  # which takes draws
+    monkeypatch.delattr(Predictor, "run_passes")  # the run with masks
     np.testing.assert_array_equal(predictor.some_passes(rows, 0, "stratified", 0, 100), expected, strict=True)
 
 
@@ -78,11 +78,13 @@ def test_masks_in_front_of_the_last_product_are_multiplied_into_it(
         (mlp(0.3), (6,), {"task": "regression", "outputs": "mean_log_variance"}),
     ],
 )
-def test_other_masks_are_not(network: nn.Module, shape: tuple[int, ...], options: dict[str, Any]) -> None:
+def test_other_masks_are_not_multiplied_into_weights(
+    network: nn.Module, shape: tuple[int, ...], options: dict[str, Any]
+) -> None:
     if options:
         network = nn.Sequential(network, nn.Linear(3, 2))
-    said = {"task": "classification", "outputs": "logits", **options}
-    bundle = export(network, torch.rand(5, *shape), name="net", **said)
+    stated = {"task": "classification", "outputs": "logits", **options}
+    bundle = export(network, torch.rand(5, *shape), name="net", **stated)
     site, *others = bundle.manifest.sites
     assert not others
-    assert thinned(bundle.files[PASSES], site, draw(site, 0, 0, 100, {}, "stratified")) is None
+    assert thinned_graph(bundle.files[PASSES], site, draw(site, 0, 0, 100, {}, "stratified")) is None

@@ -19,7 +19,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 3))
 
 
-def test_large_weights_stand_apart_once_and_answer_the_same(
+def test_large_weights_are_stored_once_in_a_separate_file_and_answer_the_same(
     network: nn.Sequential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = torch.rand(4, 32)
@@ -37,7 +37,7 @@ def test_large_weights_stand_apart_once_and_answer_the_same(
         np.testing.assert_array_equal(Predictor(bundle).predict(inputs), Predictor(inside).predict(inputs))
 
 
-def test_weights_apart_are_vouched_for(
+def test_a_changed_file_of_weights_is_refused(
     network: nn.Sequential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights.to_files, "__defaults__", (1000,))
