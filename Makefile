@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check audit bundled written bench bench-startup bench-hostile
+.PHONY: help serve test test-lowest check audit bundled written bench bench-startup bench-hostile
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,9 @@ serve: $(VENV)/.serving ## Serve the bundled model on http://localhost:8000 (POR
 
 test: $(VENV)/.dev ## Run every test, and report coverage.
 	$(BIN)/pytest --cov --numprocesses auto --dist worksteal
+
+test-lowest: $(VENV)/.dev ## Run the service with the lowest versions of its dependencies.
+	$(BIN)/python .ci/lowest.py
 
 check: $(VENV)/.dev ## Check format, lint, types and the arrows between the packages.
 	$(BIN)/ruff format --check .
