@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-all check audit bundled written bench bench-startup bench-hostile
+.PHONY: help serve test test-all test-lowest check audit lock bundled written bench bench-startup bench-hostile
 
 help: ## List these targets.
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,6 +21,9 @@ test: $(VENV)/.dev ## Run the tests, in minutes.
 test-all: $(VENV)/.dev ## Run soaks and sweeps as well, and hold coverage to its floor.
 	$(BIN)/pytest --cov --numprocesses auto --dist worksteal
 
+test-lowest: $(VENV)/.dev ## Run the service with the lowest versions of its dependencies.
+	$(BIN)/python .ci/lowest.py
+
 check: $(VENV)/.dev ## Check format, lint, types and the arrows between the packages.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -29,6 +32,9 @@ check: $(VENV)/.dev ## Check format, lint, types and the arrows between the pack
 
 audit: $(VENV)/.dev ## Look for known vulnerabilities of what is installed.
 	$(BIN)/python .ci/audit.py
+
+lock: $(VENV)/.dev ## Lock the newest versions of all dependencies, with hashes.
+	$(BIN)/python .ci/lock.py
 
 bundled: $(VENV)/.dev ## Train the bundled digits model anew.
 	rm -rf models/bundled/digits
@@ -61,15 +67,21 @@ bench-hostile: $(VENV)/.serving ## Treat the service badly for an hour, and kill
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/kills.py
 
-# A stamp records which dependencies of pyproject.toml are installed, so that a second call installs nothing.
-$(VENV)/.serving: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --editable .
+# A stamp records which dependencies are installed, so that a second call installs nothing.
+LOCKED := $(BIN)/python -m pip install --require-hashes
+EDITABLE := $(BIN)/python -m pip install --no-build-isolation --no-deps --editable .
+
+$(VENV)/.serving: pyproject.toml locks/build.txt locks/serving.txt | $(BIN)/python
+	$(LOCKED) -r locks/build.txt -r locks/serving.txt
+	$(EDITABLE)
 	touch $@
 
-# Only pip 25.1 and newer know dependency groups.
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install 'pip>=25.1'
-	$(BIN)/python -m pip install --editable '.[training,bfloat16,tracing]' --group dev
+# torch comes last, since the lock can't hold it; what else depends on it goes in before.
+$(VENV)/.dev: pyproject.toml locks/build.txt locks/dev.txt locks/torch.txt | $(BIN)/python
+	$(LOCKED) --no-deps -r locks/build.txt -r locks/dev.txt
+	$(BIN)/python -m pip install -r locks/torch.txt
+	$(BIN)/python -m pip check
+	$(EDITABLE)
 	touch $(VENV)/.serving $@
 
 $(BIN)/python:

@@ -19,7 +19,7 @@ from caveat.service.batching.scores import Scores, finite
 from caveat.service.door import Door
 from caveat.service.monitoring import journal, logs
 from caveat.service.monitoring.alarms import Alarms
-from caveat.service.monitoring.metrics import Metrics, observe
+from caveat.service.monitoring.metrics import Metrics
 from caveat.service.monitoring.record import Record
 
 if TYPE_CHECKING:  # needs the extra tracing
@@ -98,7 +98,7 @@ class Ledger:
         for (route, model, version, code), those in alike.items():
             self._metrics.requests.labels(route, model, version, code).inc(len(those))
             if seconds := [record.ended - record.began for record in those if record.ended]:
-                observe(self._metrics.seconds.labels(route), seconds)
+                self._metrics.seconds.observe(seconds, route)
             if code != 200:
                 self._count_failures(code, those)
             elif rows := sum(record.rows for record in those):
@@ -117,16 +117,16 @@ class Ledger:
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
         """Count how long jobs waited and ran, answered or not."""
         if queued := [seconds for record in records if (seconds := record.queue) is not None]:
-            observe(self._metrics.queue.labels(model, version), queued)
+            self._metrics.queue.observe(queued, model, version)
         if computed := [record.done - record.taken_up for record in records if record.taken_up]:
-            observe(self._metrics.compute.labels(model, version), computed)
+            self._metrics.compute.observe(computed, model, version)
 
     def _count_turns(self, turns: Sequence[Turn]) -> None:
         if not turns:
             return
-        observe(self._metrics.batch_rows, [turn.rows for turn in turns])
-        observe(self._metrics.batch_passes, [turn.passes for turn in turns])
-        observe(self._metrics.batch_fill, [turn.fill for turn in turns])
+        self._metrics.batch_rows.observe([turn.rows for turn in turns])
+        self._metrics.batch_passes.observe([turn.passes for turn in turns])
+        self._metrics.batch_fill.observe([turn.fill for turn in turns])
         alike: dict[tuple[Predictor, bool], list[Columns]] = defaultdict(list)
         for predictor, _, of_turn in _all_scores(turns):
             alike[predictor, "abstain" in of_turn].append(of_turn)
@@ -143,7 +143,7 @@ class Ledger:
             "percentile": metrics.percentile,
         }
         for name in columns.keys() & histograms.keys():
-            observe(histograms[name].labels(*model), columns[name])
+            histograms[name].observe(columns[name], *model)
         if "abstain" in columns:
             abstained = columns["abstain"]
             metrics.judged.labels(*model).inc(abstained.size)

@@ -2,22 +2,22 @@
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from typing import Final, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
+    Metric,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
     multiprocess,
     values,
 )
+from prometheus_client.registry import Collector
+
+from caveat.service.monitoring.histogram import Histogram
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nothing here reads
 
@@ -52,6 +52,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._histograms: list[Histogram] = []
         ProcessCollector(registry=self._registry)
         self.requests = self._counter("requests", "Requests answered.", ["route", "model", "version", "code"])
         self.seconds = self._histogram(
@@ -108,7 +109,7 @@ class Metrics:
 
     def loaded(self, model: str, version: int, seconds: float) -> None:
         """Note that a version was loaded, and how many seconds that took."""
-        self._load_seconds.labels(model).observe(seconds)
+        self._load_seconds.observe(seconds, model)
         self._loaded.labels(model, version).set(1)
 
     def failing(self, model: str, version: int) -> None:
@@ -129,7 +130,7 @@ class Metrics:
         if _SHARED not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()
-        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        together.register(_Together(self._histograms))
         return generate_latest(together)
 
     def _counter(self, name: str, words: str, labels: Sequence[str] = ()) -> Counter:
@@ -148,29 +149,21 @@ class Metrics:
     def _histogram(
         self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()
     ) -> Histogram:
-        return Histogram(f"caveat_{name}", words, labels, registry=self._registry, buckets=buckets)
+        histogram = Histogram(f"caveat_{name}", words, buckets, labels, self._registry)
+        self._histograms.append(histogram)
+        return histogram
 
 
-def observe(histogram: Histogram, amounts: ArrayLike) -> None:
-    """Add many amounts to a histogram at once.
+class _Together(Collector):
+    """What all processes have counted, read from their files."""
 
-    This uses private members of the histogram, because its public method takes one amount at a time: for
-    the rows of a large request that would take longer than the answer.
+    def __init__(self, histograms: Sequence[Histogram]) -> None:
+        self._histograms = histograms
 
-    Parameters
-    ----------
-    amounts
-        Amounts in an array of any shape.
-    """
-    array = np.asarray(amounts, np.float64).ravel()
-    bounds = _as_array(tuple(histogram._upper_bounds))  # the last is infinite
-    counts = np.bincount(bounds.searchsorted(array), minlength=len(bounds))
-    for bucket, count in zip(histogram._buckets, counts.tolist(), strict=True):
-        if count:
-            bucket.inc(count)
-    histogram._sum.inc(float(array.sum()))
-
-
-@cache  # one entry per set of buckets
-def _as_array(bounds: tuple[float, ...]) -> NDArray[np.float64]:
-    return np.array(bounds)
+    def collect(self) -> list[Metric]:
+        """Read them, histograms first."""
+        counted = CollectorRegistry()
+        multiprocess.MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+        metrics = {metric.name: metric for metric in counted.collect()}
+        histograms = [joined for histogram in self._histograms for joined in histogram.join(metrics)]
+        return [*histograms, *metrics.values()]

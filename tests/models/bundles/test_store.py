@@ -67,7 +67,7 @@ def test_a_store_is_looked_at_but_not_made_before_the_work(tmp_path: Path) -> No
     store.prepare(tmp_path / "new" / "store")
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
-    with pytest.raises(BundleError, match="file/store: can.t write a bundle into this folder: Not a directory"):
+    with pytest.raises(BundleError, match="store: can't write a bundle into this folder: Not a directory"):
         store.prepare(tmp_path / "file" / "store")
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from caveat.models.answers.uncertainty import Columns
@@ -15,36 +14,11 @@ from caveat.models.predictor import Predictor
 from caveat.service.batching.batcher import Turn
 from caveat.service.batching.scores import Scores
 from caveat.service.endpoints import Endpoints
-from caveat.service.monitoring.metrics import observe
 from caveat.service.monitoring.record import Record
 from caveat.service.settings import Settings
 from tests.bundles import linear_regression
 
 LINEAR = Predictor(linear_regression())
-
-
-@pytest.mark.parametrize(
-    "amounts",
-    [
-        [0.05],
-        [0.1, 0.1, 1.0, 1.0000001, 10.0, 11.0, 1e9, 0.0],
-        np.random.default_rng(0).exponential(2.0, (500, 3)),
-        np.arange(12, dtype=np.float32).reshape(3, 4),
-    ],
-)
-def test_observing_many_amounts_equals_observing_one_by_one(amounts: Any) -> None:
-    def told(together: bool) -> bytes:
-        registry = CollectorRegistry()
-        histogram = Histogram("h", "h", registry=registry, buckets=(0.1, 1.0, 10.0))
-        if together:
-            observe(histogram, amounts)
-        else:
-            for amount in np.asarray(amounts, np.float64).ravel():
-                histogram.observe(amount)
-        text = generate_latest(registry).decode()
-        return b"\n".join(line.encode() for line in text.splitlines() if not line.startswith("h_sum"))
-
-    assert told(together=True) == told(together=False)
 
 
 @pytest.fixture(autouse=True)
