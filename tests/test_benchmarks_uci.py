@@ -36,6 +36,7 @@ def test_a_likelihood_below_the_reference_or_an_error_above_it_is_missed(
     assert tuple(found.values()) == met
 
 
+@pytest.mark.slow
 def test_a_split_is_measured_from_its_rows_to_its_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def caveat(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("files", "factory"),
     [
-        pytest.param(*each, id=name, marks=[] if name in ("folder", "module") else [pytest.mark.slow])
+        pytest.param(*each, id=name, marks=[] if name == "folder" else [pytest.mark.slow])
         for name, each in FOLDERS.items()
     ],
 )

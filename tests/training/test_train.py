@@ -122,6 +122,7 @@ def houses(folder: Path, rows: int) -> Path:
     return folder / "houses.csv"
 
 
+@pytest.mark.slow
 def test_two_targets_and_their_noise_are_recovered(tmp_path: Path) -> None:
     """Each target is compared with the known distribution of the simulated rows."""
     path = houses(tmp_path, 2000)
@@ -171,6 +172,7 @@ def test_two_targets_and_their_noise_are_recovered(tmp_path: Path) -> None:
     np.testing.assert_array_equal(told["interval"], np.stack([low, high], axis=-1)[:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["mlp", "gru"])
 def test_a_constant_noise_is_stated_for_each_target(network: NetworkName, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
@@ -203,7 +205,7 @@ def test_the_manifest_says_where_the_model_comes_from() -> None:
     assert manifest.provenance.libraries["torch"].startswith("2.")
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize("name", ["digits", pytest.param("diabetes", marks=pytest.mark.slow)])
 def test_the_example_is_a_request_of_held_out_rows(name: str) -> None:
     bundle, parts = trained(name, epochs=2)
     written = json.loads(bundle.manifest.model_dump_json())["example"]
@@ -219,8 +221,9 @@ def test_a_table_with_categories_from_file_to_answer(tmp_path: Path) -> None:
     price = 1000 + 50 * (city == "oslo") - 30 * member + (born - 1_700_000_000)
     frame = pl.DataFrame({"city": city, "member": member, "born": born, "price": price})
     frame.write_csv(tmp_path / "Flats (2024).csv")
-    commands.main(["train", "--data", str(tmp_path / "Flats (2024).csv"), "--target", "price", "--lr", "0.01",
-                 "--out", str(tmp_path)])  # fmt: skip
+    data = str(tmp_path / "Flats (2024).csv")
+    flags = ("--target", "price", "--lr", "0.01", "--noise", "constant", "--out", str(tmp_path))
+    assert commands.main(["train", "--data", data, *flags]) == 0
     bundle = store.load(tmp_path / "flats-2024" / "1")
     assert bundle.manifest.task == "regression"
     assert bundle.manifest.metrics["rmse"] < 8  # the target's standard deviation is about 40
