@@ -4,6 +4,8 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than there are cores: many tests wait for a service.
+PARALLEL = --numprocesses $(shell $(PYTHON) -c 'import os; print(1 + os.cpu_count())') --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -16,10 +18,10 @@ serve: $(VENV)/.serving ## Serve the bundled model on http://localhost:8000 (POR
 	$(BIN)/caveat serve --port $(PORT)
 
 test: $(VENV)/.dev ## Run the tests, in minutes.
-	$(BIN)/pytest -m 'not slow' --numprocesses auto --dist worksteal
+	$(BIN)/pytest -m 'not slow' $(PARALLEL)
 
 test-all: $(VENV)/.dev ## Run soaks and sweeps as well, and hold coverage to its floor.
-	$(BIN)/pytest --cov --numprocesses auto --dist worksteal
+	$(BIN)/pytest --cov $(PARALLEL)
 
 test-lowest: $(VENV)/.dev ## Run the service with the lowest versions of its dependencies.
 	$(BIN)/python .ci/lowest.py
