@@ -1,6 +1,6 @@
-"""Writes the locks anew: the version of everything that is installed, with the hashes of its files.
+"""Writes the locks: the version of each installed package, with the hashes of its files.
 
-Serving and training get the versions of the development environment, so images hold what the tests ran with.
+Serving and training get the versions of the development environment, so that images hold what was tested.
 """
 
 import re
@@ -17,7 +17,7 @@ COMPILE = [
 ]
 
 UNLOCKED = re.compile(r"(?:torch|triton|(?:cuda|nvidia)-[\w-]+)==")
-"""What depends on the build of torch."""
+"""Packages that depend on the build of torch."""
 
 TORCH = """\
 # Installed after the rest, and without hashes: the wheels of an index of CPU builds have hashes of their own.
@@ -31,9 +31,9 @@ def lock(*sources: str, given: str = "") -> str:
     Parameters
     ----------
     sources
-        Where they stand, as `uv pip compile` takes it.
+        Arguments of `uv pip compile` that name the requirements.
     given
-        The requirements, where a source is ``-``.
+        Text of the requirements where a source is ``-``.
     """
     run = subprocess.run(
         [*COMPILE, *sources], cwd=ROOT, input=given, stdout=subprocess.PIPE, check=True, text=True
@@ -42,13 +42,13 @@ def lock(*sources: str, given: str = "") -> str:
 
 
 def locked(compiled: str) -> str:
-    """Leave out what can't be locked."""
+    """Remove the packages that depend on the build of torch."""
     entries = re.split(r"^(?=\S)", compiled, flags=re.MULTILINE)
     return "# Written by `make lock`.\n" + "".join(entry for entry in entries if not UNLOCKED.match(entry))
 
 
 def main() -> None:
-    """Write them."""
+    """Write all locks."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     folder = ROOT / "locks"
     folder.mkdir(exist_ok=True)

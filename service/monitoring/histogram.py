@@ -1,7 +1,7 @@
 """A histogram that takes many amounts at once.
 
-prometheus-client's own takes one at a time, which over the rows of a large request would take longer than
-their answers. So each bucket is a counter by itself, and the counters are joined where metrics are read.
+The histogram of prometheus-client takes one amount at a time: for the rows of a large request that would
+take longer than the answer. Here each bucket is a counter, and a read of the metrics joins the counters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ class Histogram(Collector):
     Parameters
     ----------
     name, words
-        Of the histogram, and what it tells.
+        Name of the histogram, and its help text.
     buckets
-        Their upper bounds in rising order, but for the last, which is infinite.
+        Upper bounds of the buckets in ascending order, without the last one, which is infinite.
     labels
-        Their names.
+        Names of the labels.
     registry
-        Tells of the histogram.
+        Registry that exposes the histogram.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Histogram(Collector):
             registry.register(self)
 
     def observe(self, amounts: ArrayLike, *labels: object) -> None:
-        """Add amounts.
+        """Add amounts to the buckets.
 
         Parameters
         ----------
         amounts
-            Of any shape.
+            Amounts, of any shape.
         labels
             Values of the labels, in their order.
         """
@@ -72,11 +72,11 @@ class Histogram(Collector):
         total.inc(float(array.sum()))
 
     def collect(self) -> list[Metric]:
-        """Give what this process has counted."""
+        """Return the counts of this process."""
         return self.join({part.name: part for each in (self._counts, self._sums) for part in each.collect()})
 
     def join(self, metrics: dict[str, Metric]) -> list[Metric]:
-        """Take this histogram's counters and sums from some metrics, if any are there, and join them."""
+        """Remove the counters and sums of this histogram from metrics, and join them into one metric."""
         counts, sums = (metrics.pop(f"{self._name}_{part}", None) for part in ("bucket", "sum"))
         return [] if counts is None or sums is None else [self._family(counts, sums)]
 
