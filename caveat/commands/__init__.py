@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return BROKEN_PIPE
     except OSError as error:
-        return _end(f"the output can't be written: {error.strerror}", 1)
+        where = "the output can't be written" if error.filename is None else error.filename
+        return _end(f"{where}: {error.strerror}", 1)
     return code
 
 

@@ -144,6 +144,12 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     assert run.stderr == "caveat: the output can't be written: No space left on device\n"
 
 
+def test_a_path_that_the_system_refuses_is_named() -> None:
+    path = "a" * 300
+    run = subprocess.run([sys.executable, "-m", "caveat", "inspect", path], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, f"caveat: {path}: File name too long\n")
+
+
 INTERRUPTED = """
 import os, signal, sys
 
