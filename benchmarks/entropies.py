@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sampling import HERE, KINDS, SAMPLERS, passes, trained
 
-from caveat.models.answers.uncertainty import ClassificationSummary, entropy
+from caveat.models.answers.uncertainty import entropy
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.classification import ClassificationSummary
 
 SAMPLES = 100
 

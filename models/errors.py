@@ -15,6 +15,24 @@ class CaveatError(ValueError):
     """A user's mistake: the message says what was wrong, where, and what was expected."""
 
 
+class InputError(CaveatError):
+    """A request that does not fit a model.
+
+    Parameters
+    ----------
+    where
+        Path of the first value that does not fit, as a client writes it, such as ``inputs[3].age``.
+    expected, got
+        What the model takes at that path, and what the request has there.
+    """
+
+    def __init__(self, where: str, expected: str, got: str) -> None:
+        super().__init__(f"{where}: expected {expected}, got {got}")
+        self.where = where
+        self.expected = expected
+        self.got = got
+
+
 def one_line(text: str) -> str:
     r"""Write text from outside as one line of at most 500 characters, with control characters escaped.
 

@@ -8,21 +8,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers import calibration
-from caveat.models.answers.calibration import Calibration
 from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
 from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Manifest, Site
-from caveat.models.bundles.signature import InputError, Inputs, encode, sizes
+from caveat.models.bundles.signature import Inputs, encode, sizes
 from caveat.models.draws.cache import KEPT_BYTES, KEPT_PASSES, DrawCache
 from caveat.models.draws.masks import Sampler
 from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
 from caveat.models.engines.openvino import OpenVino
-from caveat.models.errors import CaveatError
+from caveat.models.errors import CaveatError, InputError
 from caveat.models.graphs.memory import allowed, values_held
 from caveat.models.graphs.structure import check
 from caveat.models.graphs.thinned import MOST_WEIGHTS, thinned_graph
+from caveat.models.tasks import calibration_file, tasks
+from caveat.models.tasks.calibration import Calibration
+from caveat.models.tasks.task import Task
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run on the CPU may hold; larger work is cut into several runs."""
@@ -68,7 +69,8 @@ class Predictor:
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self.precision: Precision = precision
-        self.calibration: Calibration | None = _calibration(bundle)
+        self.task: Task = tasks.of(bundle.manifest)
+        self.calibration: Calibration | None = _calibration(self.task, bundle)
         self.card: bytes | None = bundle.files.get(CARD)
         self._threads = threads
         self._kept_seed = kept_seed
@@ -77,8 +79,8 @@ class Predictor:
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._thinned: dict[tuple[int, Sampler, int, int], Engine] = {}
         self._draws = DrawCache(self.manifest.sites, kept_seed)
-        _check_inputs(self._predict, PREDICT, self.manifest, sites=())
-        _check_inputs(self._passes, PASSES, self.manifest, self.manifest.sites)
+        self._check(self._predict, PREDICT, sites=())
+        self._check(self._passes, PASSES, self.manifest.sites)
 
     def thin(self, bundle: Bundle, rows: Inputs) -> None:
         """Multiply the draws that most requests share into the weights, if that changes no bit.
@@ -152,8 +154,7 @@ class Predictor:
             (B, T) for T targets.
         """
         blocks = row_blocks(inputs, self.rows_at_once(inputs, samples=1))
-        outputs = np.concatenate([self._predict_block(block) for block in blocks])
-        return outputs[..., 0] if self.manifest.outputs == "mean_variance" else outputs
+        return self.task.point(np.concatenate([self._predict_block(block) for block in blocks]))
 
     def _predict_block(self, inputs: Inputs) -> NDArray[np.floating]:
         return self._run(self._predict, self._filled(inputs))[: _rows(inputs)]
@@ -237,6 +238,26 @@ class Predictor:
         for engine in (self._predict, self._passes, *self._thinned.values()):
             engine.stop()
 
+    def _check(self, engine: Engine, file: str, sites: tuple[Site, ...]) -> None:
+        """Refuse a graph that would fail on every request."""
+        manifest, place = self.manifest, _place(self.manifest, file)
+        stated: dict[str, Type] = {spec.name: (spec.dtype, len(spec.shape)) for spec in manifest.inputs}
+        stated |= {site.name: ("float32", len(site.shape)) for site in sites}
+        found = engine.inputs
+        for name in sorted(stated.keys() | found.keys()):
+            if stated.get(name) != found.get(name):
+                raise BundleError(
+                    f"{place}: input {name!r} is {_words(found.get(name))}; in the manifest it is "
+                    f"{_words(stated.get(name))}"
+                )
+        (shape, *others) = engine.outputs
+        if others:
+            raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
+        try:
+            self.task.check_graph(shape)
+        except ValueError as error:
+            raise BundleError(f"{place}: {error}") from None
+
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
             return engine.run(feed)
@@ -292,38 +313,18 @@ def _engine(
 
 def _weights(bundle: Bundle) -> dict[str, bytes]:
     """Give the files of weights outside the graphs: all files that have no other purpose."""
-    others = (PREDICT, PASSES, CARD, calibration.FILE)
+    others = (PREDICT, PASSES, CARD, calibration_file.FILE)
     return {name: content for name, content in bundle.files.items() if name not in others}
 
 
-def _calibration(bundle: Bundle) -> Calibration | None:
+def _calibration(task: Task, bundle: Bundle) -> Calibration | None:
+    if bundle.manifest.calibration is None:
+        return None
     try:
-        return calibration.read(bundle.manifest, bundle.files)
+        return calibration_file.read(task, bundle.files[calibration_file.FILE])
     except Exception as error:  # NumPy's errors for malformed arrays have no other base class
-        place = _place(bundle.manifest, calibration.FILE)
+        place = _place(bundle.manifest, calibration_file.FILE)
         raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None
-
-
-def _check_inputs(engine: Engine, file: str, manifest: Manifest, sites: tuple[Site, ...]) -> None:
-    """Refuse a graph that would fail on every request."""
-    place = _place(manifest, file)
-    stated: dict[str, Type] = {spec.name: (spec.dtype, len(spec.shape)) for spec in manifest.inputs}
-    stated |= {site.name: ("float32", len(site.shape)) for site in sites}
-    found = engine.inputs
-    for name in sorted(stated.keys() | found.keys()):
-        if stated.get(name) != found.get(name):
-            raise BundleError(
-                f"{place}: input {name!r} is {_words(found.get(name))}; in the manifest it is "
-                f"{_words(stated.get(name))}"
-            )
-    (shape, *others) = engine.outputs
-    if others:
-        raise BundleError(f"{place}: has {1 + len(others)} outputs; expected one")
-    kind, names = ("classes", manifest.classes) if manifest.classes else ("targets", manifest.targets)
-    axis = -2 if manifest.outputs == "mean_variance" else -1
-    size = shape[axis] if len(shape) >= -axis else None
-    if names is not None and isinstance(size, int) and size != len(names):
-        raise BundleError(f"{place}: gives {size} {kind}, the manifest names {len(names)}")
 
 
 def _place(manifest: Manifest, file: str) -> str:

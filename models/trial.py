@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.bundle import MANIFEST, PASSES, PREDICT, BundleError
-from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import InputError, encode
+from caveat.models.bundles.signature import encode
+from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.task import Task
 
 SECONDS: Final = 60.0
 """Timeout of a first run, which usually takes milliseconds."""
@@ -42,18 +43,18 @@ def try_out(predictor: Predictor, rows: Any) -> None:
     except InputError as error:
         raise BundleError(f"{place}/{MANIFEST}: its example does not fit its inputs: {error}") from None
     count = len(next(iter(inputs.values())))
-    shape = (count, *manifest.output[1:])
+    shape = (count, *map(int, manifest.output[1:]))
     runs: dict[str, tuple[Callable[[], NDArray[np.floating]], tuple[Any, ...]]] = {
         PREDICT: (
             lambda: predictor.predict(inputs),
-            shape[:-1] if manifest.outputs == "mean_variance" else shape,
+            predictor.task.point(np.broadcast_to(np.float32(0), shape)).shape,
         ),
         PASSES: (lambda: predictor.some_passes(inputs, 0, "independent", 0, _PASSES), (_PASSES, *shape)),
     }
     for file, (run, expected) in runs.items():
         outputs = _run(predictor, run, f"{place}/{file}")
         if outputs is not None:
-            _check(outputs, expected, manifest, f"{place}/{file}")
+            _check(outputs, expected, predictor.task, f"{place}/{file}")
 
 
 def _run(
@@ -80,7 +81,7 @@ def _run(
         stopped.cancel()
 
 
-def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], manifest: Manifest, place: str) -> None:
+def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], task: Task, place: str) -> None:
     if outputs.shape != expected or outputs.dtype.kind != "f":
         raise BundleError(
             f"{place}: gives {outputs.dtype} of shape {outputs.shape}; the manifest says numbers of shape "
@@ -88,7 +89,7 @@ def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], manifest: M
         )
     if not np.isfinite(outputs).all():
         raise BundleError(f"{place}: gives numbers that are not finite on the bundle's example")
-    if manifest.outputs == "probabilities" and not ((outputs > -1e-3) & (outputs < 1.001)).all():
-        raise BundleError(
-            f"{place}: gives numbers outside 0 to 1, not probabilities, on the bundle's example"
-        )
+    try:
+        task.check_outputs(outputs)
+    except ValueError as error:
+        raise BundleError(f"{place}: {error}, on the bundle's example") from None

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from caveat.models.bundles import aliases
 from caveat.models.bundles.aliases import AliasError
-from caveat.models.bundles.signature import InputError
-from caveat.models.errors import CaveatError
+from caveat.models.errors import CaveatError, InputError
 from caveat.service.documentation.operations import PARAMETERS, problems, ref
 from caveat.service.documentation.schemas import Aliases, Pointer, Reloaded, failing, versions
 from caveat.service.endpoints import Endpoints, Name
@@ -115,7 +114,10 @@ def add_routes(app: FastAPI, admin: Admin) -> None:
         summary="Point an alias at a version",
         responses=problems(400, 404, 409, 413, 422, 500, 503, 504),
         openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": ref(Pointer)}}}
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": ref("Pointer")}},
+            }
         },
     )
     app.add_api_route(

@@ -9,6 +9,7 @@ import orjson
 
 from caveat.models.errors import CaveatError
 from caveat.service.rows_file import Features
+from caveat.service.table import form_of
 
 _TIMEOUT = httpx.Timeout(5, read=None)  # how long an answer takes is up to samples and rows
 
@@ -82,8 +83,8 @@ class Client:
 
     def targets(self, answer: Mapping[str, Any]) -> list[str] | None:
         """Ask what the targets of an answer are called, if its rows have several."""
-        values = answer.get("prediction", answer.get("mean"))
-        if "label" in answer or not values or not isinstance(values[0], list):
+        form = form_of(answer)
+        if form is None or "targets" not in form.column(form.main).axes:
             return None
         path = f"/models/{quote(answer['model'], safe='')}/versions/{answer['version']}"
         targets: list[str] = _document(_call(self._client, "GET", path))["targets"]

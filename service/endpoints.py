@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
 from caveat.models.bundles.manifest import NAME, Manifest
-from caveat.models.bundles.signature import InputError
+from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
 from caveat.service import guard
 from caveat.service.batching.batcher import Batcher

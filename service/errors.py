@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from caveat.models.bundles.signature import InputError
+from caveat.models.errors import InputError
 from caveat.service.monitoring import record
 from caveat.service.monitoring.record import Record
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from caveat.models.tasks import tasks
+from caveat.models.tasks.column import Form
+
 
 def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> str:
     """Lay an answer out, one line per row; of a column with a value per class, the label's is shown.
@@ -27,16 +30,38 @@ def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> st
     if "samples" in answer:
         head += f", {answer['samples']} passes, seed {answer['seed']}"
     columns = {name: values for name, values in answer.items() if isinstance(values, list)}
-    classes = columns.get("probabilities", columns.get("mean", []))
-    for name, values in columns.items():
-        if "label" in columns and name != "prediction_set" and isinstance(values[0], list):
-            columns[name] = [value[row.index(max(row))] for value, row in zip(values, classes, strict=True)]
+    form = form_of(answer)
+    if form is not None:
+        classes = columns.get("probabilities", columns.get("mean", []))
+        for column in form.columns:
+            if column.name in columns and column.axes == ("classes",):
+                values = columns[column.name]
+                columns[column.name] = [
+                    value[row.index(max(row))] for value, row in zip(values, classes, strict=True)
+                ]
     rows = len(next(iter(columns.values())))
     columns = {"row": list(range(rows)), **columns}
     if targets:
         columns = {"row": columns.pop("row"), "target": [list(targets)] * rows, **columns}
         columns = {name: _by_target(values, len(targets)) for name, values in columns.items()}
     return "\n".join([head, *_align(columns)])
+
+
+def form_of(answer: Mapping[str, Any]) -> Form | None:
+    """Find the form of an answer, by its main column and the axes of that; None for a stranger's."""
+    for task in tasks.every():
+        for pair in task.forms:
+            for form in pair:
+                names = {column.name for column in form.columns if not column.optional}
+                if names <= answer.keys() and _depth(answer[form.main]) == 1 + len(
+                    form.column(form.main).axes
+                ):
+                    return form
+    return None
+
+
+def _depth(values: Any) -> int:
+    return 1 + _depth(values[0]) if isinstance(values, list) and values else 0
 
 
 def _by_target(values: Sequence[Any], targets: int) -> list[Any]:

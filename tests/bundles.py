@@ -8,12 +8,13 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from caveat.models.answers import calibration
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
-from caveat.models.bundles.manifest import Calibration, Cost, Manifest, Site
+from caveat.models.bundles.manifest import Cost, Manifest, Site
 from caveat.models.bundles.signature import Feature, Input
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import calibration_file
+from caveat.models.tasks.facts import CalibrationFacts
 
 
 def linear_regression(
@@ -162,13 +163,13 @@ def calibrated(bundle: Bundle, rows: int = 199, seed: int = 1) -> Bundle:
     """Give a bundle the calibration that some rows make, without fitting anything."""
     inputs, truth = drawn(bundle.manifest, rows, seed)
     classes = bundle.manifest.classes is not None
-    facts = Calibration(
+    facts = CalibrationFacts(
         rows=rows,
         samples=100,
         seed=0,
         temperature=TEMPERATURE if classes else None,
         sets="lac" if classes else None,
     )
-    content = calibration.write(truth, estimate(Predictor(bundle), inputs, 100, 0))
+    content = calibration_file.write(truth, estimate(Predictor(bundle), inputs, 100, 0))
     manifest = bundle.manifest.model_copy(update={"calibration": facts})
-    return pack(manifest, {**bundle.files, calibration.FILE: content})
+    return pack(manifest, {**bundle.files, calibration_file.FILE: content})

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import InputError, Inputs, encode
+from caveat.models.bundles.signature import Inputs, encode
+from caveat.models.errors import InputError
 from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_frame, values_of
 from caveat.training.data.target import encode_target

@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from caveat.models.answers.calibration import TRUTH, Calibration
 from caveat.models.answers.selection import CONFIDENCE
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import InputError
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import tasks
+from caveat.models.tasks.task import TRUTH
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset
 from caveat.training.options import Options
@@ -123,7 +124,7 @@ def repeated(
         drawn = np.random.default_rng(seed).integers(0, len(y), size=rows)
         arrays = {TRUTH: y[drawn], **{name: column[drawn] for name, column in answers.items()}}
         try:
-            given = ~Calibration(manifest, arrays).abstain(answers, rate, None)
+            given = ~tasks.of(manifest).calibration(arrays).abstain(answers, rate, None)
         except InputError:  # the rate is refused
             given = np.zeros(len(y), bool)
         errors.append(float(wrong[given].mean()) if given.any() else None)

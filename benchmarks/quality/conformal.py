@@ -31,9 +31,11 @@ from law import Count, bounds, coverage, rank, totals
 from numpy.typing import NDArray
 
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.bundles.signature import ROWS, Input, InputError
+from caveat.models.bundles.signature import ROWS, Input
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.decisions import Decisions
 from caveat.training.calibration.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset
@@ -152,14 +154,14 @@ def flags(
     found = {}
     for level in LEVELS:
         try:
-            rules.check(level, None, None)
+            rules.check(Decisions(level))
         except InputError:  # the calibration rows don't support the coverage
             continue
         if dataset.classes is None:
-            low, high = rules.interval(answer, level).T
+            low, high = rules.region(answer, level).T
             found[level] = (low <= y) & (y <= high)
         else:
-            found[level] = rules.prediction_set(answer, level)[np.arange(len(y)), y]
+            found[level] = rules.region(answer, level)[np.arange(len(y)), y]
     return found
 
 

@@ -86,7 +86,7 @@ def evaluated(served: Served, images: Images, y: np.ndarray, samples: int) -> di
     """Measure accuracy and the means of uncertainty over rows, with passes and without."""
     answer = estimate(served.predictor, {"x": images}, samples, seed=0)
     assert served.predictor.calibration is not None
-    sets = served.predictor.calibration.prediction_set(answer, COVERAGE)
+    sets = served.predictor.calibration.region(answer, COVERAGE)
     once = tempered(served.predictor.predict({"x": images}), served.of_once)
     means = {
         "accuracy": answer["label"] == y,

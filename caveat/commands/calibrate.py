@@ -7,8 +7,8 @@ from pydantic_settings import CliPositionalArg
 
 from caveat.commands.command import Command
 from caveat.extras import needing
+from caveat.models.answers.conformal import Sets
 from caveat.models.bundles import store
-from caveat.models.bundles.manifest import Sets
 
 LAYOUT = {
     "model and rows": {"bundle": "BUNDLE", "data": "FILE"},

@@ -8,12 +8,14 @@ or above it by at most 1 / (rows + 1).
 """
 
 import math
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.manifest import Sets
+Sets = Literal["lac", "aps", "raps"]
+"""How classes are scored: by their own probability, or by the sum over all classes at least as probable;
+see `scores`."""
 
 _PENALTY: Final = 0.01
 _FREE_RANKS: Final = 5

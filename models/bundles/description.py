@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from caveat.models.bundles.bundle import Bundle, BundleError
 from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Input
 from caveat.models.bundles.store import bundle_folders
+from caveat.models.tasks import tasks
 
 Row = tuple[str, ...]
 
@@ -65,17 +64,7 @@ def _input(spec: Input) -> list[Row]:
 
 
 def _output(manifest: Manifest) -> list[Row]:
-    rows: list[Row] = [("shape", _shape(manifest.output))]
-    if manifest.target is not None:
-        rows.append(("target", manifest.target))
-    if manifest.targets is not None:
-        rows.append(("targets", ", ".join(manifest.targets)))
-    if manifest.classes is not None:
-        rows.append(("classes", ", ".join(manifest.classes)))
-    if manifest.noise_variance is not None:
-        noises = np.ravel(manifest.noise_variance)
-        rows.append(("noise variance", ", ".join(f"{noise:.6g}" for noise in noises)))
-    return rows
+    return [("shape", _shape(manifest.output)), *tasks.of(manifest).described()]
 
 
 def _site(site: Site) -> Row:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles import dimension
 from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
+from caveat.models.tasks import tasks
+from caveat.models.tasks.facts import CalibrationFacts
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,10 +39,6 @@ class _Part(BaseModel):
 
 Size = Annotated[int, Field(ge=0)] | str
 """A number, or arithmetic on the sizes that a request chooses (see `caveat.models.bundles.dimension`)."""
-
-Sets = Literal["lac", "aps", "raps"]
-"""How classes are scored: by their own probability, or by the sum over all classes at least as probable;
-see `caveat.models.answers.conformal.scores`."""
 
 Law = Literal["keep", "bernoulli", "uniform", "normal"]
 
@@ -105,31 +103,6 @@ class Provenance(_Part):
     libraries: dict[str, str] = {}
 
 
-class Calibration(_Part):
-    """How the model's uncertainty was calibrated on held-out rows; a file of arrays has the rows' answers.
-
-    Parameters
-    ----------
-    rows
-        Number of calibration rows.
-    samples, seed
-        Number of passes behind each row's answer, and their seed.
-    temperature
-        Temperature at which a classification's mean becomes calibrated probabilities; see
-        `caveat.models.answers.tempering`.
-    sets, by_class
-        How a classification's prediction sets are made, and whether they reach the asked coverage in every
-        class by itself; see `caveat.models.answers.conformal`.
-    """
-
-    rows: Annotated[int, Field(ge=2)]
-    samples: Annotated[int, Field(ge=2)]
-    seed: Annotated[int, Field(ge=0)]
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    sets: Sets | None = None
-    by_class: bool = False
-
-
 class File(_Part):
     """A file beside the manifest."""
 
@@ -140,11 +113,12 @@ class File(_Part):
 class Manifest(_Part):
     """Everything known about a model: its inputs, its answers, and how it was made.
 
-    ``classes`` names the classes of a classification, in the order of its outputs. ``targets`` names the
-    targets of a regression that has several: ``output`` is then (rows, targets), and (rows) for a single
-    target. ``noise_variance`` is the variance of a regression's target around its mean, in the target's
-    units squared, one number for each target. A network with the outputs ``mean_variance`` predicts this
-    variance for each row instead; its output has a last axis of 2.
+    ``task`` names a task of `caveat.models.tasks`, which alone reads ``outputs``, ``classes``, ``target``,
+    ``targets`` and ``noise_variance``. ``classes`` names the classes of a classification, in the order of
+    its outputs. ``targets`` names the targets of a regression that has several: ``output`` is then
+    (rows, targets), and (rows) for a single target. ``noise_variance`` is the variance of a regression's
+    target around its mean, in the target's units squared, one number for each target. A network with the
+    outputs ``mean_variance`` predicts this variance for each row instead; its output has a last axis of 2.
     ``least_rows`` is the least number of rows in a run from which on a row's bits do not depend on the
     number of rows: in some operators, ONNX Runtime multiplies a lone row with another kernel. ``example``
     is the ``inputs`` of a request, as a client writes them.
@@ -153,11 +127,11 @@ class Manifest(_Part):
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, lt=10**18)]
-    task: Literal["classification", "regression"]
+    task: str
     description: str = ""
     inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
     output: Annotated[tuple[Dimension, ...], Field(min_length=1)]
-    outputs: Literal["probabilities", "mean", "mean_variance"]
+    outputs: str
     target: Label | None = None
     targets: Annotated[tuple[Label, ...], Field(min_length=2)] | None = None
     classes: tuple[Label, ...] | None = None
@@ -167,25 +141,13 @@ class Manifest(_Part):
     noise_variance: Variance | tuple[Variance, ...] | None = None
     provenance: Provenance = Provenance()
     metrics: dict[Label, Annotated[float, Field(allow_inf_nan=False)]] = {}
-    calibration: Calibration | None = None
+    calibration: CalibrationFacts | None = None
     example: list[Any] | dict[str, Any] | None = None
     files: dict[str, File] = {}
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.task == "classification") != (self.outputs == "probabilities"):
-            raise ValueError(f"a {self.task} does not answer with {self.outputs}")
-        if self.task == "classification":
-            if self.classes is None or self.output[1:] != (len(self.classes),):
-                raise ValueError(f"a classification names one class per output; outputs are {self.output}")
-        elif (self.noise_variance is None) == (self.outputs == "mean"):
-            raise ValueError(
-                "a regression has a noise_variance if its outputs are mean, none if they are mean_variance"
-            )
-        else:
-            self._check_targets()
-        if self.calibration and (self.calibration.sets is None) == (self.task == "classification"):
-            raise ValueError("the calibration of a classification has sets, that of a regression has none")
+    def _answers_as_its_task(self) -> Self:
+        tasks.of(self).check()
         return self
 
     @model_validator(mode="after")
@@ -218,16 +180,6 @@ class Manifest(_Part):
         for what, size in self.cost:
             _check_size(f"cost: {what}", (size,), self.free_sizes)
         return self
-
-    def _check_targets(self) -> None:
-        own = self.output[1:-1] if self.outputs == "mean_variance" else self.output[1:]
-        if own != (() if self.targets is None else (len(self.targets),)):
-            raise ValueError(f"a regression with several targets names each; outputs are {self.output}")
-        if self.targets is not None and self.target is not None:
-            raise ValueError("a regression has either target or targets, not both")
-        noises = len(self.noise_variance) if isinstance(self.noise_variance, tuple) else None
-        if self.noise_variance is not None and noises != (self.targets and len(self.targets)):
-            raise ValueError("a regression has one noise_variance for each of its targets")
 
     @property
     def free_sizes(self) -> set[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from caveat.models.errors import CaveatError
+from caveat.models.errors import InputError
 
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""
@@ -26,24 +26,6 @@ Dimension = Annotated[int, Field(ge=1)] | SizeName
 
 ROWS = "rows"
 """The symbolic dimension that every input starts with."""
-
-
-class InputError(CaveatError):
-    """Rows that do not fit a signature.
-
-    Parameters
-    ----------
-    where
-        Path of the first value that does not fit, as a client writes it, such as ``inputs[3].age``.
-    expected, got
-        What the signature asks for at that path, and what the request has there.
-    """
-
-    def __init__(self, where: str, expected: str, got: str) -> None:
-        super().__init__(f"{where}: expected {expected}, got {got}")
-        self.where = where
-        self.expected = expected
-        self.got = got
 
 
 class Feature(BaseModel):

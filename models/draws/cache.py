@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
-from caveat.models.bundles.signature import InputError
 from caveat.models.draws.masks import Sampler, draw
+from caveat.models.errors import InputError
 
 KEPT_BYTES: Final = 2**25
 """Most bytes of draws that a model keeps (32 MiB)."""

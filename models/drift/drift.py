@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.manifest import Calibration as Facts
 from caveat.models.drift.ranks import MOST, Ranks, Vector
 from caveat.models.estimates.cohort import Asked
+from caveat.models.tasks.facts import CalibrationFacts
 
 HIGHEST: Final = 1e6
 """The capital at which a test ends: the drift is certain enough."""
@@ -110,7 +110,7 @@ class Capital:
         self._rows += len(ranks)
 
 
-def comparable(asked: Asked, facts: Facts) -> bool:
+def comparable(asked: Asked, facts: CalibrationFacts) -> bool:
     """Tell whether rows were answered in the same way as the calibration rows, so that they can be compared.
 
     The distribution of the uncertainty depends on the number of passes. It also depends on the seed, since

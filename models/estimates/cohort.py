@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers.uncertainty import Columns, summary
+from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.signature import Inputs
 from caveat.models.draws.masks import Sampler
 from caveat.models.draws.strata import BLOCK
-from caveat.models.estimates.decisions import NOTHING, Decisions
 from caveat.models.predictor import Predictor, row_blocks
+from caveat.models.tasks.decisions import NOTHING, Decisions
 
 FIRST_LOOK: Final = 4 * BLOCK
 """Passes after which a row is first checked against its tolerance; from then on, every `BLOCK` passes."""
@@ -77,7 +77,7 @@ class Cohort:
         self._least = int(samples.min())
         self._tolerance = tolerance
         self._may_stop = bool(tolerance.any())
-        self._summary = summary(predictor.manifest)
+        self._summary = predictor.task.summary()
         self.passes = 0
         """Number of passes made so far."""
 
@@ -88,7 +88,7 @@ class Cohort:
         -------
         rows, columns
             Indices of the rows that left in this step, and their answers: the columns of
-            `ClassificationSummary` or `RegressionSummary`, ``passes`` (the number of passes of a row), and
+            the task's summary, ``passes`` (the number of passes of a row), and
             the columns of `Calibration.columns` if the model has a calibration.
         """
         start, stop = self.passes, self._next_stop()

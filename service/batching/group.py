@@ -86,7 +86,7 @@ class Group:
         self.scores = ()
         job = self.members[0].job
         if job.asked is None:
-            columns: Columns = {"output": job.predictor.predict(self._inputs())}
+            columns: Columns = job.predictor.task.predicted(job.predictor.predict(self._inputs()))
             self._done = True
             return list(self._dealt(np.arange(self._starts[-1]), columns))
         if self._cohort is None:
@@ -103,10 +103,13 @@ class Group:
             return []
         # One call for all rows where the jobs ask for the same: a call per job takes several times as long.
         if self._common is not None:
-            columns = {**columns, **self._common.decisions.of(job.predictor, columns)}
+            columns = _decided(job, self._common, columns)
             self.scores = [scores(job.predictor, self._common, columns)]
             return list(self._dealt(rows, columns))
-        pieces = [(job, (places, _judged(job, piece))) for job, (places, piece) in self._dealt(rows, columns)]
+        pieces = [
+            (job, (places, _decided(job, job.asked, piece)))
+            for job, (places, piece) in self._dealt(rows, columns)
+        ]
         self.scores = [scores(job.predictor, job.asked, piece) for job, (_, piece) in pieces if job.asked]
         return pieces
 
@@ -159,5 +162,9 @@ def _common(asked: Sequence[Asked]) -> Asked | None:
     return first if all(each is first or each == first for each in asked) else None
 
 
-def _judged(job: Job, columns: Columns) -> Columns:
-    return {**columns, **job.asked.decisions.of(job.predictor, columns)} if job.asked else columns
+def _decided(job: Job, asked: Asked | None, columns: Columns) -> Columns:
+    """Add the decisions that are asked for."""
+    if asked is None:
+        return columns
+    predictor = job.predictor
+    return {**columns, **predictor.task.decide(asked.decisions, columns, predictor.calibration)}

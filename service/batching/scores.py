@@ -1,7 +1,7 @@
 """The columns of answers that metrics count: how uncertain rows were."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,6 @@ from numpy.typing import NDArray
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
-
-_COUNTED: Final = {
-    "classification": ("predictive_entropy", "mutual_information", "percentile", "abstain"),
-    "regression": ("variance", "percentile", "abstain"),
-}
-"""Counted columns by task; a row's whole answer is finite if its first column is."""
 
 
 class Scores(NamedTuple):
@@ -36,8 +30,8 @@ class Scores(NamedTuple):
 
 
 def scores(predictor: Predictor, asked: Asked, columns: Columns) -> Scores:
-    """Select the counted columns of some answers."""
-    counted = _COUNTED[predictor.manifest.task]
+    """Select the counted columns of some answers; see `caveat.models.tasks.task.Task.counted`."""
+    counted = predictor.task.counted
     return Scores(predictor, asked, {name: columns[name] for name in counted if name in columns})
 
 

@@ -1,6 +1,6 @@
 """Reading requests and writing answers: bytes to rows and options, columns to bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import compress
 from typing import Any
 
@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import InputError, Inputs
+from caveat.models.bundles.signature import Inputs
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.column import Column, Form
 from caveat.service.content import body
 from caveat.service.content.arrays import NPY, write_npy, write_npz
 from caveat.service.content.request import PredictRequest, UncertaintyRequest, parse, parse_array
-
-_MAIN = ("mean", "probabilities", "prediction")
-"""The main array of each kind of answer."""
 
 
 def read(
@@ -35,7 +34,7 @@ def read(
     if not isinstance(request, UncertaintyRequest):
         return inputs, None
     asked = request.asked
-    asked.decisions.check(predictor)
+    predictor.task.check_decisions(asked.decisions, predictor.calibration)
     return inputs, asked
 
 
@@ -47,46 +46,59 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     InputError
         If the network overflows on a row, which JSON has no number for.
     """
-    manifest = predictor.manifest
+    manifest, task = predictor.manifest, predictor.task
     told: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
     if predictor.precision != "float32":
         told["precision"] = predictor.precision
     if asked is None:
-        columns = _deterministic(manifest, columns)
+        form = task.prediction
     else:
+        form = task.estimate
         told |= {"samples": asked.samples, "seed": asked.seed}
-    told |= columns
-    if asked is not None and not asked.tolerance:  # every row got all passes
-        del told["passes"]
-    if manifest.classes:
-        told["label"] = [manifest.classes[label] for label in columns["label"]]
+        if not asked.tolerance:  # every row got all passes
+            columns = {name: column for name, column in columns.items() if name != "passes"}
+        if notes := task.notes(asked.decisions, predictor.calibration):
+            told["notes"] = notes
     if media_type == body.JSON:
-        if manifest.classes and "prediction_set" in columns:
-            told["prediction_set"] = _names(columns["prediction_set"], manifest.classes)
+        told |= {name: _plain(columns[name], of, manifest) for name, of in _present(form, columns)}
         content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # orjson writes null for NaN and infinity; a class name may hold it, too
-            _check_finite(columns)
+            _check_finite(form, columns)
         return content
-    _check_finite(columns)
+    _check_finite(form, columns)
     if media_type == NPY:
-        return write_npy(next(columns[name] for name in _MAIN if name in columns))
+        return write_npy(columns[form.main])
+    told |= {name: _array(columns[name], of, manifest) for name, of in _present(form, columns)}
+    if "notes" in told:
+        told["notes"] = orjson.dumps(told["notes"]).decode()
     return write_npz({name: np.asarray(value) for name, value in told.items()})
 
 
-def _names(held: NDArray[np.bool_], classes: Sequence[str]) -> list[list[str]]:
-    return [list(compress(classes, row)) for row in held.tolist()]
+def _present(form: Form, columns: Columns) -> Iterator[tuple[str, Column]]:
+    """List the columns that are there, in the order of their form; an answer may be partial."""
+    return ((column.name, column) for column in form.columns if column.name in columns)
 
 
-def _deterministic(manifest: Manifest, columns: Columns) -> Columns:
-    output = columns["output"]
-    if manifest.task == "classification":
-        return {"label": output.argmax(axis=-1), "probabilities": output}
-    return {"prediction": output}
+def _plain(values: NDArray[Any], column: Column, manifest: Manifest) -> Any:
+    """Give a column as JSON writes it."""
+    match column.kind:
+        case "class":
+            return _array(values, column, manifest)
+        case "classes":
+            return [list(compress(manifest.classes or (), row)) for row in values.tolist()]
+    return np.ascontiguousarray(values)  # orjson writes no other arrays
 
 
-def _check_finite(columns: Columns) -> None:
-    for name in (*_MAIN, "variance"):  # where these are finite, all other columns are
-        if name in columns and not (finite := np.isfinite(columns[name])).all():
+def _array(values: NDArray[Any], column: Column, manifest: Manifest) -> Any:
+    """Give a column as an archive of arrays holds it."""
+    if column.kind != "class" or manifest.classes is None:
+        return values
+    return [manifest.classes[code] for code in values.tolist()]
+
+
+def _check_finite(form: Form, columns: Columns) -> None:
+    for name, column in _present(form, columns):
+        if column.kind == "number" and not (finite := np.isfinite(columns[name])).all():
             row = finite.reshape(len(finite), -1).all(axis=1).argmin()
             expected = "values that the network can compute with"
             raise InputError(f"inputs[{row}]", expected, f"a {name} that is not finite")

@@ -10,10 +10,11 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import InputError, Inputs, describe, encode, refuse_non_numbers
+from caveat.models.bundles.signature import Inputs, describe, encode, refuse_non_numbers
 from caveat.models.draws.masks import MAX_SEED, Sampler
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
-from caveat.models.estimates.decisions import Decisions
+from caveat.models.tasks.decisions import Decisions
 from caveat.service.content.arrays import read_npy
 from caveat.service.content.document import cut_out, without_rows
 from caveat.service.content.volume import refuse_more_than, refuse_too_large_rows

@@ -11,18 +11,12 @@ from starlette.routing import BaseRoute
 from caveat import __version__
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Feature, Input
+from caveat.models.tasks import tasks
 from caveat.service.content.examples import example_rows
 from caveat.service.content.request import PredictRequest
-from caveat.service.documentation.operations import REF, verbs
-from caveat.service.documentation.schemas import (
-    Classes,
-    Pointer,
-    Targets,
-    UncertainClasses,
-    UncertainTargets,
-    UncertainValues,
-    Values,
-)
+from caveat.service.documentation import forms
+from caveat.service.documentation.operations import REF, ref, verbs
+from caveat.service.documentation.schemas import Pointer
 from caveat.service.errors import InputProblem, Problem
 from caveat.service.monitoring import request_id
 from caveat.service.versions.catalogue import Catalogue
@@ -73,18 +67,12 @@ def document(
         PredictRequest,
         uncertainty_request,
         Pointer,
-        Classes,
-        Values,
-        Targets,
-        UncertainClasses,
-        UncertainValues,
-        UncertainTargets,
         Problem,
         InputProblem,
     ]
     content["paths"] |= verbs(uncertainty_request)
     _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REF)
-    content["components"]["schemas"] |= definitions["$defs"]
+    content["components"]["schemas"] |= definitions["$defs"] | forms.schemas()
     example = shown(catalogue)
     if catalogue.default is None:  # an example would fail
         content["paths"] = {
@@ -156,9 +144,9 @@ def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Mani
     rows["description"] = definition["properties"]["inputs"]["description"]
     body["schema"] = {**definition, "properties": {**definition["properties"], "inputs": rows}}
     answer = operation["responses"]["200"]["content"]["application/json"]
-    classes, values, targets = answer["schema"]["anyOf"]
-    several = targets if shown.targets else values
-    answer["schema"] = classes if shown.task == "classification" else several
+    task = tasks.of(shown)
+    own = {ref(form.name)["$ref"] for form in (task.prediction, task.estimate)}
+    (answer["schema"],) = [form for form in answer["schema"]["anyOf"] if form["$ref"] in own]
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -5,20 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from caveat.models.bundles.signature import InputError
+from caveat.models.errors import InputError
+from caveat.models.tasks import tasks
+from caveat.models.tasks.column import Form
 from caveat.service.content.arrays import NPY, NPZ
 from caveat.service.content.body import JSON
 from caveat.service.content.paths import PATHS, PREDICT, UNCERTAINTY
 from caveat.service.content.request import PredictRequest
-from caveat.service.documentation.schemas import (
-    Classes,
-    Targets,
-    UncertainClasses,
-    UncertainTargets,
-    UncertainValues,
-    Values,
-)
-from caveat.service.errors import MEDIA_TYPE, InputProblem, Problem, problem
+from caveat.service.errors import MEDIA_TYPE, problem
 
 REF = "#/components/schemas/{model}"
 
@@ -57,14 +51,15 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
     """Describe both verbs on each of their paths."""
-    kinds: list[tuple[str, str, str, type[BaseModel], Sequence[type[BaseModel]]]] = [
-        (PREDICT, "predict", "Predict without dropout", PredictRequest, (Classes, Values, Targets)),
+    predictions, estimates = zip(*(pair for task in tasks.every() for pair in task.forms), strict=True)
+    kinds: list[tuple[str, str, str, type[BaseModel], Sequence[Form]]] = [
+        (PREDICT, "predict", "Predict without dropout", PredictRequest, predictions),
         (
             UNCERTAINTY,
             "uncertainty",
             "Predict with uncertainty, from many stochastic passes",
             uncertainty_request,
-            (UncertainClasses, UncertainValues, UncertainTargets),
+            estimates,
         ),
     ]
     return {
@@ -77,7 +72,10 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
                     *(_parameter(name) for name in PARAMETERS if f"{{{name}}}" in path),
                     *_options_of_arrays(body),
                 ],
-                "requestBody": {"required": True, "content": {JSON: {"schema": ref(body)}, NPY: _BINARY}},
+                "requestBody": {
+                    "required": True,
+                    "content": {JSON: {"schema": ref(body.__name__)}, NPY: _BINARY},
+                },
                 "responses": {
                     "200": _answer(answers),
                     **{
@@ -92,9 +90,9 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def ref(kind: type[BaseModel]) -> dict[str, str]:
-    """Refer to the schema of a pydantic model."""
-    return {"$ref": REF.format(model=kind.__name__)}
+def ref(name: str) -> dict[str, str]:
+    """Refer to a schema by its name."""
+    return {"$ref": REF.format(model=name)}
 
 
 def _parameter(name: str) -> dict[str, Any]:
@@ -102,8 +100,8 @@ def _parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
 
 
-def _answer(kinds: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    schema = {"anyOf": [ref(kind) for kind in kinds]}
+def _answer(forms: Sequence[Form]) -> dict[str, Any]:
+    schema = {"anyOf": [ref(form.name) for form in forms]}
     content = {JSON: {"schema": schema}, NPY: _BINARY, NPZ: _BINARY}
     return {"description": "One entry per row.", "content": content}
 
@@ -126,10 +124,10 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _problem(code: int) -> dict[str, Any]:
-    schema, example = ref(Problem), problem(code, _PROBLEMS[code], "3f9c2a")
+    schema, example = ref("Problem"), problem(code, _PROBLEMS[code], "3f9c2a")
     if code == 422:
         where, expected, got = "inputs[3].age", "a number", "null"
-        schema = ref(InputProblem)
+        schema = ref("InputProblem")
         example |= {"detail": str(InputError(where, expected, got))}
         example |= {"where": where, "expected": expected, "got": got}
     content = {MEDIA_TYPE: {"schema": schema, "example": example}}

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers.calibration import Calibration
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.drift.drift import Drift, comparable
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.calibration import Calibration
 from caveat.service.batching.scores import Scores, finite
 from caveat.service.monitoring.metrics import Metrics
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.bundles.signature import InputError, Inputs, encode
+from caveat.models.bundles.signature import Inputs, encode
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.trial import try_out
@@ -88,15 +89,15 @@ def _seconds(made: Predictor) -> float:
 def _rounding(rounded: Predictor, exact: Predictor) -> float:
     """Compute how far a precision moves the means of the example, in standard errors.
 
-    This is a ratio of root mean squares over rows and outputs. Several targets differ in their units, so
-    each has its own ratio, and the largest counts. Infinite where the example fails or has no spread.
+    This is a ratio of root mean squares over rows and outputs. Outputs with units of their own each
+    have their own ratio, and the largest counts. Infinite where the example fails or has no spread.
     """
     try:
         answers = [_answer(made, _example(made)) for made in (rounded, exact)]
     except InputError:
         return math.inf
     first, second = (answer["mean"].astype(np.float64) for answer in answers)
-    axis = 0 if exact.manifest.targets else None
+    axis = 0 if exact.task.own_units else None
     spread = np.square(answers[1]["standard_error"], dtype=np.float64).mean(axis=axis)
     error = np.square(first - second).mean(axis=axis)
     return float(np.sqrt((error / spread).max())) if spread.all() else math.inf

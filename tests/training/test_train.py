@@ -18,8 +18,8 @@ from caveat import commands
 from caveat.commands.train import Train
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.bundles.signature import InputError, encode
-from caveat.models.errors import CaveatError
+from caveat.models.bundles.signature import encode
+from caveat.models.errors import CaveatError, InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import BUNDLED
@@ -157,7 +157,7 @@ def test_two_targets_and_their_noise_are_recovered(tmp_path: Path) -> None:
         answer["variance"], answer["epistemic_variance"] + answer["aleatoric_variance"]
     )
     assert predictor.calibration is not None
-    low, high = np.moveaxis(predictor.calibration.interval(answer, 0.9), -1, 0)
+    low, high = np.moveaxis(predictor.calibration.region(answer, 0.9), -1, 0)
     held = ((low <= truth) & (truth <= high)).sum(axis=0)
     k = int(np.ceil(401 * 0.9 - 1e-9))
     law = stats.betabinom(2000, k, 401 - k)

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers import calibration
+from caveat.models.answers.conformal import Sets
 from caveat.models.bundles.bundle import CARD, Bundle, pack
-from caveat.models.bundles.manifest import Calibration, Sets
 from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import calibration_file
+from caveat.models.tasks.facts import CalibrationFacts
 from caveat.training.calibration.noise import fit_noise
 from caveat.training.calibration.temperature import most_likely_temperature
 
@@ -62,13 +63,15 @@ def calibrate(
     elif manifest.outputs == "mean":
         noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
         manifest = manifest.model_copy(update={"noise_variance": noise})
-    files = {name: content for name, content in bundle.files.items() if name not in (calibration.FILE, CARD)}
+    files = {
+        name: content for name, content in bundle.files.items() if name not in (calibration_file.FILE, CARD)
+    }
     bare = pack(manifest.model_copy(update={"calibration": None}), files)
     answers = estimate(Predictor(bare), inputs, samples, seed)
     for name, column in answers.items():
         if not np.isfinite(column).all():
             raise CaveatError(f"the {name} is not finite on the rows to calibrate on")
-    facts = Calibration(
+    facts = CalibrationFacts(
         rows=len(y),
         samples=samples,
         seed=seed,
@@ -78,7 +81,7 @@ def calibrate(
     )
     return pack(
         bare.manifest.model_copy(update={"calibration": facts}),
-        {**files, calibration.FILE: calibration.write(y, answers)},
+        {**files, calibration_file.FILE: calibration_file.write(y, answers)},
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 from scipy.stats import norm
 
-from caveat.models.answers.calibration import MAIN
+from caveat.models.tasks import tasks
 from caveat.training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
 from caveat.training.evaluation import classes, values
 from caveat.training.evaluation.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
@@ -133,7 +133,7 @@ def _risk(evaluation: Evaluation, axes: Axes) -> None:
 
 def _histograms(evaluation: Evaluation, axes: Axes) -> None:
     answer = evaluation.columns
-    main = MAIN[evaluation.manifest.task]
+    main = tasks.of(evaluation.manifest).uncertainty
     uncertainty = answer[main].astype(np.float64)
     if evaluation.manifest.classes is None:
         parts = {"these rows": (np.sqrt(uncertainty), BLUE)}

@@ -6,7 +6,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers import calibration
 from caveat.models.answers.tempering import tempered
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
@@ -14,6 +13,8 @@ from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import calibration_file
+from caveat.models.tasks.task import TRUTH
 from caveat.training.calibration.calibrate import calibrate
 from caveat.training.calibration.temperature import most_likely_temperature
 
@@ -95,8 +96,8 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
     """Tell whether the bundle was calibrated on these rows, by their truths and the answers to them."""
     if bundle.manifest.calibration is None:
         return False
-    with np.load(io.BytesIO(bundle.files[calibration.FILE]), allow_pickle=False) as arrays:
-        truth, mean = arrays[calibration.TRUTH], arrays["mean"]
+    with np.load(io.BytesIO(bundle.files[calibration_file.FILE]), allow_pickle=False) as arrays:
+        truth, mean = arrays[TRUTH], arrays["mean"]
     return truth.shape == y.shape and np.array_equal(truth, y) and np.allclose(mean, answer["mean"], atol=0.1)
 
 
@@ -122,5 +123,6 @@ def _held(predictor: Predictor, answer: Columns) -> Columns:
     known = predictor.calibration
     if known is None:
         return {}
-    held = known.prediction_set if "label" in answer else known.interval
-    return {held_name(each): held(answer, each) for each in COVERAGES if each <= known.highest_coverage}
+    return {
+        held_name(each): known.region(answer, each) for each in COVERAGES if each <= known.highest_coverage
+    }

@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers.calibration import MAIN
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import tasks
 from caveat.training.evaluation import classes, values
 from caveat.training.evaluation.answers import (
     ONCE,
@@ -168,7 +168,7 @@ def _groups(bundle: Bundle, answer: Columns, y: NDArray[Any]) -> Iterable[Held]:
     members: list[tuple[str, NDArray[np.intp]]] = [
         (name, np.flatnonzero(y == code)) for code, name in enumerate(bundle.manifest.classes or ())
     ]
-    order = np.argsort(answer[MAIN[bundle.manifest.task]], kind="stable")
+    order = np.argsort(answer[tasks.of(bundle.manifest).uncertainty], kind="stable")
     names = ("most certain fifth", "second", "third", "fourth", "most uncertain fifth")
     members += list(zip(names, np.array_split(order, _FIFTHS), strict=True))
     for name, rows in members:

@@ -3,8 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from caveat.models.answers.conformal import highest_coverage, quantile, scores
-from caveat.models.bundles.manifest import Sets
+from caveat.models.answers.conformal import Sets, highest_coverage, quantile, scores
 
 
 def plainly(p: NDArray[np.float64], sets: Sets) -> NDArray[np.float64]:

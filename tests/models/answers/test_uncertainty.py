@@ -6,15 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from caveat.models.answers.uncertainty import (
-    ClassificationSummary,
-    Columns,
-    Moments,
-    RegressionSummary,
-    Summary,
-    Total,
-    entropy,
-)
+from caveat.models.answers.uncertainty import Columns, Moments, Summary, Total, entropy
+from caveat.models.tasks.classification import ClassificationSummary
+from caveat.models.tasks.regression import RegressionSummary
 
 
 def cut(passes: NDArray[np.float32], edges: list[int]) -> list[NDArray[np.float32]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caveat.models.answers import calibration
+from caveat.models.tasks import calibration_file
 from tests.models.damage.damage import Damage, Do, edit, manifest, put, seal
 
 
@@ -25,7 +25,7 @@ def arrays_of(**changes: Any) -> Do:
     """Change arrays of the calibration; None removes an array."""
 
     def do(folder: Path) -> None:
-        with np.load(folder / calibration.FILE) as found:
+        with np.load(folder / calibration_file.FILE) as found:
             changed = {name: array for name, array in (dict(found) | changes).items() if array is not None}
         seal(folder, calibration_npz=arrays(**changed))
 

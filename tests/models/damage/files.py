@@ -5,8 +5,8 @@ import shutil
 import socket
 from pathlib import Path
 
-from caveat.models.answers import calibration
 from caveat.models.bundles.bundle import CARD, MANIFEST, PASSES, PREDICT
+from caveat.models.tasks import calibration_file
 from tests.models.damage.damage import (
     PAGE,
     Damage,
@@ -78,11 +78,11 @@ def grow(path: Path) -> None:
 FILES = {
     **{
         f"{name} is missing": Damage(remove(name), name)
-        for name in (PREDICT, PASSES, CARD, calibration.FILE, MANIFEST)
+        for name in (PREDICT, PASSES, CARD, calibration_file.FILE, MANIFEST)
     },
     **{
         f"{name} is cut off": Damage(cut(name), rf"{name}: holds \S+ bytes, the manifest says")
-        for name in (PREDICT, PASSES, CARD, calibration.FILE)
+        for name in (PREDICT, PASSES, CARD, calibration_file.FILE)
     },
     "the manifest is cut off": Damage(cut(MANIFEST), r"manifest.json: Invalid JSON: "),
     "a file has grown": Damage(

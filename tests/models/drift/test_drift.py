@@ -9,8 +9,8 @@ from scipy.ndimage import rotate
 from caveat.models.bundles.store import BUNDLED, load
 from caveat.models.drift.drift import HIGHEST, REST, Drift, comparable
 from caveat.models.estimates.cohort import Asked, estimate
-from caveat.models.estimates.decisions import Decisions
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.decisions import Decisions
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from caveat.models import predictor as predictors
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.estimates.cohort import Asked, estimate
-from caveat.models.estimates.decisions import NOTHING, Decisions
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.decisions import NOTHING, Decisions
 from caveat.service.batching import batcher as batchers
 from caveat.service.batching.batcher import Batcher
 from caveat.service.batching.group import Group, Member
@@ -32,10 +32,10 @@ def rows(predictor: Predictor, count: int, seed: int = 0) -> dict[str, np.ndarra
 
 def alone(job: Job) -> Columns:
     if job.asked is None:
-        return {"output": job.predictor.predict(job.inputs)}
+        return job.predictor.task.predicted(job.predictor.predict(job.inputs))
     asked = job.asked
     columns = estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
-    return {**columns, **asked.decisions.of(job.predictor, columns)}
+    return {**columns, **job.predictor.task.decide(asked.decisions, columns, job.predictor.calibration)}
 
 
 def served(work: Callable[[Batcher], Awaitable[Any]]) -> Any:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from caveat.models.draws.masks import MAX_SEED
-from caveat.service.documentation.schemas import Classes, UncertainClasses, UncertainValues, Values
+from tests.service.schema import conforming
 from tests.service.serving import Service
 
 PATIENTS = [{"age": 61, "smoker": "yes", "dose": 2}, {"age": 30, "smoker": "no", "dose": 0.5}]
@@ -15,7 +15,7 @@ def rows_for(route: str) -> list[object]:
 
 
 def test_a_classification_is_answered_by_name_and_probability(service: Service) -> None:
-    answer = Classes.model_validate(service.ask("/predict", inputs=PATIENTS).json())
+    answer = conforming("Classes", service.ask("/predict", inputs=PATIENTS).json())
     assert (answer.model, answer.version, answer.label) == ("tabular", 2, ["no", "no"])
     logit = (
         np.array([0.02, -0.02]) * 61 + np.array([-1, 1]) + np.array([0.5, -0.5]) * 2 + np.array([0.1, -0.1])
@@ -25,13 +25,13 @@ def test_a_classification_is_answered_by_name_and_probability(service: Service) 
 
 
 def test_a_regression_is_answered_in_its_units(service: Service) -> None:
-    answer = Values.model_validate(service.ask("/models/linear/predict", inputs=POINTS).json())
+    answer = conforming("Values", service.ask("/models/linear/predict", inputs=POINTS).json())
     np.testing.assert_allclose(answer.prediction, [6.5, 9.0, 0.5], rtol=1e-6)
 
 
 def test_the_columns_of_an_uncertain_classification_agree(service: Service) -> None:
     response = service.ask("/predict/uncertainty", inputs=PATIENTS, samples=500, seed=7)
-    answer = UncertainClasses.model_validate(response.json())
+    answer = conforming("UncertainClasses", response.json())
     assert (answer.samples, answer.seed) == (500, 7)
     mean = np.array(answer.mean)
     assert mean.shape == (2, 2)
@@ -51,7 +51,7 @@ def test_the_columns_of_an_uncertain_classification_agree(service: Service) -> N
 
 def test_an_uncertain_regression_has_its_closed_form(service: Service) -> None:
     response = service.ask("/models/linear/predict/uncertainty", inputs=POINTS, samples=1000, seed=3)
-    answer = UncertainValues.model_validate(response.json())
+    answer = conforming("UncertainValues", response.json())
     expected = np.array([6.5, 9.0, 0.5])
     assert (np.abs(answer.mean - expected) <= 4 * np.array(answer.standard_error) + 1e-6).all()
     spread = (np.array(POINTS) * [1.0, -2.0, 3.0]) ** 2

@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from caveat.models.answers.calibration import Calibration
 from caveat.models.bundles import store
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.calibration import Calibration
+from caveat.models.tasks.decisions import Decisions
 from caveat.service.app import create_app
 from caveat.service.batching.batcher import Batcher
 from caveat.service.batching.job import Job
@@ -46,7 +47,7 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         assert rollout.catalogue
         predictor = rollout.catalogue.find("tabular", 1)
         assert predictor.calibration
-        predictor.calibration.check(0.9, 0.4, None)  # caches its results
+        predictor.calibration.check(Decisions(0.9, (), 0.4))  # caches its results
         inputs, _ = drawn(predictor.manifest, 5, 0)
         first, second = Job(predictor, inputs, Asked(100, 0)), Job(predictor, inputs, None)
         return weakref.ref(predictor), weakref.ref(predictor.calibration), first, second

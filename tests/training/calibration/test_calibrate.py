@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from caveat.models.answers import calibration
 from caveat.models.bundles.store import BUNDLED, find, load
 from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import calibration_file
 from caveat.training.calibration.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split
@@ -53,7 +53,7 @@ def test_a_regression_gets_its_noise() -> None:
     assert predictor.calibration
     columns = estimate(predictor, inputs, 100, 0)
     assert columns["variance"].mean() == pytest.approx(9, rel=0.1)  # the variance of the truths
-    low, high = predictor.calibration.interval(columns, 0.9).T
+    low, high = predictor.calibration.region(columns, 0.9).T
     assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.9, abs=0.001)
 
 
@@ -65,7 +65,7 @@ def test_the_file_of_arrays_holds_the_answers_to_the_rows() -> None:
     ranks = np.argsort(np.argsort(answer["predictive_entropy"], kind="stable"), kind="stable")
     order = np.argsort(read.columns(answer)["percentile"], kind="stable")
     assert np.array_equal(ranks[order], np.arange(len(Y)))
-    assert found.manifest.files[calibration.FILE].bytes == len(found.files[calibration.FILE])
+    assert found.manifest.files[calibration_file.FILE].bytes == len(found.files[calibration_file.FILE])
 
 
 def test_too_few_rows_and_missing_classes_are_refused() -> None:
@@ -83,6 +83,6 @@ def test_sets_by_class_hold_the_truth_in_every_class() -> None:
     predictor = Predictor(bundle)
     assert predictor.calibration
     assert predictor.calibration.highest_coverage < 0.98
-    held = predictor.calibration.prediction_set(estimate(predictor, INPUTS, 100, 0), 0.9)
+    held = predictor.calibration.region(estimate(predictor, INPUTS, 100, 0), 0.9)
     for digit in range(10):
         assert held[digit == Y, digit].mean() >= 0.9

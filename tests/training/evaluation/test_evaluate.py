@@ -38,7 +38,7 @@ def test_figures_of_every_method_equal_a_direct_computation() -> None:
         assert found.figures[method] == classes.figures(probabilities, Y), method
     assert predictor.calibration
     for level, held in zip((0.8, 0.9, 0.95, 0.99), found.held, strict=True):
-        sets = predictor.calibration.prediction_set(answer, level)
+        sets = predictor.calibration.region(answer, level)
         assert held.coverage.value == sets[np.arange(len(Y)), Y].mean()
         assert held.size.value == sets.sum(axis=1).mean()
     assert sum(group.rows for group in found.groups) == 2 * len(Y)  # by class, and by fifths

@@ -9,7 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.bundles.signature import InputError, encode
+from caveat.models.bundles.signature import encode
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export

@@ -2,17 +2,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from caveat.models.answers import calibration
 from caveat.models.bundles.bundle import Bundle, BundleError, pack
-from caveat.models.bundles.signature import InputError
+from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
-from caveat.models.estimates.decisions import Decisions
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import calibration_file, tasks
+from caveat.models.tasks.decisions import Decisions
+from caveat.models.tasks.task import TRUTH
 from tests.bundles import calibrated, drawn, linear_regression, linear_targets, tabular
 
 LINEAR = calibrated(linear_regression(noise_variance=4.0), rows=199)
 PAIR = calibrated(linear_targets((4.0, 2500.0)), rows=199)
 TABULAR = calibrated(tabular(), rows=400)
+
+
+def check(decisions: Decisions, predictor: Predictor) -> None:
+    predictor.task.check_decisions(decisions, predictor.calibration)
 
 
 def answers(predictor: Predictor, rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -26,7 +31,7 @@ def test_intervals_hold_the_truth_at_the_asked_rate(coverage: float) -> None:
     predictor = Predictor(LINEAR)
     columns, truth = answers(predictor, 2000, seed=7)
     assert predictor.calibration
-    low, high = predictor.calibration.interval(columns, coverage).T
+    low, high = predictor.calibration.region(columns, coverage).T
     held = int(((low <= truth) & (truth <= high)).sum())
     k = int(np.ceil(200 * coverage - 1e-9))
     law = stats.betabinom(2000, k, 200 - k)
@@ -38,7 +43,7 @@ def test_the_interval_of_every_target_holds_its_truth(coverage: float) -> None:
     predictor = Predictor(PAIR)
     columns, truth = answers(predictor, 2000, seed=7)
     assert predictor.calibration
-    interval = predictor.calibration.interval(columns, coverage)
+    interval = predictor.calibration.region(columns, coverage)
     held = ((interval[..., 0] <= truth) & (truth <= interval[..., 1])).sum(axis=0)
     k = int(np.ceil(200 * coverage - 1e-9))
     law = stats.betabinom(2000, k, 200 - k)
@@ -57,10 +62,10 @@ def test_each_of_several_targets_is_calibrated_as_if_alone() -> None:
     for k, tolerance in enumerate(tolerances):
         single = calibrated(linear_regression()).manifest
         arrays = {name: column[:, k] for name, column in known.items() if name != "passes"}
-        alone = calibration.Calibration(single, {calibration.TRUTH: truth[:, k], **arrays})
+        alone = tasks.of(single).calibration({TRUTH: truth[:, k], **arrays})
         own = {name: column[:, k] for name, column in columns.items() if name != "passes"}
         np.testing.assert_array_equal(columns["percentile"][:, k], alone.columns(own)["percentile"])
-        np.testing.assert_array_equal(together.interval(columns, 0.9)[:, k], alone.interval(own, 0.9))
+        np.testing.assert_array_equal(together.region(columns, 0.9)[:, k], alone.region(own, 0.9))
         np.testing.assert_array_equal(withheld[:, k], alone.abstain(own, 0.3, tolerance))
 
 
@@ -69,7 +74,7 @@ def test_sets_hold_the_truth_at_the_asked_rate(coverage: float) -> None:
     predictor = Predictor(TABULAR)
     columns, truth = answers(predictor, 2000, seed=7)
     assert predictor.calibration
-    held = predictor.calibration.prediction_set(columns, coverage)
+    held = predictor.calibration.region(columns, coverage)
     k = int(np.ceil(401 * coverage - 1e-9))
     law = stats.betabinom(2000, k, 401 - k)
     found = int(held[np.arange(2000), truth].sum())
@@ -116,41 +121,41 @@ def test_rates_beyond_the_calibration_rows_are_refused_with_the_limit(
     decisions: Decisions, message: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        decisions.check(Predictor(TABULAR))
+        check(decisions, Predictor(TABULAR))
     assert str(refused.value).startswith(message)
 
 
 def test_a_regression_needs_an_error_tolerance() -> None:
     predictor = Predictor(LINEAR)
     with pytest.raises(InputError, match="error_tolerance: expected the error above which"):
-        Decisions(max_error=0.1).check(predictor)
-    Decisions(max_error=0.1, error_tolerance=100.0).check(predictor)
+        check(Decisions(max_error=0.1), predictor)
+    check(Decisions(max_error=0.1, error_tolerance=100.0), predictor)
 
 
 def test_every_target_has_a_tolerance_of_its_own() -> None:
     def refusal(bundle: Bundle, tolerance: float | tuple[float, ...]) -> str:
         with pytest.raises(InputError) as refused:
-            Decisions(max_error=0.3, error_tolerance=tolerance).check(Predictor(bundle))
+            check(Decisions(max_error=0.3, error_tolerance=tolerance), Predictor(bundle))
         return str(refused.value)
 
     assert refusal(PAIR, 1.0) == "error_tolerance: expected 2 numbers, for small, large, got one"
     assert refusal(PAIR, (1.0,)).endswith("for small, large, got 1 numbers")
     assert refusal(LINEAR, (9.0,)) == "error_tolerance: expected a number, got 1 numbers"
     assert refusal(PAIR, (100.0, 0.0)).startswith("max_error: expected at least 1, the lowest rate")
-    Decisions(max_error=0.3, error_tolerance=(100.0, 5000.0)).check(Predictor(PAIR))
+    check(Decisions(max_error=0.3, error_tolerance=(100.0, 5000.0)), Predictor(PAIR))
 
 
 def test_without_calibration_guarantees_are_refused() -> None:
     bare = Predictor(linear_regression())
     for decisions in (Decisions(coverage=0.9), Decisions(max_error=0.1, error_tolerance=1.0)):
         with pytest.raises(InputError, match="this model has no calibration"):
-            decisions.check(bare)
+            check(decisions, bare)
     columns, _ = answers(bare, 3, seed=0)
-    assert not Decisions().of(bare, columns)
+    assert not bare.task.decide(Decisions(), columns, None)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", calibration.write(np.zeros(3), {})])
+@pytest.mark.parametrize("content", [b"", b"PK", calibration_file.write(np.zeros(3), {})])
 def test_a_file_that_is_not_arrays_of_a_calibration_is_refused(content: bytes) -> None:
-    broken = pack(LINEAR.manifest, {**LINEAR.files, calibration.FILE: content})
+    broken = pack(LINEAR.manifest, {**LINEAR.files, calibration_file.FILE: content})
     with pytest.raises(BundleError, match=r"linear/1/calibration.npz: not the arrays of a calibration"):
         Predictor(broken)

@@ -1,0 +1,1 @@
+"""What a model answers: one task a file."""
