@@ -21,15 +21,15 @@ TOOLS = ("hypothesis", "onnx", "pytest", "pytest-xdist", "trustme")
 
 TESTS = (
     "commands/test_predict.py",  # httpx, pydantic-settings
-    "service/test_app.py",  # anyio, fastapi, starlette
-    "service/test_private_names.py",  # prometheus-client, uvicorn
-    "service/content/test_arrays.py",  # numpy
-    "service/content/test_document.py",  # pysimdjson
-    "service/content/test_request.py",  # orjson
-    "service/documentation/test_docs.py",  # fastapi-offline
-    "service/documentation/test_openapi.py",  # pydantic
-    "service/monitoring/test_histogram.py",  # prometheus-client
-    "service/wire/test_wire.py",  # httptools, uvicorn, uvloop
+    "service/rest/test_app.py",  # anyio, fastapi, starlette
+    "service/process/test_private_names.py",  # prometheus-client, uvicorn
+    "service/rest/content/test_arrays.py",  # numpy
+    "service/rest/content/test_document.py",  # pysimdjson
+    "service/rest/content/test_request.py",  # orjson
+    "service/rest/documentation/test_docs.py",  # fastapi-offline
+    "service/rest/documentation/test_openapi.py",  # pydantic
+    "service/desk/monitoring/test_histogram.py",  # prometheus-client
+    "service/process/wire/test_wire.py",  # httptools, uvicorn, uvloop
 )
 """What each of them leans on; onnxruntime is behind every answer."""
 

@@ -26,7 +26,7 @@ from load import Result, closed, opened, rows_of
 from report import parser, write
 from serving import NETS, make
 
-from caveat.service.batching.batcher import _SHORT
+from caveat.service.desk.batching.batcher import _SHORT
 
 NET = NETS["784-128-10"]
 CAVEAT = str(Path(sys.executable).with_name("caveat"))

@@ -15,11 +15,11 @@ from report import parser, write
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.engines.onnx_runtime import CPU
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.service.content.examples import example_rows
 
 SAMPLES = 100
 ROWS = (1, 16, 256)

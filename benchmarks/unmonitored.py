@@ -3,21 +3,19 @@
 from typing import Any
 
 from caveat import commands
-from caveat.service import verbs
-from caveat.service.batching import group
-from caveat.service.monitoring import request_id
-from caveat.service.monitoring.ledger import Ledger
-from caveat.service.wire import reply
+from caveat.service.desk.batching import group
+from caveat.service.desk.monitoring.records import Records
+from caveat.service.rest import reply, request_id, verbs
 
 
-def forget(ledger: Ledger) -> None:
+def forget(records: Records) -> None:
     """Drop the completed turns, so that they do not pile up."""
-    ledger._batcher.turns.clear()
+    records._batcher.turns.clear()
 
 
-def head(media_type: str, length: int, _: str) -> bytes:
+def head(content: bytes, media_type: str, _: str) -> bytes:
     """Write the head of an answer without an id."""
-    return b"content-type: %b\r\ncontent-length: %d\r\n\r\n" % (media_type.encode(), length)
+    return b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type.encode(), len(content))
 
 
 def nothing(*_: Any) -> str:
@@ -30,7 +28,7 @@ UNMONITORED: dict[Any, dict[str, Any]] = {
     verbs: {"_answered": nothing},
     reply: {"_head": head},
     group: {"scores": nothing},
-    Ledger: {"enter": nothing, "fold": forget},
+    Records: {"enter": nothing, "fold": forget},
 }
 """Replacements by name, for each module or class."""
 

@@ -8,10 +8,10 @@ from pydantic_settings import CliPositionalArg
 
 from caveat.commands.command import Command
 from caveat.models.draws.masks import MAX_SEED
-from caveat.service import credentials
-from caveat.service.client import Client
-from caveat.service.rows_file import read_rows
-from caveat.service.table import table
+from caveat.service.client import credentials
+from caveat.service.client.client import Client
+from caveat.service.client.rows_file import read_rows
+from caveat.service.client.table import table
 
 LAYOUT = {
     "service": {"url": "URL", "model": "NAME", "version": "VERSION", "api_key_file": "FILE"},

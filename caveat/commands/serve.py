@@ -2,10 +2,10 @@
 
 from contextlib import ExitStack
 
-from caveat.service import server
+from caveat.service.desk.versions.watch import report
+from caveat.service.process import worker
+from caveat.service.process.sockets import bind, listen
 from caveat.service.settings import Settings
-from caveat.service.sockets import bind, listen
-from caveat.service.versions.watch import report
 
 LAYOUT = {
     "what is served": {"store": "STORE", "default_model": "NAME", "poll": "SECONDS"},
@@ -45,15 +45,15 @@ class Serve(Settings):
             scheme = "https" if self.tls_certificate else "http"
             url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
-            def ready(started: server.Started) -> None:
+            def ready(started: worker.Started) -> None:
                 report(started.news)
                 print(f"Caveat serves {started.words} at {url}, see {url}/docs", flush=True)
 
             if self.workers == 1:
-                server.run(self, first, ready)
+                worker.run(self, first, ready)
             else:
-                from caveat.service.workers import Workers  # which one process has no use for
+                from caveat.service.process.supervisor import Supervisor  # which one process has no use for
 
                 first.close()
                 with bind(host, port):  # keeps the port while nobody listens
-                    Workers(self, lambda: bind(host, port)).run(ready)
+                    Supervisor(self, lambda: bind(host, port)).run(ready)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from caveat import commands
-from caveat.service.rows_file import rows_of
+from caveat.service.client.rows_file import rows_of
 from tests.service.serving import Service, serving
 
 TABLE = """\

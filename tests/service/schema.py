@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from caveat.service.documentation import forms
+from caveat.service.rest.documentation import forms
 
 _SCHEMAS = forms.schemas()
 

@@ -14,8 +14,8 @@ from caveat.commands import main
 from caveat.models import trial
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import CARD, BundleError
+from caveat.models.bundles.example import example_rows
 from caveat.models.predictor import Predictor
-from caveat.service.content.examples import example_rows
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
 from tests.models.damage.files import FILES

@@ -1,0 +1,1 @@
+"""What answers requests, in no protocol's words: admission, batching, deadlines, versions and records."""

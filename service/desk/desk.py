@@ -1,0 +1,255 @@
+"""The desk: takes requests from any door, and answers them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Final
+
+from anyio import to_thread
+
+from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles import aliases
+from caveat.models.bundles.aliases import AliasError
+from caveat.models.bundles.manifest import NAME
+from caveat.models.bundles.signature import Inputs
+from caveat.models.errors import CaveatError, InputError
+from caveat.models.estimates.cohort import Asked
+from caveat.models.predictor import Predictor
+from caveat.service.desk.admission import Admission, Visit
+from caveat.service.desk.batching.batcher import Batcher
+from caveat.service.desk.batching.deadlines import Deadlines
+from caveat.service.desk.batching.job import Job
+from caveat.service.desk.monitoring import log, tracing
+from caveat.service.desk.monitoring.alarms import Alarms
+from caveat.service.desk.monitoring.metrics import Metrics
+from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.refusals import ConflictError, LateError, NotReadyError
+from caveat.service.desk.versions.catalogue import Catalogue
+from caveat.service.desk.versions.changes import Changes
+from caveat.service.desk.versions.rollout import Action, Rollout
+from caveat.service.desk.versions.watch import Everywhere, report, watch
+from caveat.service.settings import Settings
+
+_FOLD: Final = 0.1
+"""Seconds between two reports of what was recorded."""
+
+_PAUSE: Final = 0.02
+"""Seconds between two checks of whether all requests are answered."""
+
+
+class Desk:
+    """Answers requests for predictions, and holds all that this takes; one for each process.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.admission = Admission(settings)
+        self.metrics = Metrics()
+        self.rollout = Rollout(settings, self.metrics)
+        self.everywhere: Everywhere = self.rollout.perform
+        """Carries out an action in every process of the service: in this one, unless there are others."""
+        self.batcher = Batcher()
+        self._deadlines = Deadlines()
+        alarms = Alarms(self.metrics, settings.workers)
+        spans = tracing.from_environment()
+        self.records = Records(self.metrics, self.admission, self.batcher, alarms, spans)
+        self.is_running = False
+        """Whether `running` has been entered."""
+
+    def load(self) -> Changes:
+        """Load the store, which makes the service ready; blocks.
+
+        Raises
+        ------
+        CaveatError
+            If nothing in the store can be served, or the default model can't.
+        """
+        return self.rollout.begin()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what runs beside requests for the length of the block; then answer those that are admitted."""
+        self.is_running = True
+        beside = [
+            asyncio.create_task(self._fold(), name="fold"),
+            asyncio.create_task(
+                watch(self.rollout, lambda action: self.everywhere(action), self.settings.poll), name="watch"
+            ),
+        ]
+        try:
+            yield
+            if not self.admission.closing:
+                await self._drain()
+        finally:
+            for task in beside:
+                task.cancel()
+            self.batcher.close()
+            self.records.close()
+
+    async def answer(
+        self,
+        predictor: Predictor,
+        inputs: Inputs,
+        asked: Asked | None,
+        due: float,
+        visit: Visit | None = None,
+    ) -> Columns:
+        """Answer rows.
+
+        Parameters
+        ----------
+        predictor
+            The model, as `find` gives it.
+        inputs
+            Arrays of B rows, by the name of the model's input.
+        asked
+            The passes to make, and decisions that have passed the task's check; None for an answer without
+            dropout.
+        due
+            Deadline, a time of `perf_counter` in seconds.
+        visit
+            The place that the request has taken; by default it takes one now.
+
+        Raises
+        ------
+        RefusedError
+            If there is no room, no answer in time, or the client leaves.
+        Exception
+            The error that the run failed with.
+        """
+        if visit is None:
+            with self.admission.visit() as visit:
+                visit.come_in()
+                return await self.answer(predictor, inputs, asked, due, visit)
+        job = Job(predictor, inputs, asked)
+        visit.begin_work(job)
+        try:
+            self.batcher.submit(job)
+            return await self._deadlines.wait(job, due)
+        finally:
+            visit.end_work()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The loaded models.
+
+        Raises
+        ------
+        NotReadyError
+            If the models are not loaded yet.
+        """
+        if self.rollout.catalogue is None:
+            raise NotReadyError("the models are not loaded yet; try again shortly")
+        return self.rollout.catalogue
+
+    def find(self, name: str | None = None, version: int | str | None = None) -> Predictor:
+        """Find a model.
+
+        Parameters
+        ----------
+        name
+            Name of the model; None finds the default model.
+        version
+            A number or an alias, as clients write it; None finds the highest version.
+
+        Raises
+        ------
+        UnknownModelError
+            If there is no such model or version.
+        InputError
+            If the version is neither a number nor an alias.
+        NotReadyError
+            If the models are not loaded yet.
+        """
+        return self.catalogue.find(name, _version(version))
+
+    def check_ready(self, name: str | None = None) -> None:
+        """Refuse unless models are loaded, or one of this name, and the service is not shutting down.
+
+        Raises
+        ------
+        NotReadyError
+            Saying what is not ready.
+        UnknownModelError
+            If there is no model of this name.
+        """
+        catalogue = self.catalogue
+        self.admission.check_open()
+        if name is None:
+            return
+        reasons = catalogue.failures_of(name)
+        if reasons and name not in catalogue.models:
+            raise NotReadyError(f"no version of {name} can be loaded: {'; '.join(reasons)}")
+        self.find(name)
+
+    async def update(self, action: Action) -> Changes:
+        """Carry out an action in every process, and log what changed.
+
+        Raises
+        ------
+        ConflictError
+            If nothing has changed, because the store can't be read.
+        LateError
+            If a process does not finish.
+        """
+        self.catalogue  # noqa: B018  # refuses while the models are loading
+        try:
+            changes = await self.everywhere(action)
+        except CaveatError as error:
+            raise LateError(str(error)) from None
+        report(changes.news)
+        if changes.trouble:
+            raise ConflictError(f"nothing has changed: {changes.trouble}")
+        return changes
+
+    async def point(self, name: str, alias: str, version: int | None) -> dict[str, int]:
+        """Point an alias of a model at a version, or remove it; return the model's aliases.
+
+        Raises
+        ------
+        ConflictError
+            If the store takes no aliases, or changed meanwhile.
+        """
+        if self.settings.store is None:
+            raise ConflictError("the bundled models take no aliases; serve a store of your own")
+        try:
+            await to_thread.run_sync(aliases.point, self.rollout.store / name, alias, version)
+        except AliasError as error:
+            raise ConflictError(str(error)) from None
+        await self.update("point")
+        found = self.catalogue.aliases_of(name)
+        if found.get(alias) != version:
+            raise ConflictError(f"{alias} stands for {found.get(alias)}: the store changed meanwhile")
+        return found
+
+    async def _fold(self) -> None:
+        while True:
+            await asyncio.sleep(_FOLD)
+            self.records.fold()
+
+    async def _drain(self) -> None:
+        """Admit no more requests, and wait until those that are admitted are answered."""
+        self.admission.close()
+        waiting = self.admission.requests
+        log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
+        until = monotonic() + self.settings.drain
+        while self.admission.requests and monotonic() < until:
+            await asyncio.sleep(_PAUSE)
+
+
+def _version(version: int | str | None) -> int | str | None:
+    """Read a version as clients write it: a number or an alias."""
+    if not isinstance(version, str):
+        return version
+    if re.fullmatch("[0-9]{1,18}", version):
+        return int(version)
+    if version.isdigit() or not re.fullmatch(NAME, version):
+        raise InputError("version", "a valid integer or an alias", version[:80])
+    return version

@@ -1,0 +1,1 @@
+"""The processes that serve: connections, workers, signals and draining."""

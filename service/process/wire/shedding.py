@@ -1,0 +1,148 @@
+"""Load shedding: a full service refuses requests that it does not read.
+
+Parsing a request before refusing it costs half as much as answering it: at a few times the rate that the
+service can answer, it would only refuse. Even a refusal from the first bytes takes two system calls. So the
+rate of refusals is limited; the service stops reading the other connections until their turn, which slows
+their clients down.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from time import perf_counter
+from typing import Final, NamedTuple
+
+import orjson
+
+from caveat.service.desk.admission import too_many_requests
+from caveat.service.desk.monitoring.record import Record
+from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.refusals import FullError
+from caveat.service.rest import request_id
+from caveat.service.rest.headers import EVERYWHERE
+from caveat.service.rest.problems import MEDIA_TYPE, headers_of, problem, status_of
+from caveat.service.rest.routes import find_verb
+from caveat.service.settings import Settings
+
+_LONGEST_HEAD: Final = 1024
+"""Bytes of a head that is recognised; a request with a longer one is parsed as usual."""
+
+_RATE: Final = 500
+"""Refusals per second: 1,000 would leave 5 % fewer answers."""
+
+_BURST: Final = 200
+"""Refusals that are made at once after a while without any."""
+
+_PAUSE: Final = 0.002
+"""Seconds between two checks of the deferred connections."""
+
+_TELLING: Final = re.compile(
+    rb"\r\n(?:content-length: *([0-9]{1,18}) *(?=\r\n)|transfer-encoding|expect|upgrade|connection: *close)",
+    re.IGNORECASE,
+)
+"""The header with the length of the body, or headers that make a request an unusual one."""
+
+
+class Plain(NamedTuple):
+    """An ordinary request for a prediction: its id, its route, and the bytes of it still to come."""
+
+    id: str
+    route: str
+    unread: int
+
+
+class Shedding:
+    """Recognises requests for a prediction from their first bytes, and refuses them at a limited rate."""
+
+    def __init__(self, settings: Settings, records: Records) -> None:
+        self.most = settings.max_pending
+        """Number of requests that may be in the service."""
+        self._refusal = too_many_requests(self.most)
+        self._before, self._after = _halves(self._refusal)
+        self._max_bytes = settings.max_bytes
+        self._records = records
+        self._free = float(_BURST)  # refusals that could be made at `_since`
+        self._since = 0.0
+        self._deferred: deque[Callable[[], bool]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Number of deferred connections."""
+        return len(self._deferred)
+
+    def may_refuse(self) -> bool:
+        """Tell whether a refusal may be made now, and count it; no if connections are deferred already."""
+        if self._deferred or self._may() < 1:
+            return False
+        self._free -= 1
+        return True
+
+    def defer(self, look: Callable[[], bool]) -> None:
+        """Defer a connection; ``look`` is called in its turn, and returns whether it refused the request."""
+        if not self._deferred:
+            asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
+        self._deferred.append(look)
+
+    def _go_on(self) -> None:
+        while self._deferred and self._may() >= 1:
+            self._free -= self._deferred.popleft()()
+        if self._deferred:
+            asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
+
+    def _may(self) -> float:
+        """Compute how many refusals may be made now."""
+        now = asyncio.get_running_loop().time()
+        self._free = min(_BURST, self._free + _RATE * (now - self._since))
+        self._since = now
+        return self._free
+
+    def recognised(self, data: bytes) -> Plain | None:
+        """Recognise an ordinary request for a prediction; None for any other.
+
+        Parameters
+        ----------
+        data
+            The bytes of the request that have arrived, and of no other request.
+        """
+        head_end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD)
+        if head_end <= 0:
+            return None
+        name, head = request_id.cut_out(data[: head_end + 2])
+        route, length = _plain(head)
+        unread = head_end + 4 + length - len(data)
+        if route is None or length > self._max_bytes or unread < 0:
+            return None
+        return Plain(name, route, unread)
+
+    def answer(self, request: Plain) -> bytes:
+        """Write the answer that refuses a request, and record it."""
+        detail = self._refusal.detail
+        self._records.enter(
+            Record(request.id, "POST", perf_counter(), route=request.route, code=429, detail=detail)
+        )
+        name = request.id.encode()
+        return self._before % (len(self._after) + len(name) - 2, name) + self._after % name
+
+
+@lru_cache(1024)  # a client mostly sends equal heads
+def _plain(head: bytes) -> tuple[str | None, int]:
+    """Find the route and the body's length of an ordinary request for a prediction; else no route."""
+    line, _, _ = head.partition(b"\r\n")
+    method, _, rest = line.partition(b" ")
+    path, _, protocol = rest.partition(b" ")
+    found = find_verb(path.partition(b"?")[0].decode("latin-1"))
+    telling = _TELLING.findall(head)
+    if not found or (method, protocol) != (b"POST", b"HTTP/1.1") or len(telling) != 1 or not telling[0]:
+        return None, 0
+    return found[0].path, int(telling[0])
+
+
+def _halves(refusal: FullError) -> tuple[bytes, bytes]:
+    """Write the answer's head, with places for the length and the id, and its body, with one for the id."""
+    content = orjson.dumps(problem(status_of(refusal), refusal.detail, "%b"))
+    headers = {"content-type": MEDIA_TYPE, **EVERYWHERE, **headers_of(refusal), "content-length": "%d"}
+    headers[request_id.HEADER.lower()] = "%b"
+    lines = ["HTTP/1.1 429 Too Many Requests", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode(), content

@@ -1,0 +1,158 @@
+"""One serving process: it loads the store, answers requests, and drains when told to stop."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection as Pipe
+from typing import Any, Final
+
+import uvicorn
+
+from caveat.service.desk.desk import Desk
+from caveat.service.desk.monitoring import log
+from caveat.service.desk.versions.changes import News
+from caveat.service.process.relay import Relay
+from caveat.service.process.server import Server
+from caveat.service.process.wire import files, tls
+from caveat.service.process.wire.protocol import Protocol
+from caveat.service.process.wire.reply import Replies
+from caveat.service.process.wire.shedding import Shedding
+from caveat.service.process.wire.timeouts import Timeouts
+from caveat.service.rest.app import App
+from caveat.service.settings import Settings
+
+_ACCEPTED: Final = 16
+"""Connections accepted per iteration of the event loop."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Report of a process whose models are loaded.
+
+    Parameters
+    ----------
+    words
+        The loaded models, in words.
+    news
+        Problems for the log.
+    default
+        Name of the default model; None if there is none.
+    """
+
+    words: str
+    news: tuple[News, ...]
+    default: str | None
+
+
+Ready = Callable[[Started], None]
+
+
+def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None = None) -> None:
+    """Serve on a socket until told to stop.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service.
+    listener
+        Bound socket, on which this process starts to listen.
+    ready
+        Called once the models are loaded.
+    pipe
+        Connection to the supervisor; None if this is the only process.
+
+    Raises
+    ------
+    CaveatError
+        If the store can't be served, or the certificate can't be used.
+    """
+    # A requested stop is never a failure, so the process ends with code 0. An exception in its place could
+    # be caught, and taken for an error, by any code that runs at that moment.
+    _on_stop(lambda: os._exit(0))
+    log.begin()
+    try:
+        _run(settings, listener, ready, pipe)
+    finally:
+        log.end()
+
+
+def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None) -> None:
+    context = tls.context(settings)
+    desk = Desk(settings)
+    # With Python's default, a request that arrives during a turn would wait up to 5 ms at each of its steps.
+    sys.setswitchinterval(0.0001)
+    shedding = Shedding(settings, desk.records)
+    protocol: Any = partial(
+        Protocol,
+        shedding=shedding,
+        records=desk.records,
+        timeouts=Timeouts(settings.client_timeout),
+        replies=Replies(),
+        most_connections=files.most_connections(),
+    )
+    config = uvicorn.Config(
+        App(desk),
+        http=protocol,
+        ws="none",
+        lifespan="off",  # its steps are carried out here: clients get a 503 while the models load
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        ssl_context_factory=None if context is None else lambda *_: context,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        server = Server(config, desk, shedding, supervised=pipe is not None)
+        runner.run(_serve(server, listener, desk, ready, pipe))
+
+
+async def _serve(
+    server: Server, listener: socket.socket, desk: Desk, ready: Ready, pipe: Pipe | None
+) -> None:
+    async with desk.running():
+        if pipe:  # other workers get the connections until this one listens
+            started = _load(desk)
+            relay = Relay(desk.rollout.perform)
+            relay.connect(pipe)
+            desk.everywhere = relay.everywhere
+            serving = _listen(server, listener, desk)
+        else:  # clients get a 503 while the models load
+            serving = _listen(server, listener, desk)
+            loading = asyncio.create_task(asyncio.to_thread(_load, desk))
+            await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
+            if not loading.done():  # told to stop
+                await serving
+                log.end()
+                os._exit(0)
+            started = loading.result()
+        ready(started)
+        await serving
+
+
+def _listen(server: Server, listener: socket.socket, desk: Desk) -> asyncio.Task[None]:
+    _on_stop(desk.admission.close)
+    listener.listen(server.config.backlog)
+    # uvloop accepts one connection per iteration from each socket: under load, when iterations are long, new
+    # clients would wait for seconds. Copies of the socket multiply that.
+    listeners = [listener, *(listener.dup() for _ in range(_ACCEPTED - 1))]
+    return asyncio.create_task(server.serve(sockets=listeners))
+
+
+def _load(desk: Desk) -> Started:
+    changes = desk.load()
+    # The loaded models stay; collecting garbage among them took 8 % of a request's time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    return Started(desk.catalogue.described(), changes.news, desk.catalogue.default)
+
+
+def _on_stop(act: Callable[[], object]) -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: act())

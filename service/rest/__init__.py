@@ -1,0 +1,1 @@
+"""The door over HTTP: Caveat's own routes."""

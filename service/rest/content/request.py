@@ -1,0 +1,264 @@
+"""Parsing requests: validation against the limits and the model's signature."""
+
+import secrets
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+
+from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.signature import Inputs, describe, encode, refuse_non_numbers
+from caveat.models.draws.masks import MAX_SEED, Sampler
+from caveat.models.errors import InputError
+from caveat.models.estimates.cohort import Asked
+from caveat.models.tasks.decisions import Decisions
+from caveat.service.rest.content.arrays import read_npy
+from caveat.service.rest.content.document import cut_out, without_rows
+from caveat.service.rest.content.volume import refuse_more_than, refuse_too_large_rows
+from caveat.service.rest.problems import RequestError
+from caveat.service.settings import Settings
+
+_SHORT = 512
+"""Bytes up to which a request's part besides its rows is parsed through a cache."""
+
+Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
+Error = Annotated[float, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
+
+
+class PredictRequest(BaseModel):
+    """Rows to predict."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    inputs: Rows = Field(
+        description="The rows: a list of nested lists in the shape of the model's signature, or of objects"
+        " with one value per feature. A model with several inputs takes an object with the rows of each."
+    )
+
+
+class UncertaintyRequest(PredictRequest):
+    """Rows to predict, and how many stochastic passes to make."""
+
+    samples: int = Field(description="Passes to make. Four times as many halve the standard error.")
+    seed: Seed = Field(
+        description="Decides which units every pass drops: equal seeds give equal answers. With `random`"
+        " the service draws one, and the answer says which."
+    )
+    sampler: Sampler = Field(
+        "stratified",
+        description="How passes choose the units to drop: `stratified` passes balance the choices among them,"
+        " so that the mean is more exact than that of as many `independent` passes.",
+    )
+    tolerance: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Stop making passes over a row once the standard error of its mean, for its worst class"
+        " or target, is this small. `passes` then says how many each row got, at most `samples`.",
+    )
+    coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Rate at which `prediction_set` or `interval` holds the truth, such as 0.9. For models"
+        " with a calibration.",
+    )
+    max_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Set `abstain` on answers to withhold, so that at most this fraction of the other answers"
+        " is wrong, with a confidence of 95 %. For models with a calibration.",
+    )
+    error_tolerance: Error | Annotated[list[Error], Field(fail_fast=True)] | None = Field(
+        None,
+        description="Goes with `max_error`: the error from which on a value counts as wrong, in the value's"
+        " units; a list with one entry per target where a model has several.",
+    )
+    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=100, fail_fast=True)] = (
+        Field([], description="Probabilities, such as [0.05, 0.95], at which to give the value's quantiles.")
+    )
+
+    @property
+    def asked(self) -> Asked:
+        """The options of the request; a random seed is drawn now."""
+        if self.seed == "random":
+            return self._with_seed(secrets.randbelow(MAX_SEED + 1))
+        return self._always
+
+    @cached_property
+    def _always(self) -> Asked:
+        return self._with_seed(int(self.seed))
+
+    def _with_seed(self, seed: int) -> Asked:
+        wrong = self.error_tolerance
+        wrong_from = tuple(wrong) if isinstance(wrong, list) else wrong
+        decisions = Decisions(self.coverage, tuple(self.quantiles), self.max_error, wrong_from)
+        return Asked(self.samples, seed, self.sampler, self.tolerance or 0.0, decisions)
+
+
+Body = TypeVar("Body", bound=PredictRequest)
+
+
+def uncertainty_request(settings: Settings) -> type[UncertaintyRequest]:
+    """Make a request type with the limits and defaults of the settings for samples and seed."""
+    samples, seed = (UncertaintyRequest.model_fields[name].description for name in ("samples", "seed"))
+    return create_model(
+        "UncertaintyRequest",
+        __base__=UncertaintyRequest,
+        __doc__=UncertaintyRequest.__doc__,
+        samples=(
+            int,
+            Field(min(100, settings.max_samples), ge=2, le=settings.max_samples, description=samples),
+        ),
+        seed=(Seed, Field(settings.default_seed, description=seed)),
+    )
+
+
+def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
+    """Read the options in the query of a request's URL: any field but the rows.
+
+    Raises
+    ------
+    InputError
+        If the options do not fit ``kind``.
+    """
+    if not query:
+        return {}
+    asked: dict[str, Any] = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    if "quantiles" in asked:
+        asked["quantiles"] = asked["quantiles"].split(",")
+    if "," in asked.get("error_tolerance", ""):
+        asked["error_tolerance"] = asked["error_tolerance"].split(",")
+    read = _validated({"inputs": [], **asked}, kind, strict=False)
+    return read.model_dump(include=read.model_fields_set - {"inputs"})
+
+
+def parse(
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
+) -> tuple[Body, Inputs]:
+    """Parse the body of a request and turn its rows into the arrays that the model takes.
+
+    Parameters
+    ----------
+    query
+        Query of the URL; fields of the body take precedence.
+
+    Raises
+    ------
+    RequestError
+        400 if the body is not JSON; 413 if it holds more than ``max_rows`` rows, more values than so many
+        rows have, or rows that are too large to compute.
+    InputError
+        If the request does not fit ``kind`` or the signature of the model.
+    """
+    body, rows = _apart(raw, query, kind, manifest) or (None, None)
+    if body is None:
+        refuse_more_than(raw, manifest.inputs, max_rows)
+        body = _asked(raw, query, kind)
+        rows = body.inputs
+    _refuse_more_rows_than(max_rows, rows)
+    _hold_to_numbers(manifest, rows)
+    arrays = encode(manifest.inputs, rows)
+    refuse_too_large_rows(manifest, arrays)
+    return body, arrays
+
+
+def _apart(
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest
+) -> tuple[Body, Any] | None:
+    """Parse rows of plain numbers apart from the rest, if the bytes allow it."""
+    cut = cut_out(raw, manifest.inputs)
+    if cut is None:
+        return None
+    rows, rest = cut
+    try:
+        body = (_known if len(rest) + len(query) <= _SHORT else _asked)(rest, query, kind)
+    except (RequestError, InputError):  # the whole document is parsed for the error message
+        return None
+    return (body, rows) if body.inputs == without_rows(manifest.inputs) else None
+
+
+def _asked(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
+    document = _loads(raw)
+    if query and isinstance(document, dict):
+        document = {**options_of(query, kind), **document}
+    return _validated(document, kind)
+
+
+# A client mostly sends the same options with all of its requests.
+_known = lru_cache(256)(_asked)
+
+
+def _loads(raw: bytes | bytearray) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"not JSON: {error}") from None
+
+
+def parse_array(
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
+) -> tuple[Body, Inputs]:
+    """Take the rows of a request from one array; see `parse`."""
+    spec, *others = manifest.inputs
+    if others or spec.features is not None:
+        raise RequestError(415, "this model takes several inputs or named features; send the rows as JSON")
+    array = read_npy(raw)
+    if array.ndim and len(array) > max_rows:
+        raise _too_many(len(array), max_rows)
+    arrays = {spec.name: spec.fit(array)}
+    refuse_too_large_rows(manifest, arrays)
+    return kind.model_validate({**options_of(query, kind), "inputs": []}), arrays
+
+
+def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
+    for rows in inputs.values() if isinstance(inputs, dict) else [inputs]:
+        if isinstance(rows, list | np.ndarray) and len(rows) > limit:
+            raise _too_many(len(rows), limit)
+
+
+def _too_many(rows: int, limit: int) -> RequestError:
+    return RequestError(413, f"{rows} rows; one request may hold {limit}, so send several requests")
+
+
+def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
+    if len(manifest.inputs) == 1:
+        if manifest.inputs[0].features is None:
+            refuse_non_numbers(rows)
+    elif isinstance(rows, dict):
+        for spec in manifest.inputs:
+            if spec.features is None:
+                refuse_non_numbers(rows.get(spec.name), f"inputs.{spec.name}")
+
+
+def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
+    if isinstance(document, dict) and len(document) > len(kind.model_fields):
+        # A megabyte holds 90,000 fields, and pydantic would write an error for each.
+        raise _unknown(next(name for name in document if name not in kind.model_fields), kind)
+    try:
+        return kind.model_validate(document, strict=strict)
+    except ValidationError as error:
+        raise _misfit(error, kind) from None
+
+
+def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
+    elsewhere = name in UncertaintyRequest.model_fields and name not in kind.model_fields
+    got = "a field of /predict/uncertainty" if elsewhere else "an unknown field"
+    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", got)
+
+
+def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:
+    # An unknown field, such as a misspelt one, best explains why another is missing.
+    faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
+    place = faults[0]["loc"][:1]
+    where = str(place[0]) if place else "body"
+    if faults[0]["type"] == "missing":
+        return InputError(where, "rows", "nothing")
+    if faults[0]["type"] == "extra_forbidden":
+        return _unknown(where, kind)
+    if not place:
+        return InputError(
+            where, f"an object with the fields {', '.join(kind.model_fields)}", "something else"
+        )
+    messages = [fault["msg"] for fault in faults if fault["loc"][:1] == place]
+    expected = " or ".join(message.removeprefix("Input should be ") for message in messages)
+    return InputError(where, expected, describe(faults[0]["input"]))

@@ -1,0 +1,34 @@
+"""The routes that machines poll: health and metrics."""
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from caveat.service.desk.desk import Desk
+from caveat.service.rest.documentation.schemas import Health
+from caveat.service.rest.models import Name
+
+
+class ProbeHandlers:
+    """Answers how the service is."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def live(self) -> Health:
+        """Answer that the process is alive."""
+        return Health(status="live")
+
+    async def ready(self) -> Health:
+        """Answer whether the service is ready: models are loaded, and it is not shutting down."""
+        self._desk.check_ready()
+        return Health(status="ready")
+
+    async def model_ready(self, name: Name) -> Health:
+        """Answer whether a model is ready: a version is loaded, and the service is not shutting down."""
+        self._desk.check_ready(name)
+        return Health(status="ready")
+
+    async def expose_metrics(self) -> Response:
+        """Write the metrics for Prometheus."""
+        self._desk.records.fold()
+        return Response(self._desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)

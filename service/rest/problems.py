@@ -1,0 +1,164 @@
+"""Refusals as ``application/problem+json`` (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from caveat.models.errors import InputError
+from caveat.service.desk.monitoring.record import Record
+from caveat.service.desk.refusals import (
+    ClosingError,
+    ConflictError,
+    FullError,
+    LateError,
+    LeftError,
+    NotReadyError,
+    RefusedError,
+)
+from caveat.service.desk.versions.catalogue import UnknownModelError
+from caveat.service.rest import recorded
+
+MEDIA_TYPE = "application/problem+json"
+
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Names of RFC 9110, which Python has since 3.13."""
+
+
+_STATUSES: Final[Mapping[type[RefusedError], int]] = {
+    LeftError: 400,
+    ConflictError: 409,
+    FullError: 429,
+    NotReadyError: 503,
+    LateError: 504,
+}
+"""The status of each kind of refusal of the desk."""
+
+
+class Problem(BaseModel):
+    """Why a request got no answer."""
+
+    type: str = Field("about:blank", description="about:blank: the status says what kind of problem it is.")
+    title: str = Field(description="The name of the status.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What was wrong, and what to do about it.")
+    request_id: str = Field(
+        description="Id of the request in the log: its X-Request-Id, or an id that the service made."
+    )
+
+
+class InputProblem(Problem):
+    """Why a request does not fit: its first error."""
+
+    where: str = Field(description="Path of the first error, such as inputs[3].age.")
+    expected: str = Field(description="What the service expected there.")
+    got: str = Field(description="What the request has there.")
+
+
+class RequestError(Exception):
+    """A request that is refused at this door.
+
+    Parameters
+    ----------
+    status
+        The HTTP status code.
+    detail
+        What was wrong, and what to do about it.
+    headers
+        Headers that go with the status.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+def problem(status: int, detail: str, request_id: str) -> dict[str, str | int]:
+    """Write the members of every problem document."""
+    return {
+        "type": "about:blank",
+        "title": title(status),
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+
+
+def title(status: int) -> str:
+    """Give the name of a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
+def is_fault(error: Exception) -> bool:
+    """Tell whether an error is a fault of the service, and not of a request or its client."""
+    return not isinstance(error, RequestError | RefusedError | UnknownModelError | InputError | HTTPException)
+
+
+def status_of(refusal: RefusedError) -> int:
+    """Give the HTTP status of a refusal of the desk."""
+    return next(status for kind, status in _STATUSES.items() if isinstance(refusal, kind))
+
+
+def headers_of(refusal: RefusedError) -> dict[str, str]:
+    """Give the headers that go with a refusal of the desk."""
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    return headers | ({"Connection": "close"} if isinstance(refusal, ClosingError) else {})
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make an app answer every error with a problem document."""
+    kinds = (RequestError, RefusedError, UnknownModelError, InputError, RequestValidationError, HTTPException)
+    for kind in (*kinds, Exception):
+        app.add_exception_handler(kind, respond)
+
+
+async def respond(request: Request, error: Exception) -> Response:
+    """Make the problem document of an error."""
+    kept = recorded.of(request.scope)
+    match error:
+        case RequestError():
+            return _problem(kept, error.status, error.detail, headers=error.headers)
+        case RefusedError():
+            kept.cancelled = isinstance(error, LeftError)
+            return _problem(kept, status_of(error), error.detail, headers=headers_of(error))
+        case UnknownModelError():
+            return _problem(kept, 404, str(error))
+        case InputError():
+            members = {"where": error.where, "expected": error.expected, "got": error.got}
+            return _problem(kept, 422, str(error), members)
+        case RequestValidationError():  # of a path parameter: FastAPI parses nothing else here
+            fault = error.errors()[0]
+            too_long = fault["type"] == "int_parsing_size"
+            expected = "a valid integer" if too_long else fault["msg"].removeprefix("Input should be ")
+            got = str(fault["input"])[:80]
+            return await respond(request, InputError(fault["loc"][-1], expected.partition(",")[0], got))
+        case HTTPException(status_code=404):
+            return _problem(kept, 404, f"there is nothing at {request.url.path}; /docs shows what there is")
+        case HTTPException(status_code=405):
+            allowed = (error.headers or {}).get("Allow")
+            detail = f"{request.url.path} takes {allowed}, not {request.method}"
+            return _problem(kept, 405, detail, headers=error.headers)
+        case HTTPException():
+            return _problem(kept, error.status_code, error.detail, headers=error.headers)
+        case _:  # the recorder logs it, with its traceback
+            return _problem(kept, 500, "a fault of the service, not of the request; see the service's log")
+
+
+def _problem(
+    kept: Record,
+    status: int,
+    detail: str,
+    members: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    kept.detail = detail
+    content = problem(status, detail, kept.id) | dict(members or {})
+    return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)

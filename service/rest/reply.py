@@ -1,0 +1,51 @@
+"""Sends the answer of a verb, in one piece where the server allows it.
+
+Sending head and body through ASGI, which checks every header again, takes 4 us; in one piece it takes 1 us.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Scope, Send
+
+from caveat.service.rest import request_id
+from caveat.service.rest.headers import EVERYWHERE_RAW
+
+WHOLE: Final = "caveat.whole"
+"""Key, in the state of a request, of a `Whole`, where the server has one."""
+
+Whole = Callable[[bytes, bytes], bool]
+"""Sends an answer with the status 200, given the lines of its head and its body; tells whether it did."""
+
+_LARGE: Final = 2**17
+"""Bytes above which an answer goes through ASGI, which waits until the client has read most of it."""
+
+_EVERYWHERE: Final = b"".join(b"%b: %b\r\n" % header for header in EVERYWHERE_RAW)
+
+
+async def reply(scope: Scope, send: Send, content: bytes, media_type: str, name: str) -> None:
+    """Send an answer, with the id of its request, ``name``."""
+    whole: Whole | None = scope["state"].get(WHOLE)
+    large = len(content) > _LARGE
+    if whole is not None and not large and whole(_head(content, media_type, name), content):
+        return
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % len(content)),
+        *EVERYWHERE_RAW,
+        (request_id.NAME, name.encode()),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": large})
+    if large:
+        await send({"type": "http.response.body"})
+
+
+def _head(content: bytes, media_type: str, name: str) -> bytes:
+    return b"content-type: %b\r\ncontent-length: %d\r\n%b%b: %b\r\n" % (
+        media_type.encode(),
+        len(content),
+        _EVERYWHERE,
+        request_id.NAME,
+        name.encode(),
+    )

@@ -1,0 +1,90 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caveat.models.bundles.signature import Input
+from caveat.service.rest.documentation.openapi import rows_schema
+from tests.service.serving import Service, serving
+
+PREDICTING = [
+    f"{model}/{verb}"
+    for model in ("", "/models/{name}", "/models/{name}/versions/{version}")
+    for verb in ("predict", "predict/uncertainty")
+]
+
+
+@pytest.fixture(scope="session")
+def document(service: Service) -> dict[str, Any]:
+    content: dict[str, Any] = service.get("/openapi.json").json()
+    return content
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_every_example_succeeds(service: Service, document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        parameters = [each for each in operation.get("parameters", []) if each["in"] == "path"]
+        values = {parameter["name"]: parameter["example"] for parameter in parameters}
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        # The models of these tests have no card; tests.service.rest.test_card asks for one that is there.
+        # Neither has this client a key to /admin; tests.service.rest.test_admin has one.
+        expected = 404 if path.endswith("/card") else 403 if path.startswith("/admin") else 200
+        assert service.client.request(method, path.format(**values), json=body).status_code == expected
+
+
+def test_examples_respect_the_limits(bundles: Path) -> None:
+    with serving(bundles, "--default-model", "linear", "--max-samples", "50", "--max-rows", "1") as service:
+        document = service.get("/openapi.json").json()
+        body = document["paths"]["/predict/uncertainty"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["example"]["samples"] == 50
+        assert service.ask("/predict/uncertainty", **body["example"]).status_code == 200
+
+
+def test_every_body_and_answer_has_a_model(document: dict[str, Any]) -> None:
+    assert {path for path, _, operation in operations(document) if "requestBody" in operation} == {
+        *PREDICTING,
+        "/admin/models/{name}/aliases/{alias}",
+    }
+    for path, _, operation in operations(document):
+        assert operation["tags"]
+        assert operation["summary"]
+        for code, response in operation["responses"].items():
+            for kind, content in response["content"].items():
+                assert content["schema"] or path == "/metrics"
+                assert (kind == "application/problem+json") == (int(code) >= 400)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_the_routes_of_the_default_model_have_its_schema(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/predict/uncertainty"]["post"]
+    fields = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    row = fields["inputs"]["items"]
+    assert row["required"] == ["age", "smoker", "dose"]
+    assert row["properties"]["smoker"] == {"enum": ["no", "yes"]}
+    assert fields["inputs"]["maxItems"] == 100
+    assert fields["samples"]["maximum"] == 1000
+    assert fields["samples"]["default"] == 100
+    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer == {"$ref": "#/components/schemas/UncertainClasses"}
+
+
+def test_rows_of_any_shape_have_a_schema() -> None:
+    image = Input(name="image", dtype="float32", shape=("rows", 2, 3))
+    tokens = Input(name="tokens", dtype="int64", shape=("rows", "length"))
+    number, integer = {"type": "number"}, {"type": "integer"}
+    schema = rows_schema([image, tokens], max_rows=9)
+    assert schema["required"] == ["image", "tokens"]
+    row = schema["properties"]["image"]["items"]
+    assert row == {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": 2,
+        "items": {"type": "array", "minItems": 3, "maxItems": 3, "items": number},
+    }
+    assert schema["properties"]["tokens"]["items"] == {"type": "array", "minItems": 1, "items": integer}
