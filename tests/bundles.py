@@ -161,15 +161,20 @@ TEMPERATURE = 1.5
 
 def calibrated(bundle: Bundle, rows: int = 199, seed: int = 1) -> Bundle:
     """Give a bundle the calibration that some rows make, without fitting anything."""
-    inputs, truth = drawn(bundle.manifest, rows, seed)
     classes = bundle.manifest.classes is not None
-    facts = CalibrationFacts(
-        rows=rows,
-        samples=100,
-        seed=0,
+    return calibrated_on(
+        bundle,
+        *drawn(bundle.manifest, rows, seed),
         temperature=TEMPERATURE if classes else None,
         sets="lac" if classes else None,
     )
-    content = calibration_file.write(truth, estimate(Predictor(bundle), inputs, 100, 0))
-    manifest = bundle.manifest.model_copy(update={"calibration": facts})
+
+
+def calibrated_on(
+    bundle: Bundle, inputs: dict[str, np.ndarray], truth: np.ndarray, samples: int = 100, **facts: Any
+) -> Bundle:
+    """Give a bundle the calibration that these rows make, with these facts about it."""
+    stated = CalibrationFacts(rows=len(truth), samples=samples, seed=0, **facts)
+    content = calibration_file.write(truth, estimate(Predictor(bundle), inputs, samples, 0))
+    manifest = bundle.manifest.model_copy(update={"calibration": stated})
     return pack(manifest, {**bundle.files, calibration_file.FILE: content})
