@@ -92,6 +92,7 @@ class Desk:
                 task.cancel()
             self.batcher.close()
             self.records.close()
+            log.end()  # a server may end the process at once
 
     async def answer(
         self,

@@ -141,7 +141,8 @@ async def respond(request: Request, error: Exception) -> Response:
             got = str(fault["input"])[:80]
             return await respond(request, InputError(fault["loc"][-1], expected.partition(",")[0], got))
         case HTTPException(status_code=404):
-            return _problem(kept, 404, f"there is nothing at {request.url.path}; /docs shows what there is")
+            docs = f"{request.scope.get('root_path', '')}/docs"
+            return _problem(kept, 404, f"there is nothing at {request.url.path}; {docs} shows what there is")
         case HTTPException(status_code=405):
             allowed = (error.headers or {}).get("Allow")
             detail = f"{request.url.path} takes {allowed}, not {request.method}"

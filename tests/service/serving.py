@@ -117,7 +117,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return str(self.client.base_url)
+        return str(self.client.base_url).removesuffix("/")
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """Return the lines of the log so far, of all events or of one kind."""

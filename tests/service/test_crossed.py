@@ -27,7 +27,7 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.tasks import tasks
 from caveat.models.tasks.column import Column, Form
 from caveat.models.tasks.decisions import Decisions
-from caveat.service.content.request import UncertaintyRequest
+from caveat.service.rest.content.request import UncertaintyRequest
 from tests.models_table import MODELS, Model
 from tests.service.fields_table import FIELDS, NOTHING, TOGETHER
 from tests.service.serving import TIMEOUT, Service, operated
