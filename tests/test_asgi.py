@@ -22,7 +22,7 @@ from tests.bundles import linear_regression, tabular
 from tests.service.serving import TIMEOUT, Process, Service, serving, until
 
 UVICORN = ["uvicorn", "{app}", "--port", "{port}", "--log-level", "warning"]
-HYPERCORN = ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--log-level", "warning"]
+HYPERCORN = ["hypercorn", "{app}", "--bind", "127.0.0.1:{port}", "--graceful-timeout", str(TIMEOUT)]
 GRANIAN = ["granian", "--interface", "asgi", "{app}", "--port", "{port}", "--log-level", "error"]
 
 HOSTS = {

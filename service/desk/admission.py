@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from caveat.service.desk.batching.job import Job
-from caveat.service.desk.refusals import ClosingError, FullError, LeftError
+from caveat.service.desk.refusals import ClosingError, FullError
 from caveat.service.settings import Settings
 
 _BODIES = 4
@@ -112,11 +112,6 @@ class Visit:
         """Release the passes as soon as they are done, so that others can begin before the answer is sent."""
         self._admission.passes -= self.passes
         self.passes = 0
-
-    def leave(self) -> None:
-        """Fail the job, because its client has left."""
-        if self.job is not None:
-            self.job.fail(LeftError())
 
 
 def too_many_requests(count: int) -> FullError:

@@ -19,8 +19,8 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.admission import Admission, Visit
 from caveat.service.desk.batching.batcher import Batcher
-from caveat.service.desk.batching.deadlines import Deadlines
-from caveat.service.desk.batching.job import Job
+from caveat.service.desk.batching.job import Job, Left
+from caveat.service.desk.batching.waiting import Waiting
 from caveat.service.desk.monitoring import log, tracing
 from caveat.service.desk.monitoring.alarms import Alarms
 from caveat.service.desk.monitoring.metrics import Metrics
@@ -32,8 +32,8 @@ from caveat.service.desk.versions.rollout import Action, Rollout
 from caveat.service.desk.versions.watch import Everywhere, report, watch
 from caveat.service.settings import Settings
 
-_FOLD: Final = 0.1
-"""Seconds between two reports of what was recorded."""
+_TICK: Final = 0.1
+"""Seconds between two reports of what was recorded, and between two looks at those who wait."""
 
 _PAUSE: Final = 0.02
 """Seconds between two checks of whether all requests are answered."""
@@ -56,7 +56,7 @@ class Desk:
         self.everywhere: Everywhere = self.rollout.perform
         """Carries out an action in every process of the service: in this one, unless there are others."""
         self.batcher = Batcher()
-        self._deadlines = Deadlines()
+        self._waiting = Waiting()
         alarms = Alarms(self.metrics, settings.workers)
         spans = tracing.from_environment()
         self.records = Records(self.metrics, self.admission, self.batcher, alarms, spans)
@@ -78,7 +78,7 @@ class Desk:
         """Run what runs beside requests for the length of the block; then answer those that are admitted."""
         self.is_running = True
         beside = [
-            asyncio.create_task(self._fold(), name="fold"),
+            asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(
                 watch(self.rollout, lambda action: self.everywhere(action), self.settings.poll), name="watch"
             ),
@@ -101,6 +101,7 @@ class Desk:
         asked: Asked | None,
         due: float,
         visit: Visit | None = None,
+        left: Left | None = None,
     ) -> Columns:
         """Answer rows.
 
@@ -117,6 +118,8 @@ class Desk:
             Deadline, a time of `perf_counter` in seconds.
         visit
             The place that the request has taken; by default it takes one now.
+        left
+            Waits until the client has left; None for a client that can't leave.
 
         Raises
         ------
@@ -128,12 +131,12 @@ class Desk:
         if visit is None:
             with self.admission.visit() as visit:
                 visit.come_in()
-                return await self.answer(predictor, inputs, asked, due, visit)
-        job = Job(predictor, inputs, asked)
+                return await self.answer(predictor, inputs, asked, due, visit, left)
+        job = Job(predictor, inputs, asked, left)
         visit.begin_work(job)
         try:
             self.batcher.submit(job)
-            return await self._deadlines.wait(job, due)
+            return await self._waiting.answer(job, due)
         finally:
             visit.end_work()
 
@@ -230,10 +233,11 @@ class Desk:
             raise ConflictError(f"{alias} stands for {found.get(alias)}: the store changed meanwhile")
         return found
 
-    async def _fold(self) -> None:
+    async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_FOLD)
+            await asyncio.sleep(_TICK)
             self.records.fold()
+            self._waiting.watch()
 
     async def _drain(self) -> None:
         """Admit no more requests, and wait until those that are admitted are answered."""

@@ -14,8 +14,9 @@ from caveat.service.rest.headers import EVERYWHERE_RAW
 WHOLE: Final = "caveat.whole"
 """Key, in the state of a request, of a `Whole`, where the server has one."""
 
-Whole = Callable[[bytes, bytes], bool]
-"""Sends an answer with the status 200, given the lines of its head and its body; tells whether it did."""
+Whole = Callable[[Send, bytes, bytes], bool]
+"""Sends an answer with the status 200, given ``send``, the lines of its head, and its body; tells whether it
+did."""
 
 _LARGE: Final = 2**17
 """Bytes above which an answer goes through ASGI, which waits until the client has read most of it."""
@@ -27,7 +28,7 @@ async def reply(scope: Scope, send: Send, content: bytes, media_type: str, name:
     """Send an answer, with the id of its request, ``name``."""
     whole: Whole | None = scope["state"].get(WHOLE)
     large = len(content) > _LARGE
-    if whole is not None and not large and whole(_head(content, media_type, name), content):
+    if whole is not None and not large and whole(send, _head(content, media_type, name), content):
         return
     headers = [
         (b"content-type", media_type.encode()),

@@ -4,6 +4,7 @@ Plain ASGI, before FastAPI, because a framework's work on a request takes longer
 """
 
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
@@ -24,7 +25,6 @@ from caveat.service.rest import request_id
 from caveat.service.rest.content import answers, body
 from caveat.service.rest.content.arrays import NPY, NPZ
 from caveat.service.rest.content.request import PredictRequest, UncertaintyRequest
-from caveat.service.rest.disconnects import Disconnects
 from caveat.service.rest.guard import Guard
 from caveat.service.rest.problems import is_fault
 from caveat.service.rest.recorder import Recorder
@@ -68,7 +68,6 @@ class Verbs:
             "predict": PredictRequest,
             "predict/uncertainty": uncertainty_request,
         }
-        self._disconnects = Disconnects()
         self._off_loop = CapacityLimiter(1)  # parsing takes several times the memory of the bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,11 +97,8 @@ class Verbs:
                 due = perf_counter() + self._settings.timeout
                 kind = self._kinds[route.verb]
                 inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor)
-                self._disconnects.begin(visit, receive)
-                try:
-                    columns = await self._desk.answer(predictor, inputs, asked, due, visit)
-                finally:
-                    self._disconnects.end(visit)
+                left = partial(_left, receive)
+                columns = await self._desk.answer(predictor, inputs, asked, due, visit, left)
                 wanted = _accepted(headers)
                 content = await self._written(predictor, asked, columns, wanted)
                 await reply(scope, send, content, wanted, name)
@@ -140,6 +136,12 @@ class Verbs:
     async def _run(self, size: int, work: Callable[[], T]) -> T:
         """Do ``work`` on ``size`` bytes, off the event loop if they are many."""
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -> Record:

@@ -1,7 +1,7 @@
 """Jobs: the rows of one request, from the queue to the answer."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from time import perf_counter
 
 import numpy as np
@@ -11,6 +11,9 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.signature import Inputs, sizes
 from caveat.models.estimates.cohort import Asked, in_order
 from caveat.models.predictor import Predictor
+
+Left = Callable[[], Awaitable[object]]
+"""Waits until a client has left."""
 
 Piece = tuple[NDArray[np.intp], Columns]
 """Places of some rows in the request, and the columns of their answers."""
@@ -27,12 +30,19 @@ class Job:
         Arrays of B rows, by the name of the model's input.
     asked
         The passes to make; None for an answer without dropout.
+    left
+        Waits until the client has left; None for a client that can't leave.
     """
 
-    def __init__(self, predictor: Predictor, inputs: Inputs, asked: Asked | None) -> None:
+    def __init__(
+        self, predictor: Predictor, inputs: Inputs, asked: Asked | None, left: Left | None = None
+    ) -> None:
         self.predictor = predictor
         self.inputs = inputs
         self.asked = asked
+        self.left = left
+        self.watch: asyncio.Task[None] | None = None
+        """Task that waits until the client has left."""
         self.rows = len(next(iter(inputs.values())))
         draws = (asked.seed, asked.sampler) if asked else None
         self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())

@@ -53,12 +53,9 @@ class Records:
         self._batcher = batcher
         self._alarms = alarms
         self._spans = spans
-        self._records: list[Record] = []
-
-    @property
-    def traced(self) -> bool:
+        self.traced = spans is not None
         """Whether records need a `Trace`."""
-        return self._spans is not None
+        self._records: list[Record] = []
 
     def enter(self, record: Record) -> None:
         """Take the record of a finished request."""

@@ -23,16 +23,10 @@ class Protocol(Connection):
     def __init__(self, *args: Any, shedding: Shedding, replies: Replies, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shedding = shedding
-        self._replies = replies
+        self.app_state = {WHOLE: replies.send}  # what uvicorn puts into the state of each request
         self._unread = 0  # bytes of a refused request that are still to come
         self._refused_at = 0.0
         self._deferred = False  # deferred: reading is paused until the request is admitted or refused
-
-    def on_headers_complete(self) -> None:
-        """Start answering a request, which may be answered at once."""
-        super().on_headers_complete()
-        if self._in_body:
-            self.scope["state"][WHOLE] = partial(self._replies.send, self.cycle)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on, or refuse the request that they begin if the service is full."""

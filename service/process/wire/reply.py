@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
@@ -12,8 +13,11 @@ class Replies:
         self._headers: Sequence[tuple[bytes, bytes]] | None = None
         self._beginning = b""
 
-    def send(self, cycle: RequestResponseCycle, head: bytes, content: bytes) -> bool:
+    def send(self, send: Send, head: bytes, content: bytes) -> bool:
         """Send an answer of the status 200; see `caveat.service.rest.reply.Whole`."""
+        cycle = getattr(send, "__self__", None)
+        if not isinstance(cycle, RequestResponseCycle):
+            return False
         if not cycle.keep_alive or cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
             return False  # the client is gone, reads slowly, or waits for the end of the connection
         headers = cycle.default_headers

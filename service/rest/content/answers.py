@@ -1,6 +1,5 @@
 """Reading requests and writing answers: bytes to rows and options, columns to bytes."""
 
-from collections.abc import Iterator
 from itertools import compress
 from typing import Any
 
@@ -50,55 +49,51 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     told: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
     if predictor.precision != "float32":
         told["precision"] = predictor.precision
-    if asked is None:
-        form = task.prediction
-    else:
+    form = task.prediction
+    if asked is not None:
         form = task.estimate
         told |= {"samples": asked.samples, "seed": asked.seed}
-        if not asked.tolerance:  # every row got all passes
-            columns = {name: column for name, column in columns.items() if name != "passes"}
         if notes := task.notes(asked.decisions, predictor.calibration):
             told["notes"] = notes
-    if media_type == body.JSON:
-        told |= {name: _plain(columns[name], of, manifest) for name, of in _present(form, columns)}
-        content = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+    as_text = media_type == body.JSON
+    for column in form.columns:  # an answer may be partial
+        if column.name in columns:
+            told[column.name] = _told(columns[column.name], column, manifest, as_text)
+    if asked is not None and not asked.tolerance:  # every row got all passes
+        del told["passes"]
+    if as_text:
+        content = orjson.dumps(told, _contiguous, orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # orjson writes null for NaN and infinity; a class name may hold it, too
             _check_finite(form, columns)
         return content
     _check_finite(form, columns)
     if media_type == NPY:
         return write_npy(columns[form.main])
-    told |= {name: _array(columns[name], of, manifest) for name, of in _present(form, columns)}
     if "notes" in told:
         told["notes"] = orjson.dumps(told["notes"]).decode()
     return write_npz({name: np.asarray(value) for name, value in told.items()})
 
 
-def _present(form: Form, columns: Columns) -> Iterator[tuple[str, Column]]:
-    """List the columns that are there, in the order of their form; an answer may be partial."""
-    return ((column.name, column) for column in form.columns if column.name in columns)
+def _told(values: NDArray[Any], column: Column, manifest: Manifest, as_text: bool) -> Any:
+    """Give a column as an answer has it: classes by their names, where there is room for names."""
+    if column.kind == "class" and manifest.classes is not None:
+        return [manifest.classes[code] for code in values.tolist()]
+    if column.kind == "classes" and as_text:
+        return [list(compress(manifest.classes or (), row)) for row in values.tolist()]
+    return values
 
 
-def _plain(values: NDArray[Any], column: Column, manifest: Manifest) -> Any:
-    """Give a column as JSON writes it."""
-    match column.kind:
-        case "class":
-            return _array(values, column, manifest)
-        case "classes":
-            return [list(compress(manifest.classes or (), row)) for row in values.tolist()]
-    return np.ascontiguousarray(values)  # orjson writes no other arrays
-
-
-def _array(values: NDArray[Any], column: Column, manifest: Manifest) -> Any:
-    """Give a column as an archive of arrays holds it."""
-    if column.kind != "class" or manifest.classes is None:
-        return values
-    return [manifest.classes[code] for code in values.tolist()]
+def _contiguous(values: Any) -> Any:
+    """Give orjson an array that it can write: it takes no strided view."""
+    if isinstance(values, np.ndarray):
+        return np.ascontiguousarray(values)
+    raise TypeError
 
 
 def _check_finite(form: Form, columns: Columns) -> None:
-    for name, column in _present(form, columns):
-        if column.kind == "number" and not (finite := np.isfinite(columns[name])).all():
+    for column in form.columns:
+        name = column.name
+        if column.kind == "number" and name in columns and not (finite := np.isfinite(columns[name])).all():
             row = finite.reshape(len(finite), -1).all(axis=1).argmin()
             expected = "values that the network can compute with"
             raise InputError(f"inputs[{row}]", expected, f"a {name} that is not finite")

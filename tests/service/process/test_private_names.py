@@ -56,6 +56,7 @@ ATTRIBUTES: dict[type, dict[str, Any]] = {
     ServerState: {"connections": set, "tasks": set},
     HttpToolsProtocol: {
         "_unset_keepalive_if_required": "",
+        "app_state": dict,
         "connections": set,
         "cycle": RequestResponseCycle,
         "flow": FlowControl,
@@ -68,7 +69,6 @@ ATTRIBUTES: dict[type, dict[str, Any]] = {
         "on_response_complete": "",
         "parser": object,
         "pipeline": deque,
-        "scope": dict,
         "shutdown": "",
         "tasks": set,
         "timeout_keep_alive": int,

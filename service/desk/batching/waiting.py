@@ -1,17 +1,22 @@
-"""Deadlines of jobs."""
+"""Waits for the answers of jobs."""
 
 import asyncio
 from time import perf_counter
+from typing import Final
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.service.desk.batching.job import Job
-from caveat.service.desk.refusals import LateError
+from caveat.service.desk.refusals import LateError, LeftError
+
+_LONG: Final = 0.1
+"""Seconds of waiting after which a client is watched."""
 
 
-class Deadlines:
-    """Waits for answers, and fails jobs at their deadlines.
+class Waiting:
+    """Waits for answers, and fails jobs at their deadlines or when their clients leave.
 
-    One timer serves all jobs: a timer per job would cost more than the passes of many jobs.
+    One timer serves all deadlines: a timer per job would cost more than the passes of many jobs. To watch a
+    client takes a task, which costs more still, so only clients that have waited for long are watched.
     """
 
     def __init__(self) -> None:
@@ -19,13 +24,15 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
 
-    async def wait(self, job: Job, due: float) -> Columns:
+    async def answer(self, job: Job, due: float) -> Columns:
         """Wait for the answer of a job until ``due``, a time of `perf_counter` in seconds.
 
         Raises
         ------
         LateError
             If there is no answer by then.
+        LeftError
+            If the client leaves.
         Exception
             The error that the job failed with.
         """
@@ -36,6 +43,15 @@ class Deadlines:
             return await job.answer
         finally:
             del self._due[job]
+            if job.watch is not None:
+                job.watch.cancel()
+
+    def watch(self) -> None:
+        """Watch the clients that have waited for long; called a few times a second."""
+        long_ago = perf_counter() - _LONG
+        for job in self._due:
+            if job.left is not None and job.watch is None and job.submitted < long_ago:
+                job.watch = asyncio.get_running_loop().create_task(_fail_when_left(job))
 
     def _look_at(self, due: float) -> None:
         if self._timer is not None:
@@ -52,6 +68,12 @@ class Deadlines:
         later = [due for due in self._due.values() if due > now]
         if later:
             self._look_at(min(later))
+
+
+async def _fail_when_left(job: Job) -> None:
+    assert job.left is not None
+    await job.left()
+    job.fail(LeftError())
 
 
 def _late() -> LateError:
