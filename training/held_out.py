@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.errors import InputError
-from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_frame, values_of
 from caveat.training.data.target import encode_target
+from caveat.training.errors import DataError
 
 TRUTH = "y"
 """Name of the array of truths in an NPZ file."""

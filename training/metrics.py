@@ -11,7 +11,7 @@ from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.mixture import log_density
+from caveat.training.fits.mixture import log_density
 
 
 def held_out_metrics(

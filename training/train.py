@@ -16,17 +16,18 @@ from caveat.models.bundles.manifest import Provenance
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES, refuse_misfit
-from caveat.training.calibration.calibrate import LEAST_ROWS, calibrate
-from caveat.training.calibration.mixture import fit_factor
-from caveat.training.calibration.noise import fit_noise
+from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
 from caveat.training.data.dataset import Dataset, Part, Split, split
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 from caveat.training.example import example, typical
 from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.fits.noise import fit_noise
 from caveat.training.metrics import held_out_metrics
-from caveat.training.objective import Objective, UnscaleNormal, classification, regression
+from caveat.training.objectives.classes import classification
+from caveat.training.objectives.objective import Objective
+from caveat.training.objectives.values import regression
 from caveat.training.options import Options
 from caveat.training.preprocess import preprocess
 from caveat.training.vocabulary import Noise, Task
@@ -103,8 +104,8 @@ class _Training:
         samples, seed = self._options.samples, self._options.seed
         if aim.outputs == "mean":
             return _with(bundle, noise_variance=fit_noise(Predictor(bundle), inputs, y, samples, seed))
-        if isinstance(aim.answer, UnscaleNormal):
-            aim.answer.scale_noise(fit_factor(Predictor(bundle), inputs, y, samples, seed))
+        if aim.adjust is not None:
+            aim.adjust(Predictor(bundle), inputs, y, samples, seed)
             return self._export(network, aim)
         return bundle
 

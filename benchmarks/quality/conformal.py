@@ -36,7 +36,7 @@ from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import Decisions
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset
 from caveat.training.options import Options

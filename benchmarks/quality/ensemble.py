@@ -29,13 +29,13 @@ from uci import trained as trained_on_values
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.networks.mlp import MLP
-from caveat.training.calibration.mixture import likeliest, log_density, log_likelihoods
-from caveat.training.calibration.temperature import most_likely_temperature
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset, Part, split
-from caveat.training.evaluation.classes import deterministic_scores
 from caveat.training.fit import Recipe, fit, seeded
-from caveat.training.objective import classification
+from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.fits.temperature import most_likely_temperature
+from caveat.training.measures.classes import deterministic_scores
+from caveat.training.objectives.classes import classification
 from caveat.training.preprocess import preprocess
 from caveat.training.train import LR, PATIENCE
 

@@ -46,7 +46,7 @@ class Calibrate(Command):
         with needing("training"):
             import torch
 
-            from caveat.training.calibration.calibrate import calibrate
+            from caveat.training.calibrate import calibrate
             from caveat.training.card.card import with_card
             from caveat.training.held_out import read_held_out
             from caveat.training.report import report

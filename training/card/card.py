@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import CARD, Bundle, pack
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
-from caveat.training.calibration.calibrate import LEAST_ROWS
+from caveat.training.calibrate import LEAST_ROWS
 from caveat.training.card.plots import plots
 from caveat.training.evaluation.evaluate import GROUPED_AT, evaluate
-from caveat.training.evaluation.evaluation import Evaluation, Held, Table
-from caveat.training.evaluation.figure import Figure
+from caveat.training.measures.evaluation import Evaluation, Held, Table
+from caveat.training.measures.figure import Figure
 
 _STYLE: Final = """
 :root { color-scheme: light; }

@@ -10,11 +10,11 @@ from matplotlib.ticker import LogLocator
 from scipy.stats import norm
 
 from caveat.models.tasks import tasks
-from caveat.training.card.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
-from caveat.training.evaluation import classes, values
+from caveat.training.drawing.canvas import BLUE, COLOURS, GREY, ORANGE, PALE, RED, svg
 from caveat.training.evaluation.answers import ONCE, ONCE_CALIBRATED, coverages, held_name
 from caveat.training.evaluation.evaluate import GROUPED_AT, WITHOUT, holds
-from caveat.training.evaluation.evaluation import Evaluation
+from caveat.training.measures import classes, values
+from caveat.training.measures.evaluation import Evaluation
 
 _ROWS_SHOWN = 120
 _RELIABILITY_BINS = 10

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.dataset import Dataset
-from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Input, Inputs
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 MIN_ROWS = 20

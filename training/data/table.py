@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Feature, Input
 from caveat.training.data.dataset import Dataset
-from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 MAX_CATEGORIES = 1000

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 MAX_INFERRED_CLASSES = 20

@@ -15,8 +15,8 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.task import TRUTH
-from caveat.training.calibration.calibrate import calibrate
-from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.training.calibrate import calibrate
+from caveat.training.fits.temperature import most_likely_temperature
 
 COVERAGES: Final = (0.8, 0.9, 0.95, 0.99)
 

@@ -13,7 +13,6 @@ from caveat.models.bundles.signature import Inputs
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import tasks
-from caveat.training.evaluation import classes, values
 from caveat.training.evaluation.answers import (
     ONCE,
     ONCE_CALIBRATED,
@@ -22,9 +21,10 @@ from caveat.training.evaluation.answers import (
     held_name,
     same_rows,
 )
-from caveat.training.evaluation.evaluation import Evaluation, Held, Step, Table
-from caveat.training.evaluation.figure import Figure, averaged
-from caveat.training.evaluation.separation import separation
+from caveat.training.measures import classes, values
+from caveat.training.measures.evaluation import Evaluation, Held, Step, Table
+from caveat.training.measures.figure import Figure, averaged
+from caveat.training.measures.separation import separation
 
 PASSES: Final = "Monte Carlo"
 CALIBRATED: Final = "Monte Carlo, calibrated"

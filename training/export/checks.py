@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.randomness import rate_of, set_rate
 from caveat.training.export.reference import RunningStatistics
 from caveat.training.export.rows import place

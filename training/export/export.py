@@ -14,12 +14,12 @@ from torch import Tensor, fx, nn
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
+from caveat.training.errors import ExportError
 from caveat.training.export import checks, choose
 from caveat.training.export.bits import with_stable_bits
 from caveat.training.export.capture import capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
-from caveat.training.export.errors import ExportError
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved

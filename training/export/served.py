@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.vocabulary import Outputs
 
 

@@ -11,9 +11,9 @@ from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs, sizes
 from caveat.models.draws.masks import draw
 from caveat.models.predictor import Predictor
+from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
-from caveat.training.export.errors import ExportError
 from caveat.training.export.moments import differ
 from caveat.training.export.sizes import Axes, free_sizes, resized, runs
 

@@ -6,7 +6,7 @@ import pytest
 from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import diabetes, digits
 from caveat.training.data.dataset import Dataset, split
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 
 
 def toy(y: list[int], classes: tuple[str, ...] | None = ("a", "b")) -> Dataset:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from caveat.training.evaluation import classes
-from caveat.training.evaluation.figure import averaged, resampled
+from caveat.training.measures import classes
+from caveat.training.measures.figure import averaged, resampled
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(0, 2, (2000, 4))

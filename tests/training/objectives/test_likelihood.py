@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from caveat.training.likelihood import BETA, beta_nll, profile_nll
+from caveat.training.objectives.likelihood import BETA, beta_nll, profile_nll
 
 MEANS, VARIANCES, Y = np.array([0.0, 1.0, 2.0]), np.array([1.0, 4.0, 0.25]), np.array([1.0, -2.0, 2.5])
 

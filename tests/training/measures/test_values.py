@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from caveat.training.evaluation import values
-from caveat.training.evaluation.separation import separation
+from caveat.training.measures import values
+from caveat.training.measures.separation import separation
 
 
 def test_figures_equal_those_of_scipy_and_of_an_integral() -> None:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from caveat.models.answers.uncertainty import Columns, entropy
-from caveat.training.evaluation.figure import Figure, averaged, resampled
+from caveat.training.measures.figure import Figure, averaged, resampled
 
 BINS: Final = 15
 

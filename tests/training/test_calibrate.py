@@ -6,7 +6,7 @@ from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split
 from tests.bundles import drawn, linear_regression

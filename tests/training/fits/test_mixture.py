@@ -6,8 +6,8 @@ from torch import nn
 
 from caveat.models import predictor as module
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.mixture import fit_factor, log_density
 from caveat.training.export.export import export
+from caveat.training.fits.mixture import fit_factor, log_density
 
 
 def test_the_density_is_the_mean_of_the_densities_of_the_passes() -> None:

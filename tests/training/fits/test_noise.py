@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.noise import fit_noise, most_likely_noise
+from caveat.training.fits.noise import fit_noise, most_likely_noise
 from tests.bundles import linear_regression
 
 

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from caveat.models.answers.tempering import tempered
-from caveat.training.calibration.temperature import HIGHEST, most_likely_temperature
+from caveat.training.fits.temperature import HIGHEST, most_likely_temperature
 
 
 def drawn(probabilities: NDArray[np.float64], seed: int = 0) -> NDArray[np.intp]:

@@ -13,8 +13,8 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.facts import CalibrationFacts
-from caveat.training.calibration.noise import fit_noise
-from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.training.fits.noise import fit_noise
+from caveat.training.fits.temperature import most_likely_temperature
 
 LEAST_ROWS = 20
 """Least number of rows to calibrate on."""

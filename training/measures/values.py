@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scoringrules import crps_normal
 
 from caveat.models.answers.uncertainty import Columns
-from caveat.training.calibration.mixture import log_density
-from caveat.training.evaluation.figure import Figure, averaged, resampled
+from caveat.training.fits.mixture import log_density
+from caveat.training.measures.figure import Figure, averaged, resampled
 
 Vector = NDArray[np.float64]
 

@@ -1,8 +1,6 @@
-"""The training objective of a network, and the conversion of its outputs to a client's answers."""
+"""The objectives of a network that answers with values in their own units."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from caveat.training.data.errors import DataError
-from caveat.training.likelihood import beta_nll, by_target, profile_nll
-from caveat.training.vocabulary import Noise, Outputs
+from caveat.models.bundles.signature import Inputs
+from caveat.models.predictor import Predictor
+from caveat.training.errors import DataError
+from caveat.training.fits.mixture import fit_factor
+from caveat.training.objectives.likelihood import beta_nll, by_target, profile_nll
+from caveat.training.objectives.objective import Objective
+from caveat.training.vocabulary import Noise
 
 
 class Unscale(nn.Module):
@@ -68,52 +70,6 @@ class UnscaleNormal(nn.Module):
         return torch.stack([self.values(mean), log_variance + self.log_factor], dim=-1)
 
 
-@dataclass(frozen=True)
-class Objective:
-    """The training objective of a network.
-
-    Parameters
-    ----------
-    width
-        Number of the network's outputs; None for a single value.
-    outputs
-        Kind of the answers (see `caveat.training.export.served.Outputs`).
-    loss
-        Loss of a network's outputs and encoded targets, as a mean over rows.
-    validation_loss
-        The loss without weights on the rows, which decides the best epoch.
-    encode
-        Function from the targets of a data set, (B,) or (B, T), to those of the loss.
-    answer
-        Module from a network's outputs to the answers that a client reads.
-    score_name, score
-        Name and function of a score, of answers and targets, that is shown during training.
-    """
-
-    width: int | None
-    outputs: Outputs
-    loss: Callable[[Tensor, Tensor], Tensor]
-    validation_loss: Callable[[Tensor, Tensor], Tensor]
-    encode: Callable[[NDArray[Any]], Tensor]
-    answer: nn.Module
-    score_name: str
-    score: Callable[[Tensor, Tensor], float]
-
-
-def classification(classes: int) -> Objective:
-    """Learn classes by cross-entropy, and answer with probabilities."""
-    return Objective(
-        width=classes,
-        outputs="probabilities",
-        loss=F.cross_entropy,
-        validation_loss=F.cross_entropy,
-        encode=torch.from_numpy,
-        answer=nn.Softmax(dim=-1),
-        score_name="accuracy",
-        score=_accuracy,
-    )
-
-
 def regression(y: NDArray[Any], noise: Noise) -> Objective:
     """Learn the standardised target, and answer in the target's own units.
 
@@ -143,15 +99,27 @@ def regression(y: NDArray[Any], noise: Noise) -> Objective:
         name, score = "scaled RMSE", lambda values, y: _rmse(values / unscale.scale, y / unscale.scale)
     width = math.prod(targets)
     if noise == "constant":
-        outputs = width if targets else None
-        return Objective(outputs, "mean", F.mse_loss, F.mse_loss, encode, unscale, name, score)
+        single = width if targets else None
+        return Objective(single, "mean", F.mse_loss, F.mse_loss, encode, unscale, name, score)
 
     def score_of_means(answers: Tensor, y: Tensor) -> float:
         return score(answers[..., 0], y)
 
     normal = UnscaleNormal(unscale, targets)
+
+    def adjust(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> None:
+        normal.scale_noise(fit_factor(predictor, inputs, y, samples, seed))
+
     return Objective(
-        2 * width, "mean_log_variance", beta_nll, profile_nll, encode, normal, name, score_of_means
+        2 * width,
+        "mean_log_variance",
+        beta_nll,
+        profile_nll,
+        encode,
+        normal,
+        name,
+        score_of_means,
+        adjust,
     )
 
 
@@ -170,10 +138,6 @@ def _moments(y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]
             f"the target goes from {y.min():g} to {y.max():g}, which float64 can't square; rescale it"
         )
     return mean, scale
-
-
-def _accuracy(probabilities: Tensor, y: Tensor) -> float:
-    return float((probabilities.argmax(dim=-1) == y).double().mean())
 
 
 def _rmse(values: Tensor, y: Tensor) -> float:

@@ -14,7 +14,7 @@ def profile_nll(outputs: Tensor, targets: Tensor) -> Tensor:
 
     In nats, without the constant (1 + ln(2 pi)) / 2. A network that fits its training rows more and more
     closely predicts too small variances for other rows. Since a factor on the variances is fitted on other
-    rows afterwards (`caveat.training.calibration.mixture`), only the ratios of the variances matter.
+    rows afterwards (`caveat.training.fits.mixture`), only the ratios of the variances matter.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from caveat.training.evaluation.figure import Figure, resampled
+from caveat.training.measures.figure import Figure, resampled
 
 
 def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
-from caveat.training.evaluation.figure import Figure
+from caveat.training.measures.figure import Figure
 
 Table = Mapping[str, Mapping[str, Figure]]
 """Figures by method or score, and by measure."""

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from caveat.training.data.errors import DataError
-from caveat.training.objective import UnscaleNormal, classification, regression
+from caveat.training.errors import DataError
+from caveat.training.objectives.classes import classification
+from caveat.training.objectives.values import UnscaleNormal, regression
 
 
 def test_probabilities_sum_to_one_and_accuracy_counts() -> None:
