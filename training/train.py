@@ -15,6 +15,7 @@ from caveat.models.bundles.bundle import Bundle, pack
 from caveat.models.bundles.manifest import Provenance
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.predictor import Predictor
+from caveat.models.tasks import tasks
 from caveat.training.architecture import ARCHITECTURES, refuse_misfit
 from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
@@ -30,12 +31,9 @@ from caveat.training.objectives.objective import Objective
 from caveat.training.objectives.values import regression
 from caveat.training.options import Options
 from caveat.training.preprocess import preprocess
-from caveat.training.vocabulary import Noise, Task
+from caveat.training.vocabulary import Noise
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
-
-LR: dict[Task, float] = {"classification": 1e-3, "regression": 5e-3}
-PATIENCE: dict[Task, int | None] = {"classification": 40, "regression": None}
 
 
 def train(dataset: Dataset, options: Options) -> Bundle:
@@ -62,14 +60,17 @@ class _Training:
         self._options = options
         self._parts: Split = split(dataset, options.test_size, options.seed)
         self._architecture = ARCHITECTURES[options.network]
-        self._hidden = options.hidden or self._architecture.hidden[dataset.task]
-        self._dropout = options.dropout or (self._architecture.dropout[dataset.task],)
+        defaults = tasks.named(dataset.task).training
+        sizes = defaults.hidden.get(options.network, self._architecture.hidden)
+        rate = self._architecture.dropout if defaults.dropout is None else defaults.dropout
+        self._hidden = options.hidden or sizes
+        self._dropout = options.dropout or (rate,)
         self._recipe = Recipe(
             options.epochs,
             options.batch_size,
-            options.lr or LR[dataset.task],
+            options.lr or defaults.lr,
             options.weight_decay,
-            options.patience or PATIENCE[dataset.task],
+            options.patience or defaults.patience,
         )
 
     def bundle(self) -> Bundle:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Input, Inputs
+from caveat.models.tasks import tasks
 from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
@@ -16,10 +17,6 @@ MIN_ROWS = 20
 
 MIN_ROWS_PER_CLASS = 3
 """Least number of rows of a class: one in each of the three parts."""
-
-VALIDATION: dict[Task, float] = {"classification": 0.1, "regression": 0.2}
-"""Fraction of the rows outside the test part that decides when training stops; for a regression, these rows
-also measure the noise."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +123,8 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
     dataset
         The rows to split.
     test_size
-        Fraction of the rows to test on, between 0 and 1. Of the others, the fraction `VALIDATION` decides
-        when training stops.
+        Fraction of the rows to test on, between 0 and 1. The task's defaults say what
+        fraction of the others decides when training stops.
     seed
         Seed of the random split.
 
@@ -137,11 +134,12 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
         Every part holds at least one row of every class.
     """
     generator = np.random.default_rng(seed)
+    validation_size = tasks.named(dataset.task).training.validation
     train, validation, test = [], [], []
     for stratum in np.unique(dataset.strata):
         rows = generator.permutation(np.flatnonzero(dataset.strata == stratum))
         tested = min(max(1, round(test_size * len(rows))), len(rows) - 2)
-        validated = max(1, round(VALIDATION[dataset.task] * (len(rows) - tested)))
+        validated = max(1, round(validation_size * (len(rows) - tested)))
         test.append(rows[:tested])
         validation.append(rows[tested : tested + validated])
         train.append(rows[tested + validated :])

@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
+from caveat.models.tasks import tasks
 from caveat.training.errors import ExportError
 from caveat.training.export import checks, choose
 from caveat.training.export.bits import with_stable_bits
@@ -31,23 +32,16 @@ from caveat.training.export.sites import Found, active, find_sites
 from caveat.training.export.stated_inputs import stated_inputs
 from caveat.training.export.verify import verify
 from caveat.training.export.weights import to_files
-from caveat.training.vocabulary import Outputs
+from caveat.training.vocabulary import Outputs, Task
 
 _EXAMPLES = 8  # most rows of the example that are used
-
-_SERVED: dict[Outputs, Literal["probabilities", "mean", "mean_variance"]] = {
-    "logits": "probabilities",
-    "probabilities": "probabilities",
-    "mean": "mean",
-    "mean_log_variance": "mean_variance",
-}
 
 
 def export(
     module: nn.Module,
     example: ArrayLike | Tensor | Mapping[str, ArrayLike | Tensor],
     *,
-    task: Literal["classification", "regression"],
+    task: Task,
     outputs: Outputs,
     name: str,
     output: str | int | None = None,
@@ -142,7 +136,8 @@ def export(
 
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
-    by_target = _by_target(outputs, shape)
+    kinds = tasks.named(task).kinds
+    by_target = _by_target(kinds[outputs], shape)
     if outputs == "probabilities":
         checks.answers_with_probabilities(evaluated, rows)
     checks.keeps_running_statistics(predicting)
@@ -175,7 +170,7 @@ def export(
         description=description,
         inputs=tuple(inputs or stated_inputs(captured, evaluated, named, axes)),
         output=(ROWS, *shape),
-        outputs=_SERVED[outputs],
+        outputs=kinds[outputs],
         target=target,
         targets=_targets(target, targets, by_target),
         classes=_classes(task, classes, shape),
@@ -197,17 +192,14 @@ def _check_options(
     free: Mapping[str, Mapping[int, str]],
     insert: Mapping[str, float],
 ) -> None:
-    fitting = {
-        "classification": ("logits", "probabilities"),
-        "regression": ("mean", "mean_log_variance"),
-    }
     if not re.fullmatch(NAME, name):
         raise ExportError(
             f"a model can't be called {name!r}: a name has up to 64 lower-case letters, digits, _ and -, and "
             "starts with a letter or digit"
         )
-    if outputs not in fitting[task]:
-        raise ExportError(f"a {task} answers with {' or '.join(fitting[task])}, not {outputs}")
+    kinds = tasks.named(task).kinds
+    if outputs not in kinds:
+        raise ExportError(f"a {task} answers with {' or '.join(kinds)}, not {outputs}")
     for key, axes in free.items():
         if key not in named:
             raise ExportError(
@@ -302,9 +294,9 @@ def _classes(task: str, classes: Sequence[str] | None, shape: tuple[int, ...]) -
     return tuple(classes) if classes is not None else tuple(str(i) for i in range(shape[0]))
 
 
-def _by_target(outputs: Outputs, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _by_target(outputs: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Give (T,) for a regression with several targets, and () for any other network."""
-    return {"mean": shape, "mean_variance": shape[:-1], "probabilities": ()}[_SERVED[outputs]]
+    return {"mean": shape, "mean_variance": shape[:-1], "probabilities": ()}[outputs]
 
 
 def _targets(

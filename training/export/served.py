@@ -97,7 +97,7 @@ class Served(nn.Module):
                 return output  # type: ignore[no-any-return]
             case "mean":
                 return _by_target(output, "(rows,), or (rows, targets) for several targets")
-            case "mean_log_variance":
+            case _:
                 shapes = "(rows, 2), or (rows, targets, 2) for several targets, or as two tensors"
                 pair = output if isinstance(output, tuple | list) else _unstacked(output, shapes)
                 mean, log_variance = (_by_target(values, shapes) for values in pair)
