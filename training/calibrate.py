@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.conformal import Sets
 from caveat.models.bundles.bundle import CARD, Bundle, pack
+from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.facts import CalibrationFacts
-from caveat.training.fits.noise import fit_noise
-from caveat.training.fits.temperature import most_likely_temperature
+from caveat.training.tasks import tasks
 
 LEAST_ROWS = 20
 """Least number of rows to calibrate on."""
@@ -31,8 +31,8 @@ def calibrate(
 ) -> Bundle:
     """Calibrate a bundle on rows held out from its training, through the predictor that will serve.
 
-    Fits the temperature of a classification, or the noise of a regression that does not predict its noise,
-    and keeps the truths of the rows and the answers to them, with which later answers are compared.
+    Fits what the task leaves to such rows, and keeps their truths and the answers to them, with which later
+    answers are compared.
 
     Parameters
     ----------
@@ -55,14 +55,16 @@ def calibrate(
     CaveatError
         If there are too few rows, or the network's answers are not finite.
     """
-    manifest = bundle.manifest
+    task, manifest = tasks.of(bundle.manifest), bundle.manifest
     if len(y) < LEAST_ROWS:
         raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
-    if manifest.classes is not None:
-        _refuse_missing(manifest.classes, y, by_class)
-    elif manifest.outputs == "mean":
-        noise = fit_noise(Predictor(bundle), inputs, y, samples, seed)
-        manifest = manifest.model_copy(update={"noise_variance": noise})
+    missing = missing_groups(manifest, y)
+    if by_class and missing:
+        raise CaveatError(
+            f"no row of the {task.truth} {missing[0]!r} to calibrate on; "
+            "sets by class need rows of every class"
+        )
+    manifest = manifest.model_copy(update=task.fit(bundle, inputs, y, samples, seed))
     files = {
         name: content for name, content in bundle.files.items() if name not in (calibration_file.FILE, CARD)
     }
@@ -75,9 +77,7 @@ def calibrate(
         rows=len(y),
         samples=samples,
         seed=seed,
-        temperature=None if manifest.classes is None else most_likely_temperature(answers["mean"], y),
-        sets=None if manifest.classes is None else sets,
-        by_class=by_class and manifest.classes is not None,
+        **task.calibration(answers, y, sets, by_class),
     )
     return pack(
         bare.manifest.model_copy(update={"calibration": facts}),
@@ -85,9 +85,7 @@ def calibrate(
     )
 
 
-def _refuse_missing(classes: tuple[str, ...], y: NDArray[Any], by_class: bool) -> None:
-    missing = [name for code, name in enumerate(classes) if not (y == code).any()]
-    if by_class and missing:
-        raise CaveatError(
-            f"no row of the class {missing[0]!r} to calibrate on; sets by class need rows of every class"
-        )
+def missing_groups(manifest: Manifest, y: NDArray[Any]) -> list[str]:
+    """List the classes that no row is of."""
+    groups = tasks.of(manifest).groups(manifest.classes, y)
+    return [name for name, rows in groups.items() if not len(rows)]

@@ -15,7 +15,6 @@ from caveat.models.bundles.bundle import Bundle, pack
 from caveat.models.bundles.manifest import Provenance
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.predictor import Predictor
-from caveat.models.tasks import tasks
 from caveat.training.architecture import ARCHITECTURES, refuse_misfit
 from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
@@ -24,14 +23,10 @@ from caveat.training.errors import DataError
 from caveat.training.example import example, typical
 from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
-from caveat.training.fits.noise import fit_noise
 from caveat.training.metrics import held_out_metrics
-from caveat.training.objectives.classes import classification
 from caveat.training.objectives.objective import Objective
-from caveat.training.objectives.values import regression
 from caveat.training.options import Options
 from caveat.training.preprocess import preprocess
-from caveat.training.vocabulary import Noise
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
 
@@ -60,7 +55,7 @@ class _Training:
         self._options = options
         self._parts: Split = split(dataset, options.test_size, options.seed)
         self._architecture = ARCHITECTURES[options.network]
-        defaults = tasks.named(dataset.task).training
+        defaults = dataset.learning.model.training
         sizes = defaults.hidden.get(options.network, self._architecture.hidden)
         rate = self._architecture.dropout if defaults.dropout is None else defaults.dropout
         self._hidden = options.hidden or sizes
@@ -75,7 +70,7 @@ class _Training:
 
     def bundle(self) -> Bundle:
         bundles = [self._candidate(aim) for aim in self._objectives()]
-        bundle = bundles[0] if len(bundles) == 1 else max(bundles, key=self._log_likelihood)
+        bundle = bundles[0] if len(bundles) == 1 else max(bundles, key=self._quality)
         samples, seed = self._options.samples, self._options.seed
         inputs, y = self._dataset.fed(self._parts.test)
         measured = _with(
@@ -89,31 +84,24 @@ class _Training:
         return with_card(calibrate(measured, inputs, y, samples), inputs, y, samples)
 
     def _objectives(self) -> list[Objective]:
-        dataset, noise = self._dataset, self._options.noise
-        if dataset.classes is not None:
-            if noise is not None:
-                raise DataError(f"--noise {noise} goes with a regression; {dataset.name} holds classes")
-            return [classification(len(dataset.classes))]
-        noises: tuple[Noise, ...] = (noise,) if noise else ("constant", "predicted")
-        return [regression(self._parts.train.y, noise) for noise in noises]
+        dataset, y = self._dataset, self._parts.train.y
+        return dataset.learning.objectives(dataset.name, dataset.classes, y, self._options.noise)
 
     def _candidate(self, aim: Objective) -> Bundle:
-        """Train towards an objective, export, and fit the noise of a regression on validation rows."""
+        """Train towards an objective, export, and fit the rest on validation rows."""
         network = self._network(aim)
         bundle = self._export(network, aim)
         inputs, y = self._validation()
         samples, seed = self._options.samples, self._options.seed
-        if aim.outputs == "mean":
-            return _with(bundle, noise_variance=fit_noise(Predictor(bundle), inputs, y, samples, seed))
         if aim.adjust is not None:
             aim.adjust(Predictor(bundle), inputs, y, samples, seed)
-            return self._export(network, aim)
-        return bundle
+            bundle = self._export(network, aim)
+        return _with(bundle, **self._dataset.learning.fit(bundle, inputs, y, samples, seed))
 
-    def _log_likelihood(self, bundle: Bundle) -> float:
+    def _quality(self, bundle: Bundle) -> float:
         inputs, y = self._validation()
         metrics = held_out_metrics(Predictor(bundle), inputs, y, self._options.samples, self._options.seed)
-        return metrics.get("log_likelihood", -math.inf)
+        return metrics.get(self._dataset.learning.chosen_by, -math.inf)
 
     def _validation(self) -> tuple[Inputs, NDArray[Any]]:
         return self._dataset.fed(self._parts.validation)

@@ -105,7 +105,7 @@ def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
         x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
         orders = np.concatenate([arrays["train_idx"], arrays["test_idx"]], axis=1).astype(np.intp)
     signature = Input(name="x", dtype="float64", shape=(ROWS, x.shape[1]))
-    return Dataset(name=name, input=signature, x=x, y=y, target="y"), orders
+    return Dataset(name=name, task="regression", input=signature, x=x, y=y, target="y"), orders
 
 
 def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[Count]:

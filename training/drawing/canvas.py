@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -30,6 +31,20 @@ _STYLE: Final[Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing as SVG, with a title and a caption that says how to read it."""
+
+    title: str
+    reading: str
+    drawing: str
+
+
+def plot(title: str, reading: str, draw: Callable[[Axes], None]) -> Plot:
+    """Draw on axes; the title labels the drawing too."""
+    return Plot(title, reading, svg(draw, title))
 
 
 def svg(draw: Callable[[Axes], None], alt: str) -> str:

@@ -5,11 +5,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from caveat.models.answers.uncertainty import Columns, entropy
 from caveat.training.measures.figure import Figure, averaged, resampled
+from caveat.training.measures.risks import aurc
 
 BINS: Final = 15
 
@@ -42,6 +43,27 @@ def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Fi
         "AURC": resampled(aurc, least_confidence(probabilities), wrong),
         "AUROC of errors": resampled(error_auroc, least_confidence(probabilities), wrong),
     }
+
+
+def metrics(answers: Columns, once: NDArray[Any], y: NDArray[Any]) -> dict[str, float]:
+    """Measure answers from passes, and those without dropout, on held-out rows.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` of the mean over passes and ``deterministic_accuracy`` without dropout; ``log_loss`` of
+        the mean, in nats; ``error_auroc``, how well the predictive entropy separates wrong from right labels
+        (1 perfectly, 0.5 by chance; absent if all are right or all wrong).
+    """
+    wrong = answers["label"] != y
+    found = {
+        "accuracy": accuracy_score(y, answers["label"]),
+        "deterministic_accuracy": accuracy_score(y, once.argmax(axis=-1)),
+        "log_loss": log_loss(y, answers["mean"], labels=np.arange(once.shape[1])),
+    }
+    if 0 < wrong.sum() < len(wrong):
+        found["error_auroc"] = roc_auc_score(wrong, answers["predictive_entropy"])
+    return found
 
 
 def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
@@ -80,21 +102,6 @@ def adaptive_ece(confidence: Vector, wrong: NDArray[np.bool_]) -> float:
         if len(rows)
     ]
     return float(sum(gaps) / len(confidence))
-
-
-def aurc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
-    """Give the area under the curve of risk against coverage.
-
-    >>> round(aurc(np.array([1.0, 2.0, 3.0]), np.array([False, False, True])), 3)
-    0.111
-    """
-    return float(risks(uncertainty, wrong).mean())
-
-
-def risks(uncertainty: Vector, wrong: NDArray[Any]) -> Vector:
-    """Give the mean of ``wrong`` over the most certain row, the two most certain, and so on, shape (B,)."""
-    found: Vector = wrong[np.argsort(uncertainty, kind="stable")].cumsum() / np.arange(1, len(wrong) + 1)
-    return found
 
 
 def error_auroc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:

@@ -1,8 +1,12 @@
 """Measures of predicted values, as normal distributions with a mean and a variance."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scoringrules import crps_normal
+from sklearn.metrics import root_mean_squared_error
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.training.fits.mixture import log_density
@@ -28,6 +32,43 @@ def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
         found["log likelihood"] = averaged(log_density(mean[None], variance[None], y))
         found["CRPS"] = averaged(np.asarray(crps_normal(y, mean, deviation)))
     return {**found, "sharpness": averaged(deviation)}
+
+
+def metrics(
+    answers: Columns, once: NDArray[Any], y: NDArray[Any], targets: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Measure answers from passes, and those without dropout, on held-out rows.
+
+    Returns
+    -------
+    dict
+        ``rmse`` of the mean and ``deterministic_rmse``, in the target's units; ``log_likelihood`` of a row,
+        in nats, under a normal distribution with the answer's mean and variance (absent if a variance is 0).
+        Several targets each have their errors, such as ``rmse[price]``; the likelihood is that of all targets
+        together, as independent normal distributions.
+    """
+    mean, variance = answers["mean"], answers["variance"]
+    marks = [f"[{name}]" for name in targets] if targets else [""]
+    found: dict[str, float] = {}
+    for name, values in {"rmse": mean, "deterministic_rmse": once}.items():
+        errors = np.atleast_1d(root_mean_squared_error(y, values, multioutput="raw_values"))
+        found |= {f"{name}{mark}": error for mark, error in zip(marks, errors, strict=True)}
+    if variance.min() > 0:
+        logs = log_density(mean[None], variance[None], y)
+        found["log_likelihood"] = logs.reshape(len(y), -1).sum(axis=1).mean()
+    return found
+
+
+def holds(bounds: NDArray[Any], y: Vector) -> NDArray[np.bool_]:
+    """Tell whether each row's bounds, shape (B, 2), hold its true value."""
+    inside: NDArray[np.bool_] = (bounds[:, 0] <= y) & (y <= bounds[:, 1])
+    return inside
+
+
+def widths(bounds: NDArray[Any]) -> Vector:
+    """Give the distance of each row's bounds, shape (B, 2)."""
+    distances: Vector = bounds[:, 1] - bounds[:, 0]
+    return distances
 
 
 def rmse(mean: Vector, y: Vector) -> float:

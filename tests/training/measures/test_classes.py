@@ -4,6 +4,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from caveat.training.measures import classes
 from caveat.training.measures.figure import averaged, resampled
+from caveat.training.measures.risks import aurc, risks
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(0, 2, (2000, 4))
@@ -47,8 +48,8 @@ def test_true_probabilities_are_calibrated_and_sharper_ones_are_not() -> None:
 def test_risk_is_the_error_rate_of_the_most_certain_answers() -> None:
     wrong = np.array([True, False, True, False])
     uncertainty = np.array([0.9, 0.1, 0.4, 0.2])
-    np.testing.assert_allclose(classes.risks(uncertainty, wrong), [0, 0, 1 / 3, 2 / 4])
-    assert classes.aurc(uncertainty, wrong) == pytest.approx((1 / 3 + 1 / 2) / 4)
+    np.testing.assert_allclose(risks(uncertainty, wrong), [0, 0, 1 / 3, 2 / 4])
+    assert aurc(uncertainty, wrong) == pytest.approx((1 / 3 + 1 / 2) / 4)
     assert np.isnan(classes.error_auroc(uncertainty, np.zeros(4, bool)))
 
 
