@@ -16,7 +16,7 @@ from report import parser, write
 from serving import NETS, make
 
 from caveat.models.bundles import store
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 
 NET = NETS["784-128-10"]
 ROWS = 1000

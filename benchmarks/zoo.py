@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from caveat.models.predictor import Predictor
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.export import export
 
 TEXT = {"input_ids": {1: "length"}, "attention_mask": {1: "length"}}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from caveat.models.answers.conformal import quantile
 from caveat.models.bundles.store import BUNDLED, load
-from caveat.training.calibration.mixture import log_density
+from caveat.training.fits.mixture import log_density
 
 QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
 LAW = runpy.run_path(str(QUALITY / "law.py"))

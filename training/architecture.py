@@ -12,7 +12,7 @@ from caveat.models.networks.cnn import CNN
 from caveat.models.networks.mlp import MLP
 from caveat.models.networks.recurrent import Recurrent
 from caveat.models.networks.transformer import Transformer
-from caveat.training.vocabulary import NetworkName, Task
+from caveat.training.vocabulary import NetworkName
 
 Build = Callable[[Sequence[int], int | None, Sequence[int], Sequence[float]], nn.Module]
 
@@ -27,7 +27,7 @@ class Architecture:
         Function that makes a network from the shape of a row, the number of outputs (None for a single
         value), the sizes of the hidden layers, and the dropout rates.
     hidden, dropout
-        Default sizes and rate, by task.
+        Sizes of the hidden layers and dropout rate, unless the task has its own.
     ranks
         Ranks of the rows that the network takes, with the meaning of their axes; None for any rank.
     sequences
@@ -35,8 +35,8 @@ class Architecture:
     """
 
     build: Build
-    hidden: Mapping[Task, tuple[int, ...]]
-    dropout: Mapping[Task, float]
+    hidden: tuple[int, ...]
+    dropout: float
     ranks: Mapping[int, str] | None = None
     sequences: bool = False
 
@@ -53,20 +53,12 @@ class Architecture:
 
 
 def _sequences(build: Build, rate: float) -> Architecture:
-    return Architecture(build, _sizes(64, 64), _rates(rate), {2: "(length, features)"}, sequences=True)
-
-
-def _sizes(*sizes: int) -> dict[Task, tuple[int, ...]]:
-    return {"classification": sizes, "regression": sizes}
-
-
-def _rates(classification: float) -> dict[Task, float]:
-    return {"classification": classification, "regression": 0.1}
+    return Architecture(build, (64, 64), rate, {2: "(length, features)"}, sequences=True)
 
 
 ARCHITECTURES: dict[NetworkName, Architecture] = {
-    "mlp": Architecture(MLP, {"classification": (128,), "regression": (128, 128)}, _rates(0.5)),
-    "cnn": Architecture(CNN, _sizes(32, 64), _rates(0.2), {2: "(H, W)", 3: "(C, H, W)"}),
+    "mlp": Architecture(MLP, (128,), 0.5),
+    "cnn": Architecture(CNN, (32, 64), 0.2, {2: "(H, W)", 3: "(C, H, W)"}),
     "lstm": _sequences(partial(Recurrent, nn.LSTM), 0.2),
     "gru": _sequences(partial(Recurrent, nn.GRU), 0.2),
     "transformer": _sequences(Transformer, 0.1),

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

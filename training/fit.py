@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from caveat.models.errors import CaveatError
 from caveat.training.data.dataset import Part
-from caveat.training.objective import Objective
+from caveat.training.objectives.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.errors import InputError
-from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_frame, values_of
-from caveat.training.data.target import encode_target
+from caveat.training.errors import DataError
+from caveat.training.tasks import tasks
 
 TRUTH = "y"
 """Name of the array of truths in an NPZ file."""
@@ -42,12 +42,14 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     if y is None:
         raise DataError(f"{path}: {_without_truth(path, inputs, manifest)}")
     count = len(next(iter(inputs.values())))
-    if y.shape != ((count, len(manifest.targets)) if manifest.targets else (count,)):
-        of_each = f" and {len(manifest.targets)} targets" if manifest.targets else ""
+    task = tasks.of(manifest)
+    (_, *others) = targets = task.targets(manifest)
+    if y.shape != ((count, len(targets)) if others else (count,)):
+        of_each = f" and {len(targets)} targets" if others else ""
         raise DataError(
             f"{path}: {TRUTH} has shape {y.shape}; expected one truth for each of {count} rows{of_each}"
         )
-    return inputs, _encoded(y, manifest, path)
+    return inputs, task.truths(y, manifest, f"{path}: {TRUTH}")
 
 
 def read_rows(path: Path, manifest: Manifest) -> Inputs:
@@ -80,7 +82,7 @@ def _without_truth(path: Path, inputs: Inputs, manifest: Manifest) -> str:
     names = ", ".join(inputs)
     if path.suffix.lower() == ".npz":
         return f"has the arrays {names}; expected {names} and {TRUTH}"
-    return f"has no column {' and '.join(manifest.targets or (str(manifest.target),))}, the truths"
+    return f"has no column {' and '.join(map(str, tasks.of(manifest).targets(manifest)))}, the truths"
 
 
 def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
@@ -109,7 +111,7 @@ def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
     if others or spec.features is None:
         raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
     frame = read_frame(path)
-    targets = manifest.targets or (manifest.target or "",)
+    targets = [name or "" for name in tasks.of(manifest).targets(manifest)]
     missing = {feature.name for feature in spec.features} - set(frame.columns)
     if missing:
         raise DataError(f"{path}: no column {sorted(missing)[0]!r}; it has {', '.join(frame.columns)}")
@@ -118,21 +120,4 @@ def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
     if not set(targets) <= set(frame.columns):
         return rows, None
     truths = [values_of(frame[target], path) for target in targets]
-    return rows, np.stack(truths, axis=1) if manifest.targets else truths[0]
-
-
-def _encoded(y: NDArray[Any], manifest: Manifest, path: Path) -> NDArray[Any]:
-    if manifest.classes is None:
-        return encode_target(y, "regression", f"{path}: {TRUTH}")[0]
-    found, names = encode_target(y, "classification", f"{path}: {TRUTH}")
-    codes_of = {name: code for code, name in enumerate(manifest.classes)}
-    unknown = sorted(set(names or ()) - codes_of.keys())
-    if unknown and y.dtype.kind in "iu" and y.min() >= 0 and y.max() < len(manifest.classes):
-        return y.astype(np.int64)  # not names but indices of the classes
-    if unknown:
-        raise DataError(
-            f"{path}: {TRUTH} holds {', '.join(unknown[:3])}; the classes are "
-            f"{', '.join(manifest.classes[:10])}"
-        )
-    codes: NDArray[Any] = np.array([codes_of[name] for name in names or ()])[found]
-    return codes
+    return rows, np.stack(truths, axis=1) if len(truths) > 1 else truths[0]

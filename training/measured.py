@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import Bundle, pack
 from caveat.models.bundles.signature import Inputs
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 from caveat.training.card.card import with_card
 from caveat.training.metrics import held_out_metrics
 

@@ -1,13 +1,36 @@
 """How ``caveat train`` trains: one definition for its flags and for its Python."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from caveat.models.bundles.manifest import Name
+from caveat.models.tasks import tasks
+from caveat.models.tasks.defaults import Defaults
 from caveat.training.vocabulary import NetworkName, Noise
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _of_each(words: Callable[[Defaults], str]) -> str:
+    """List a default of each task, for the help."""
+    *most, last = [f"{words(task.training)} for a {task.name}" for task in tasks.every()]
+    return f"{', '.join(most)} and {last}"
+
+
+def _exceptions(words: Callable[[Defaults], str]) -> str:
+    """List the defaults of the tasks that have their own, for the help."""
+    own = [(task.name, words(task.training)) for task in tasks.every()]
+    return "".join(f"; for a {name} {default}" for name, default in own if default)
+
+
+def _sizes(defaults: Defaults) -> str:
+    return ", ".join(f"{','.join(map(str, sizes))} for {name}" for name, sizes in defaults.hidden.items())
+
+
+def _rate(defaults: Defaults) -> str:
+    return "" if defaults.dropout is None else f"{defaults.dropout:g}"
 
 
 class Options(BaseModel):
@@ -22,16 +45,15 @@ class Options(BaseModel):
         None,
         min_length=1,
         description="size of each hidden layer, such as 512,512: units of mlp, lstm and gru, channels of "
-        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp (128,128 for a "
-        "regression), 32,64 for cnn and 64,64 for the others",
+        "cnn, and of transformer the width, equal in all layers; unless given, 128 for mlp, 32,64 for cnn "
+        "and 64,64 for the others" + _exceptions(_sizes),
     )
     dropout: tuple[Rate, ...] | None = Field(
         None,
         min_length=1,
         description="one dropout rate for all hidden layers, or one for the input and each of them, such as "
         "0.2,0.5,0.5; cnn drops whole channels, lstm and gru drop a unit at every step or none; unless "
-        "given, 0.1 for a regression, and for a classification 0.5 for mlp, 0.2 for cnn, lstm and gru, and "
-        "0.1 for transformer",
+        "given, 0.5 for mlp, 0.2 for cnn, lstm and gru, and 0.1 for transformer" + _exceptions(_rate),
     )
     noise: Noise | None = Field(
         None,
@@ -44,14 +66,15 @@ class Options(BaseModel):
     lr: float | None = Field(
         None,
         gt=0,
-        description="step size of Adam; unless given, 0.001 for a classification and 0.005 for a regression",
+        description="step size of Adam; unless given, " + _of_each(lambda defaults: f"{defaults.lr:g}"),
     )
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
     patience: int | None = Field(
         None,
         ge=1,
-        description="epochs without a lower validation loss after which to stop; unless given, 40 for a "
-        "classification, while a regression goes through all epochs, as the step size falls to 0",
+        description="epochs without a lower validation loss after which to stop; without a limit, training "
+        "goes through all epochs, as the step size falls to 0; unless given, "
+        + _of_each(lambda defaults: str(defaults.patience or "no limit")),
     )
     samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
     test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from caveat.models.bundles.bundle import Bundle
+from caveat.training.tasks import tasks
 
 
 def report(folder: Path, bundle: Bundle) -> str:
@@ -30,8 +29,5 @@ def _calibrated(bundle: Bundle) -> list[str]:
     facts = bundle.manifest.calibration
     if facts is None:
         return []
-    noise = bundle.manifest.noise_variance
-    fitted = "" if facts.temperature is None else f", temperature {facts.temperature:.3g}"
-    if noise is not None:
-        fitted += ", noise variance " + ", ".join(f"{each:.4g}" for each in np.ravel(noise))
-    return [f"calibrated on {facts.rows} rows{fitted}", ""]
+    fitted = tasks.of(bundle.manifest).fitted(bundle.manifest)
+    return [", ".join([f"calibrated on {facts.rows} rows", *fitted]), ""]

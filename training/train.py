@@ -16,25 +16,19 @@ from caveat.models.bundles.manifest import Provenance
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES, refuse_misfit
-from caveat.training.calibration.calibrate import LEAST_ROWS, calibrate
-from caveat.training.calibration.mixture import fit_factor
-from caveat.training.calibration.noise import fit_noise
+from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
 from caveat.training.data.dataset import Dataset, Part, Split, split
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 from caveat.training.example import example, typical
 from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
 from caveat.training.metrics import held_out_metrics
-from caveat.training.objective import Objective, UnscaleNormal, classification, regression
+from caveat.training.objectives.objective import Objective
 from caveat.training.options import Options
 from caveat.training.preprocess import preprocess
-from caveat.training.vocabulary import Noise, Task
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
-
-LR: dict[Task, float] = {"classification": 1e-3, "regression": 5e-3}
-PATIENCE: dict[Task, int | None] = {"classification": 40, "regression": None}
 
 
 def train(dataset: Dataset, options: Options) -> Bundle:
@@ -61,19 +55,22 @@ class _Training:
         self._options = options
         self._parts: Split = split(dataset, options.test_size, options.seed)
         self._architecture = ARCHITECTURES[options.network]
-        self._hidden = options.hidden or self._architecture.hidden[dataset.task]
-        self._dropout = options.dropout or (self._architecture.dropout[dataset.task],)
+        defaults = dataset.learning.model.training
+        sizes = defaults.hidden.get(options.network, self._architecture.hidden)
+        rate = self._architecture.dropout if defaults.dropout is None else defaults.dropout
+        self._hidden = options.hidden or sizes
+        self._dropout = options.dropout or (rate,)
         self._recipe = Recipe(
             options.epochs,
             options.batch_size,
-            options.lr or LR[dataset.task],
+            options.lr or defaults.lr,
             options.weight_decay,
-            options.patience or PATIENCE[dataset.task],
+            options.patience or defaults.patience,
         )
 
     def bundle(self) -> Bundle:
         bundles = [self._candidate(aim) for aim in self._objectives()]
-        bundle = bundles[0] if len(bundles) == 1 else max(bundles, key=self._log_likelihood)
+        bundle = bundles[0] if len(bundles) == 1 else max(bundles, key=self._quality)
         samples, seed = self._options.samples, self._options.seed
         inputs, y = self._dataset.fed(self._parts.test)
         measured = _with(
@@ -87,31 +84,24 @@ class _Training:
         return with_card(calibrate(measured, inputs, y, samples), inputs, y, samples)
 
     def _objectives(self) -> list[Objective]:
-        dataset, noise = self._dataset, self._options.noise
-        if dataset.classes is not None:
-            if noise is not None:
-                raise DataError(f"--noise {noise} goes with a regression; {dataset.name} holds classes")
-            return [classification(len(dataset.classes))]
-        noises: tuple[Noise, ...] = (noise,) if noise else ("constant", "predicted")
-        return [regression(self._parts.train.y, noise) for noise in noises]
+        dataset, y = self._dataset, self._parts.train.y
+        return dataset.learning.objectives(dataset.name, dataset.classes, y, self._options.noise)
 
     def _candidate(self, aim: Objective) -> Bundle:
-        """Train towards an objective, export, and fit the noise of a regression on validation rows."""
+        """Train towards an objective, export, and fit the rest on validation rows."""
         network = self._network(aim)
         bundle = self._export(network, aim)
         inputs, y = self._validation()
         samples, seed = self._options.samples, self._options.seed
-        if aim.outputs == "mean":
-            return _with(bundle, noise_variance=fit_noise(Predictor(bundle), inputs, y, samples, seed))
-        if isinstance(aim.answer, UnscaleNormal):
-            aim.answer.scale_noise(fit_factor(Predictor(bundle), inputs, y, samples, seed))
-            return self._export(network, aim)
-        return bundle
+        if aim.adjust is not None:
+            aim.adjust(Predictor(bundle), inputs, y, samples, seed)
+            bundle = self._export(network, aim)
+        return _with(bundle, **self._dataset.learning.fit(bundle, inputs, y, samples, seed))
 
-    def _log_likelihood(self, bundle: Bundle) -> float:
+    def _quality(self, bundle: Bundle) -> float:
         inputs, y = self._validation()
         metrics = held_out_metrics(Predictor(bundle), inputs, y, self._options.samples, self._options.seed)
-        return metrics.get("log_likelihood", -math.inf)
+        return metrics.get(self._dataset.learning.chosen_by, -math.inf)
 
     def _validation(self) -> tuple[Inputs, NDArray[Any]]:
         return self._dataset.fed(self._parts.validation)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from torch import nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 
 def user_network(place: str, option: str) -> nn.Module:

@@ -36,7 +36,7 @@ from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import Decisions
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Dataset
 from caveat.training.options import Options
@@ -105,7 +105,7 @@ def read(folder: Path, name: str) -> tuple[Dataset, NDArray[np.intp]]:
         x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
         orders = np.concatenate([arrays["train_idx"], arrays["test_idx"]], axis=1).astype(np.intp)
     signature = Input(name="x", dtype="float64", shape=(ROWS, x.shape[1]))
-    return Dataset(name=name, input=signature, x=x, y=y, target="y"), orders
+    return Dataset(name=name, task="regression", input=signature, x=x, y=y, target="y"), orders
 
 
 def measure(dataset: Dataset, order: Rows, split: int, divisions: int) -> list[Count]:

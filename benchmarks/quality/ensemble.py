@@ -29,15 +29,15 @@ from uci import trained as trained_on_values
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.networks.mlp import MLP
-from caveat.training.calibration.mixture import likeliest, log_density, log_likelihoods
-from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.models.tasks.classification import Classification
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset, Part, split
-from caveat.training.evaluation.classes import deterministic_scores
 from caveat.training.fit import Recipe, fit, seeded
-from caveat.training.objective import classification
+from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.fits.temperature import most_likely_temperature
+from caveat.training.measures.classes import deterministic_scores
+from caveat.training.objectives.classes import classification
 from caveat.training.preprocess import preprocess
-from caveat.training.train import LR, PATIENCE
 
 RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
 SETS = ("yacht", "energy", "boston")
@@ -100,7 +100,8 @@ def trained_on_classes(dataset: Dataset, train: Part, validation: Part, seed: in
         Part(standardise(torch.from_numpy(part.x)).numpy(), part.y) for part in (train, validation)
     )
     aim = classification(len(dataset.classes or ()))
-    recipe = Recipe(200, 32, LR["classification"], 1e-4, PATIENCE["classification"])
+    defaults = Classification.training
+    recipe = Recipe(200, 32, defaults.lr, 1e-4, defaults.patience)
     with seeded(seed):
         network = MLP(train.x.shape[1:], aim.width, hidden=(128,), dropout=(0.5,))
         fit(network, train, validation, aim, recipe)

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss
 
-from caveat.training.evaluation.classes import Vector, brier, ece, scaled
-from caveat.training.evaluation.separation import auroc, fpr95, joined
+from caveat.training.measures.classes import Vector, brier, ece, scaled
+from caveat.training.measures.separation import auroc, fpr95, joined
 
 
 def quality(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> dict[str, float]:

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.calibrate import calibrate
-from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.training.calibrate import calibrate
 from caveat.training.export.export import export
 from caveat.training.fit import seeded
+from caveat.training.fits.temperature import most_likely_temperature
 
 HELD_OUT = 5_000
 """Number of held-out rows, the last of the 60,000 training rows: they choose the recipe and fit the

@@ -22,7 +22,7 @@ from scipy.ndimage import rotate
 from caveat.models.answers.tempering import tempered
 from caveat.models.answers.uncertainty import entropy
 from caveat.models.estimates.cohort import estimate
-from caveat.training.evaluation.classes import scaled
+from caveat.training.measures.classes import scaled
 
 RESULTS = Path(__file__).parents[1] / "results"
 ANGLES = range(0, 181, 10)

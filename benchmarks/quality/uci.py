@@ -37,11 +37,12 @@ from caveat.models.bundles.signature import ROWS, Input
 from caveat.models.estimates.cohort import estimate
 from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.data.dataset import Part
 from caveat.training.export.export import export
 from caveat.training.fit import Recipe, fit, seeded
-from caveat.training.objective import Objective, UnscaleNormal, regression
+from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
+from caveat.training.objectives.objective import Objective
+from caveat.training.objectives.values import UnscaleNormal, regression
 from caveat.training.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"

@@ -19,10 +19,10 @@ LAYOUT = {
 class Calibrate(Command):
     """Calibrate a model on rows held out from its training, and write it as a new version.
 
-    Fits the temperature of a classification, or the noise of a regression, and keeps the rows' truths and
-    the answers to them, so that the service can tell calibrated probabilities, intervals, prediction sets,
-    percentiles and when to abstain, and a card that shows how far to trust it. Rows that the model was
-    trained on would make it promise too much.
+    Fits what held-out rows decide, such as the temperature of a classification or the noise of a
+    regression, and keeps the rows' truths and the answers to them, so that the service can tell calibrated
+    probabilities, intervals, prediction sets, percentiles and when to abstain, and a card that shows how
+    far to trust it. Rows that the model was trained on would make it promise too much.
     """
 
     bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
@@ -46,7 +46,7 @@ class Calibrate(Command):
         with needing("training"):
             import torch
 
-            from caveat.training.calibration.calibrate import calibrate
+            from caveat.training.calibrate import calibrate
             from caveat.training.card.card import with_card
             from caveat.training.held_out import read_held_out
             from caveat.training.report import report

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Name
 from caveat.models.errors import CaveatError
-from caveat.training.vocabulary import Outputs
+from caveat.models.tasks import tasks
+from caveat.training.vocabulary import Outputs, Task
 
 LAYOUT = {
     "network": {
@@ -51,10 +52,9 @@ class Export(Command):
     example: Path = Field(
         description="rows that the network takes: .npy, or .npz with one array for each parameter of forward"
     )
-    task: Literal["classification", "regression"] = Field(description="what the network is for")
+    task: Task = Field(description="what the network is for")
     outputs: Outputs = Field(
-        description="what it answers with: logits or probabilities (rows, classes), a mean (rows), or a mean "
-        "and the logarithm of a variance (rows, 2); of several targets (rows, targets) or (rows, targets, 2)"
+        description="what it answers with: " + ", ".join(task.kinds_in_words for task in tasks.every())
     )
     name: Name = Field(description="what to call the model")
     weights: Path | None = Field(
@@ -92,7 +92,7 @@ class Export(Command):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.task == "classification") != (self.outputs in ("logits", "probabilities")):
+        if self.outputs not in tasks.named(self.task).kinds:
             raise ValueError(f"--outputs {self.outputs} is not what a {self.task} answers with")
         return self
 

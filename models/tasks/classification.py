@@ -78,7 +78,8 @@ class Classification(Task):
     """A model that answers with class probabilities, shape (rows, classes)."""
 
     name = "classification"
-    served = ("probabilities",)
+    kinds = {"logits": "probabilities", "probabilities": "probabilities"}
+    kinds_in_words = "logits or probabilities (rows, classes)"
     forms = ((_PREDICTION, _ESTIMATE),)
     uncertainty = "predictive_entropy"
     counted = ("predictive_entropy", "mutual_information", "percentile", "abstain")

@@ -47,7 +47,7 @@ class Facts(Protocol):
 
     @property
     def outputs(self) -> str:
-        """Kind of the graph's outputs; see `caveat.models.tasks.task.Task.served`."""
+        """Kind of the graph's outputs; see `caveat.models.tasks.task.Task.kinds`."""
 
     @property
     def target(self) -> str | None:

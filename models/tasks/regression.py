@@ -12,6 +12,7 @@ from caveat.models.errors import InputError
 from caveat.models.tasks.calibration import Arrays, Calibration, by_target
 from caveat.models.tasks.column import PASSES, Axis, Column, Form
 from caveat.models.tasks.decisions import Decisions
+from caveat.models.tasks.defaults import Defaults
 from caveat.models.tasks.facts import CalibrationFacts
 from caveat.models.tasks.task import TRUTH, Task
 
@@ -90,7 +91,12 @@ class Regression(Task):
     """
 
     name = "regression"
-    served = ("mean", "mean_variance")
+    kinds = {"mean": "mean", "mean_log_variance": "mean_variance"}
+    kinds_in_words = (
+        "a mean (rows), or a mean and the logarithm of a variance (rows, 2); of several targets"
+        " (rows, targets) or (rows, targets, 2)"
+    )
+    training = Defaults(lr=5e-3, patience=None, validation=0.2, hidden={"mlp": (128, 128)}, dropout=0.1)
     forms = (_VALUES, _TARGETS)
     uncertainty = "variance"
     counted = ("variance", "percentile", "abstain")

@@ -12,6 +12,7 @@ from caveat.models.errors import InputError
 from caveat.models.tasks.calibration import Arrays, Calibration
 from caveat.models.tasks.column import Form
 from caveat.models.tasks.decisions import Decisions
+from caveat.models.tasks.defaults import Defaults
 from caveat.models.tasks.facts import Facts
 
 TRUTH: Final = "truth"
@@ -32,8 +33,13 @@ class Task(ABC):
 
     name: ClassVar[str]
     """Name of the task in a manifest."""
-    served: ClassVar[tuple[str, ...]]
-    """Kinds of outputs that a graph of the task may have; see `caveat.models.bundles.manifest.Manifest`."""
+    kinds: ClassVar[Mapping[str, str]]
+    """Kinds of outputs that a network of the task may have, each with the kind of its graphs' outputs; see
+    `caveat.models.bundles.manifest.Manifest`."""
+    kinds_in_words: ClassVar[str]
+    """The kinds of a network's outputs with their shapes, for the help of a command."""
+    training: ClassVar[Defaults] = Defaults()
+    """Defaults of training."""
     forms: ClassVar[tuple[tuple[Form, Form], ...]]
     """Forms of answers, each without dropout and from passes; a model has one pair of them."""
     uncertainty: ClassVar[str]
@@ -73,7 +79,7 @@ class Task(ABC):
         ValueError
             Saying what a model of this task has.
         """
-        if self.facts.outputs not in self.served:
+        if self.facts.outputs not in self.kinds.values():
             raise ValueError(f"a {self.name} does not answer with {self.facts.outputs}")
 
     @abstractmethod

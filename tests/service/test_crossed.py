@@ -408,7 +408,7 @@ def test_the_table_has_every_task_in_every_form_without_and_with_calibration() -
     due = {
         (task.name, outputs, forms[0].name, calibrated)
         for task in tasks.every()
-        for outputs, forms, calibrated in product(task.served, task.forms, (False, True))
+        for outputs, forms, calibrated in product(task.kinds.values(), task.forms, (False, True))
     }
     found = {
         (of.task, of.outputs, model.predictor.task.prediction.name, model.calibrated)

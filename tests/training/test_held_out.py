@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 from caveat.training.held_out import read_held_out, read_rows
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
 

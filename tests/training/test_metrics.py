@@ -6,7 +6,8 @@ from scipy import stats
 
 from caveat.models.errors import CaveatError
 from caveat.models.predictor import Predictor
-from caveat.training.metrics import _classification, _regression, held_out_metrics
+from caveat.training.measures import classes, values
+from caveat.training.metrics import held_out_metrics
 from tests.bundles import linear_regression
 
 
@@ -26,7 +27,7 @@ def test_metrics_of_a_regression_equal_their_closed_form() -> None:
 def test_each_of_several_targets_has_its_own_errors() -> None:
     mean, y = np.array([[1.0, 10.0], [2.0, 20.0]]), np.array([[1.0, 13.0], [4.0, 24.0]])
     variance = np.array([[1.0, 4.0], [2.0, 9.0]])
-    found = _regression({"mean": mean, "variance": variance}, mean + 1, y, ("a", "b"))
+    found = values.metrics({"mean": mean, "variance": variance}, mean + 1, y, ("a", "b"))
     expected = {
         "rmse[a]": 2**0.5,
         "rmse[b]": 12.5**0.5,
@@ -49,7 +50,7 @@ MEAN = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55]]
 def test_metrics_of_a_classification_equal_those_worked_out_by_hand() -> None:
     y = np.array([0, 1, 1, 0])  # the second and the fourth are wrong
     deterministic = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1]])
-    found = _classification(answer(MEAN), deterministic, y)
+    found = classes.metrics(answer(MEAN), deterministic, y)
     assert found["accuracy"] == 0.5
     assert found["deterministic_accuracy"] == 0.75
     assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.45]).mean())
@@ -60,12 +61,12 @@ def test_metrics_of_a_classification_equal_those_worked_out_by_hand() -> None:
 
 @pytest.mark.parametrize("y", [[0, 0, 1, 1], [1, 1, 0, 0]])
 def test_auroc_is_absent_without_a_right_and_a_wrong_label(y: list[int]) -> None:
-    assert "error_auroc" not in _classification(answer(MEAN), np.array(MEAN), np.array(y))
+    assert "error_auroc" not in classes.metrics(answer(MEAN), np.array(MEAN), np.array(y))
 
 
 def test_likelihood_is_absent_without_a_variance_and_infinite_answers_are_refused() -> None:
     certain = {"mean": np.array([1.0, 2.0]), "variance": np.array([0.0, 1.0])}
-    assert set(_regression(certain, np.ones(2), np.zeros(2))) == {"rmse", "deterministic_rmse"}
+    assert set(values.metrics(certain, np.ones(2), np.zeros(2))) == {"rmse", "deterministic_rmse"}
     predictor = Predictor(linear_regression(weights=(3e38, 3e38, 3e38)), threads=1)
     with (
         np.errstate(all="ignore"),

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import CARD, Bundle, pack
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
-from caveat.training.calibration.calibrate import LEAST_ROWS
+from caveat.training.calibrate import LEAST_ROWS
 from caveat.training.card.plots import plots
-from caveat.training.evaluation.evaluate import GROUPED_AT, evaluate
-from caveat.training.evaluation.evaluation import Evaluation, Held, Table
-from caveat.training.evaluation.figure import Figure
+from caveat.training.evaluation.evaluate import evaluate
+from caveat.training.measures.evaluation import Evaluation, Held, Table
+from caveat.training.measures.figure import Figure
+from caveat.training.measures.names import GROUPED_AT
+from caveat.training.tasks import tasks
 
 _STYLE: Final = """
 :root { color-scheme: light; }
@@ -58,7 +60,7 @@ def card(evaluation: Sequence[Evaluation]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(manifest.name)}: model card</title><style>{_STYLE}</style></head><body>",
             f"<h1>{escape(manifest.name)}</h1>",
-            f'<p class="quiet">{escape(_subtitle(manifest))}</p>',
+            f'<p class="quiet">{escape(tasks.of(manifest).subtitle(manifest))}</p>',
             *([f"<p>{escape(manifest.description)}</p>"] if manifest.description else []),
             f"<p>{escape(_how(first))}</p>",
             *([f'<p class="warning">{_FAMILIAR}</p>'] if first.familiar else []),
@@ -74,13 +76,6 @@ _FAMILIAR: Final = (
     "The model was calibrated on these rows: calibrated figures look better here than they are. "
     "Evaluate it on other rows."
 )
-
-
-def _subtitle(manifest: Manifest) -> str:
-    if manifest.classes is not None:
-        return f"Predicts one of {len(manifest.classes)} classes, with the uncertainty of each answer."
-    names = manifest.targets or ((manifest.target,) if manifest.target else ())
-    return f"Predicts {' and '.join(names) or 'a value'}, with the uncertainty of each answer."
 
 
 def _how(evaluation: Evaluation) -> str:
@@ -107,7 +102,7 @@ def _part(evaluation: Evaluation, several: bool) -> Iterator[str]:
     )
     yield _table(evaluation.figures)
     if evaluation.held:
-        yield f"<h2>Coverage of the {_holders(evaluation)}</h2>"
+        yield f"<h2>Coverage of the {tasks.of(evaluation.manifest).regions}</h2>"
         yield _held("asked for", evaluation.held)
         yield (
             f'<p class="quiet">Which rows are missed at {GROUPED_AT:.0%}. The coverage is guaranteed for all '
@@ -126,10 +121,6 @@ def _part(evaluation: Evaluation, several: bool) -> Iterator[str]:
             f"<figcaption>{escape(plot.reading)}</figcaption></figure>"
         )
     yield "</div>"
-
-
-def _holders(evaluation: Evaluation) -> str:
-    return "intervals" if evaluation.manifest.classes is None else "prediction sets"
 
 
 def _facts(manifest: Manifest) -> Iterator[str]:

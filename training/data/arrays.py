@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.dataset import Dataset
-from caveat.training.data.errors import DataError
-from caveat.training.data.target import encode_target
+from caveat.training.data.target import encode_target, infer_task
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 
@@ -38,9 +38,11 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
     with np.errstate(over="ignore"):
         rows = x.astype(np.float32)
     _refuse_not_finite(rows, f"{path}: x")
+    task = task or infer_task(y)
     encoded, classes = encode_target(y, task, f"{path}: y")
     return Dataset(
         name=path.stem,
+        task=task,
         input=Input(name="x", dtype="float32", shape=(ROWS, *x.shape[1:])),
         x=rows,
         y=encoded,

@@ -14,6 +14,7 @@ def digits() -> Dataset:
     data = load_digits()
     return Dataset(
         name="digits",
+        task="classification",
         input=Input(name="image", dtype="float32", shape=(ROWS, 8, 8)),
         x=data.images.astype(np.float32),
         y=data.target.astype(np.int64),
@@ -32,6 +33,7 @@ def diabetes() -> Dataset:
     features = tuple(Feature(name=name) for name in data.feature_names)
     return Dataset(
         name="diabetes",
+        task="regression",
         input=Input(name="patient", dtype="float64", shape=(ROWS, len(features)), features=features),
         x=data.data.astype(np.float64),
         y=data.target.astype(np.float64),

@@ -1,6 +1,7 @@
 """Rows with their targets, in the arrays that the graphs take, and their split into parts."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Input, Inputs
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
+from caveat.training.tasks import tasks
+from caveat.training.tasks.task import Learning
 from caveat.training.vocabulary import Task
 
 MIN_ROWS = 20
@@ -16,10 +19,6 @@ MIN_ROWS = 20
 
 MIN_ROWS_PER_CLASS = 3
 """Least number of rows of a class: one in each of the three parts."""
-
-VALIDATION: dict[Task, float] = {"classification": 0.1, "regression": 0.2}
-"""Fraction of the rows outside the test part that decides when training stops; for a regression, these rows
-also measure the noise."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Dataset:
     ----------
     name
         Name of the data set.
+    task
+        Name of the task that the targets set.
     input
         Signature of the rows.
     x
@@ -39,7 +40,7 @@ class Dataset:
     target
         Name of the target; None for several targets.
     classes
-        Names of the classes; None makes the task a regression.
+        Names of the classes, if the targets are classes.
     targets
         Names of several targets.
     public
@@ -52,6 +53,7 @@ class Dataset:
     """
 
     name: str
+    task: Task
     input: Input
     x: NDArray[Any]
     y: NDArray[Any]
@@ -69,24 +71,24 @@ class Dataset:
             raise DataError(f"{self.name}: {len(self.y)} rows; expected at least {MIN_ROWS}")
         for target, values in zip(self.targets or (self.target,), np.atleast_2d(self.y.T), strict=True):
             if len(np.unique(values)) == 1:
-                kind = "class" if self.classes else "value"
+                kind = self.learning.truth
                 raise DataError(f"{self.name}: {target!r} holds one {kind} only; there is nothing to learn")
-        for name, count in zip(self.classes or (), np.bincount(self.strata), strict=False):
-            if count < MIN_ROWS_PER_CLASS:
+        for name, rows in self.groups.items():
+            if len(rows) < MIN_ROWS_PER_CLASS:
                 raise DataError(
-                    f"{self.name}: class {name!r} of {self.target!r} has {count} rows; expected at least "
+                    f"{self.name}: class {name!r} of {self.target!r} has {len(rows)} rows; expected at least "
                     f"{MIN_ROWS_PER_CLASS}: one to train on, one to validate and one to test"
                 )
 
     @property
-    def task(self) -> Task:
-        """The task that the targets set."""
-        return "regression" if self.classes is None else "classification"
+    def learning(self) -> Learning:
+        """How the task is learned."""
+        return tasks.named(self.task)
 
     @property
-    def strata(self) -> NDArray[np.int64]:
-        """The class of each row, shape (B,); for a regression, 0 for all rows."""
-        return np.zeros(len(self.y), np.int64) if self.classes is None else self.y
+    def groups(self) -> Mapping[str, NDArray[np.intp]]:
+        """The rows of each class by its name; nothing unless the targets are classes."""
+        return self.learning.groups(self.classes, self.y)
 
     @property
     def digest(self) -> str:
@@ -126,8 +128,8 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
     dataset
         The rows to split.
     test_size
-        Fraction of the rows to test on, between 0 and 1. Of the others, the fraction `VALIDATION` decides
-        when training stops.
+        Fraction of the rows to test on, between 0 and 1. The task's defaults say what
+        fraction of the others decides when training stops.
     seed
         Seed of the random split.
 
@@ -137,11 +139,12 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
         Every part holds at least one row of every class.
     """
     generator = np.random.default_rng(seed)
+    validation_size = dataset.learning.model.training.validation
     train, validation, test = [], [], []
-    for stratum in np.unique(dataset.strata):
-        rows = generator.permutation(np.flatnonzero(dataset.strata == stratum))
+    for group in dataset.groups.values() or [np.arange(len(dataset.y))]:
+        rows = generator.permutation(group)
         tested = min(max(1, round(test_size * len(rows))), len(rows) - 2)
-        validated = max(1, round(VALIDATION[dataset.task] * (len(rows) - tested)))
+        validated = max(1, round(validation_size * (len(rows) - tested)))
         test.append(rows[:tested])
         validation.append(rows[tested : tested + validated])
         train.append(rows[tested + validated :])

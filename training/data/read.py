@@ -4,8 +4,8 @@ from pathlib import Path
 
 from caveat.training.data.arrays import read_arrays
 from caveat.training.data.dataset import Dataset
-from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_table
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 

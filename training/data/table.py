@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Feature, Input
 from caveat.training.data.dataset import Dataset
-from caveat.training.data.errors import DataError
-from caveat.training.data.target import encode_target
+from caveat.training.data.target import encode_target, infer_task
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 MAX_CATEGORIES = 1000
@@ -52,10 +52,13 @@ def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) ->
         only = f"{target[0]!r} is the only column" if frame.width == 1 else "every column is a target"
         raise DataError(f"{path}: {only}; there is nothing to predict it from")
     columns = {column.name: values_of(column, path) for column in frame}
-    y, classes = _encode_targets([(name, columns.pop(name)) for name in target], task, path)
+    targets = {name: columns.pop(name) for name in target}
+    task = task or infer_task(_joined(list(targets.values())))
+    y, classes = _encode_targets(targets, task, path)
     encoded = [_encode(name, values, path) for name, values in columns.items()]
     return Dataset(
         name=path.stem,
+        task=task,
         input=Input(
             name="features",
             dtype="float64",
@@ -71,13 +74,16 @@ def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) ->
 
 
 def _encode_targets(
-    columns: Sequence[tuple[str, NDArray[Any]]], task: Task | None, path: Path
+    columns: Mapping[str, NDArray[Any]], task: Task, path: Path
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    if len(columns) == 1:
-        ((name, values),) = columns
-        return encode_target(values, task, f"{path}: column {name!r}")
-    each = [encode_target(values, "regression", f"{path}: column {name!r}")[0] for name, values in columns]
-    return encode_target(np.stack(each, axis=1), task, f"{path}: {len(columns)} columns")
+    each = [encode_target(values, task, f"{path}: column {name!r}") for name, values in columns.items()]
+    if len(each) == 1:
+        return each[0]
+    return encode_target(_joined([y for y, _ in each]), task, f"{path}: {len(each)} columns")
+
+
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def read_frame(path: Path) -> pl.DataFrame:

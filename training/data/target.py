@@ -1,16 +1,11 @@
 """The values of a target as a network learns them, and the task that they set."""
 
-import json
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from caveat.training.data.errors import DataError
+from caveat.training.tasks import tasks
 from caveat.training.vocabulary import Task
-
-MAX_INFERRED_CLASSES = 20
-"""Most different whole numbers that are taken for classes; more make a regression."""
 
 
 def infer_task(values: NDArray[Any]) -> Task:
@@ -19,20 +14,17 @@ def infer_task(values: NDArray[Any]) -> Task:
     Parameters
     ----------
     values
-        Values of the target, shape (B,).
+        Values of the target, shape (B,), or of T targets, (B, T), which make a regression.
 
     Examples
     --------
+    >>> import numpy as np
     >>> infer_task(np.array(["cat", "dog"])), infer_task(np.array([0, 1, 1]))
     ('classification', 'classification')
     >>> infer_task(np.array([0.5, 1.0])), infer_task(np.arange(1000))
     ('regression', 'regression')
     """
-    if values.dtype.kind in "Ub":
-        return "classification"
-    distinct = np.unique(values)
-    few = len(distinct) <= MAX_INFERRED_CLASSES and bool((distinct == np.floor(distinct)).all())
-    return "classification" if few else "regression"
+    return next(task.name for task in tasks.every() if task.infers(values))
 
 
 def encode_target(
@@ -45,7 +37,7 @@ def encode_target(
     values
         Numbers, booleans or text, shape (B,), or numbers of T targets, (B, T); none missing, all finite.
     task
-        Task to learn. None infers it with `infer_task`; several targets make a regression.
+        Task to learn; None infers it with `infer_task`.
     where
         Name of the target in an error.
 
@@ -57,27 +49,12 @@ def encode_target(
     Raises
     ------
     DataError
-        If a regression has a target of text or booleans, or a classification has several targets.
+        If the task has no such targets.
 
     Examples
     --------
+    >>> import numpy as np
     >>> encode_target(np.array(["dog", "cat", "dog"]), None, "pet")
     (array([1, 0, 1]), ('cat', 'dog'))
     """
-    if values.ndim > 1:
-        if task == "classification":
-            raise DataError(f"{where}: several targets make a regression; leave --task classification out")
-        task = "regression"
-    if (task or infer_task(values)) == "classification":
-        names, codes = np.unique(values, return_inverse=True)
-        return codes.astype(np.int64), tuple(_name(name) for name in names.tolist())
-    if values.dtype.kind in "Ub":
-        kind = "booleans" if values.dtype.kind == "b" else "text"
-        raise DataError(f"{where}: holds {kind}; a regression needs numbers (or --task classification)")
-    return values.astype(np.float64), None
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return tasks.named(task or infer_task(values)).encode(values, where)

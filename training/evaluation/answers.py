@@ -1,12 +1,11 @@
 """Answers to the rows of an evaluation: with passes, without dropout, and with calibration."""
 
 import io
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers.tempering import tempered
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs
@@ -15,14 +14,9 @@ from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.task import TRUTH
-from caveat.training.calibration.calibrate import calibrate
-from caveat.training.calibration.temperature import most_likely_temperature
-
-COVERAGES: Final = (0.8, 0.9, 0.95, 0.99)
-
-ONCE, ONCE_CALIBRATED = "once", "once_calibrated"
-"""Columns of the answer without dropout, and of its calibrated uncertainty, which is fitted on other rows:
-probabilities at a temperature, or the variance of residuals."""
+from caveat.training.calibrate import calibrate, missing_groups
+from caveat.training.measures.names import COVERAGES, ONCE, ONCE_CALIBRATED, held_name
+from caveat.training.tasks import tasks
 
 
 def answer_rows(
@@ -51,7 +45,7 @@ def answer_rows(
     -------
     Columns
         Columns of `caveat.models.estimates.cohort.estimate`, `ONCE` and `ONCE_CALIBRATED`, and the
-        prediction sets or intervals at each coverage (see `held_name`).
+        prediction regions at each coverage (see `held_name`).
 
     Raises
     ------
@@ -59,7 +53,7 @@ def answer_rows(
         If an answer is not finite.
     """
     once = predictor.predict(inputs)
-    once_calibrated = _tempered if bundle.manifest.classes else _residual_variance
+    task = tasks.of(bundle.manifest)
     halves = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
     parts = []
     for half, other in (halves, halves[::-1]):
@@ -68,8 +62,9 @@ def answer_rows(
         if crossed and bundle.manifest.calibration is not None:
             asked = Predictor(_calibrated_anew(bundle, others, y[other], samples, seed))
         answer = estimate(asked, rows, samples, seed)
-        sure = once_calibrated(once[half], once[other], y[other])
-        parts.append({**answer, ONCE: once[half], ONCE_CALIBRATED: sure, **_held(asked, answer)})
+        part = {**answer, ONCE: once[half], **_held(asked, answer)}
+        sure = task.recalibrated(once[half], once[other], y[other])
+        parts.append(part if sure is None else {**part, ONCE_CALIBRATED: sure})
     places = np.argsort(np.concatenate(halves))
     found = {
         name: np.concatenate([part[name] for part in parts])[places]
@@ -80,16 +75,6 @@ def answer_rows(
         if not np.isfinite(column).all():
             raise CaveatError(f"the {name} is not finite on these rows")
     return found
-
-
-def held_name(coverage: float) -> str:
-    """Name the column of prediction sets or intervals at a coverage."""
-    return f"held_{coverage:g}"
-
-
-def coverages(answer: Columns) -> list[float]:
-    """List the coverages at which answers have prediction sets or intervals."""
-    return [coverage for coverage in COVERAGES if held_name(coverage) in answer]
 
 
 def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
@@ -103,20 +88,10 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
 
 def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Bundle:
     """Calibrate in the same way as the bundle; by class only if there are rows of every class."""
-    facts, classes = bundle.manifest.calibration, bundle.manifest.classes or ()
+    facts = bundle.manifest.calibration
     assert facts is not None
-    by_class = facts.by_class and len(np.unique(y)) == len(classes)
+    by_class = facts.by_class and not missing_groups(bundle.manifest, y)
     return calibrate(bundle, inputs, y, samples, seed, facts.sets or "lac", by_class)
-
-
-def _tempered(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Give probabilities at the temperature that is fitted on other rows."""
-    return tempered(once, most_likely_temperature(of_others, y))
-
-
-def _residual_variance(once: NDArray[Any], of_others: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Give each row the variance of the residuals of other rows."""
-    return np.broadcast_to(np.square(of_others - y).mean(axis=0), once.shape)
 
 
 def _held(predictor: Predictor, answer: Columns) -> Columns:

@@ -9,29 +9,17 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.tasks import tasks
-from caveat.training.evaluation import classes, values
-from caveat.training.evaluation.answers import (
-    ONCE,
-    ONCE_CALIBRATED,
-    answer_rows,
-    coverages,
-    held_name,
-    same_rows,
-)
-from caveat.training.evaluation.evaluation import Evaluation, Held, Step, Table
-from caveat.training.evaluation.figure import Figure, averaged
-from caveat.training.evaluation.separation import separation
-
-PASSES: Final = "Monte Carlo"
-CALIBRATED: Final = "Monte Carlo, calibrated"
-WITHOUT: Final = "without dropout"
-WITHOUT_CALIBRATED: Final = "without dropout, calibrated"
-
-GROUPED_AT: Final = 0.9
+from caveat.training.evaluation.answers import answer_rows, same_rows
+from caveat.training.measures.evaluation import Evaluation, Held, Step, Table
+from caveat.training.measures.figure import Figure, averaged
+from caveat.training.measures.names import GROUPED_AT, ONCE, coverages, held_name
+from caveat.training.measures.separation import separation
+from caveat.training.tasks import tasks
+from caveat.training.tasks.task import Learning, Vector
 
 _FIFTHS: Final = 5
 _NUMBERS_OF_PASSES: Final = (2, 5, 10, 20, 50, 100, 200)
@@ -83,12 +71,12 @@ def evaluate(
     means = {count: estimate(predictor, few, count, seed) for count in _NUMBERS_OF_PASSES}
     many = estimate(predictor, few, _MANY_PASSES, seed + 1)
     familiar = not crossed and same_rows(bundle, y, answer)
-    targets = bundle.manifest.targets
+    task = tasks.of(bundle.manifest)
+    targets = task.targets(bundle.manifest)
     found = []
-    for place, target in enumerate(targets or (bundle.manifest.target,)):
-        of = partial(_of_target, place=place if targets else None)
-        own, truth = of(answer), y[:, place] if targets else y
-        figures_of = _classes if bundle.manifest.classes else _values
+    for place, target in enumerate(targets):
+        of = partial(_of_target, place=place if len(targets) > 1 else None)
+        own, truth = of(answer), y[:, place] if len(targets) > 1 else y
         there = None if outside is None else of(outside)
         found.append(
             Evaluation(
@@ -100,12 +88,12 @@ def evaluate(
                 familiar,
                 truth,
                 own,
-                figures=figures_of(own, truth),
-                held=_held(own, truth),
-                groups=list(_groups(bundle, own, truth)),
+                figures=task.figures(own, truth),
+                held=_held(task, own, truth),
+                groups=list(_groups(bundle.manifest, own, truth)),
                 steps=[_step(count, of(mean), of(many)) for count, mean in means.items()],
                 strange=there,
-                separations=None if there is None else _separations(own, there),
+                separations=None if there is None else _separations(task.scores(own), task.scores(there)),
             )
         )
     return found
@@ -118,60 +106,24 @@ def _of_target(columns: Columns, place: int | None) -> Columns:
     return {name: column[:, place] if column.ndim > 1 else column for name, column in columns.items()}
 
 
-def _classes(answer: Columns, y: NDArray[Any]) -> Table:
-    methods = {
-        PASSES: answer["mean"],
-        CALIBRATED: answer.get("probabilities"),
-        WITHOUT: answer[ONCE],
-        WITHOUT_CALIBRATED: answer[ONCE_CALIBRATED],
-    }
-    return {name: classes.figures(of, y) for name, of in methods.items() if of is not None}
-
-
-def _values(answer: Columns, y: NDArray[Any]) -> Table:
-    return {
-        PASSES: values.figures(answer["mean"], answer["variance"], y),
-        WITHOUT_CALIBRATED: values.figures(answer[ONCE], answer[ONCE_CALIBRATED], y),
-    }
-
-
-def holds(answer: Columns, coverage: float, y: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell whether the set or interval of each row holds its truth, shape (B,)."""
-    held = answer[held_name(coverage)]
-    if held.dtype == np.bool_:
-        return np.take_along_axis(held, y[:, None], axis=1)[:, 0]
-    inside: NDArray[np.bool_] = (held[:, 0] <= y) & (y <= held[:, 1])
-    return inside
-
-
-def sizes(answer: Columns, coverage: float) -> NDArray[Any]:
-    """Give the number of classes of each row's set, or the width of its interval, shape (B,)."""
-    held = answer[held_name(coverage)]
-    size: NDArray[Any] = held.sum(axis=-1) if held.dtype == np.bool_ else held[:, 1] - held[:, 0]
-    return size
-
-
-def _held(answer: Columns, y: NDArray[Any]) -> list[Held]:
+def _held(task: Learning, answer: Columns, y: NDArray[Any]) -> list[Held]:
     return [
-        Held(
-            f"{coverage:.0%}", len(y), averaged(holds(answer, coverage, y)), averaged(sizes(answer, coverage))
-        )
+        Held(f"{coverage:.0%}", len(y), averaged(task.holds(regions, y)), averaged(task.sizes(regions)))
         for coverage in coverages(answer)
+        for regions in [answer[held_name(coverage)]]
     ]
 
 
-def _groups(bundle: Bundle, answer: Columns, y: NDArray[Any]) -> Iterable[Held]:
+def _groups(manifest: Manifest, answer: Columns, y: NDArray[Any]) -> Iterable[Held]:
     """Measure coverage and size in every class, and in fifths of the rows by uncertainty."""
     if held_name(GROUPED_AT) not in answer:
         return
-    held, size = holds(answer, GROUPED_AT, y), sizes(answer, GROUPED_AT)
-    members: list[tuple[str, NDArray[np.intp]]] = [
-        (name, np.flatnonzero(y == code)) for code, name in enumerate(bundle.manifest.classes or ())
-    ]
-    order = np.argsort(answer[tasks.of(bundle.manifest).uncertainty], kind="stable")
+    task, regions = tasks.of(manifest), answer[held_name(GROUPED_AT)]
+    held, size = task.holds(regions, y), task.sizes(regions)
+    order = np.argsort(answer[task.model.uncertainty], kind="stable")
     names = ("most certain fifth", "second", "third", "fourth", "most uncertain fifth")
-    members += list(zip(names, np.array_split(order, _FIFTHS), strict=True))
-    for name, rows in members:
+    fifths = zip(names, np.array_split(order, _FIFTHS), strict=True)
+    for name, rows in (*task.groups(manifest.classes, y).items(), *fifths):
         if len(rows):
             yield Held(name, len(rows), averaged(held[rows]), averaged(size[rows]))
 
@@ -182,15 +134,8 @@ def _step(samples: int, mean: Columns, many: Columns) -> Step:
     return Step(samples, float(np.sqrt(error)), float(np.sqrt(promised)))
 
 
-def _separations(inside: Columns, outside: Columns) -> Mapping[str, Mapping[str, Figure]]:
-    def every(answer: Columns) -> Mapping[str, NDArray[Any]]:
-        if "label" not in answer:
-            return values.scores(answer)
-        once = classes.deterministic_scores(answer[ONCE])
-        return {**classes.scores(answer), **{f"{name}, {WITHOUT}": of for name, of in once.items()}}
-
-    strange = every(outside)
-    return {name: separation(known, strange[name]) for name, known in every(inside).items()}
+def _separations(inside: Mapping[str, Vector], outside: Mapping[str, Vector]) -> Table:
+    return {name: separation(known, outside[name]) for name, known in inside.items()}
 
 
 def compared(evaluation: Evaluation) -> Sequence[str]:

@@ -6,7 +6,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 
 class OpenBags(TorchFunctionMode):

@@ -19,8 +19,8 @@ from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from caveat.models.bundles.signature import ROWS
+from caveat.training.errors import ExportError
 from caveat.training.export.bags import OpenBags
-from caveat.training.export.errors import ExportError
 from caveat.training.export.recurrent import LayerByLayer
 from caveat.training.export.reference import RunningStatistics
 

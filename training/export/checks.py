@@ -6,30 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.randomness import rate_of, set_rate
 from caveat.training.export.reference import RunningStatistics
 from caveat.training.export.rows import place
 from caveat.training.export.sites import Found
+from caveat.training.tasks.task import Learning
+from caveat.training.vocabulary import Outputs
 
 aten = torch.ops.aten
 
 _TOLERANCE = 1e-4
 _REPEATS = 10  # runs; of a draw that changes the answer in half of the runs, 1 in 500 attempts sees none
-_SUM_TOLERANCE = 1e-3
 
 
-def answers_with_probabilities(evaluated: nn.Module, rows: Sequence[Tensor]) -> None:
-    """Refuse outputs that are stated to be probabilities, but are not."""
+def answers_as_stated(evaluated: nn.Module, rows: Sequence[Tensor], task: Learning, outputs: Outputs) -> None:
+    """Refuse outputs that are not of the kind that they are stated to be."""
     with torch.no_grad():
-        answer = evaluated(*_copies(rows))
-    if answer.min() < 0 or (answer.sum(dim=-1) - 1).abs().max() > _SUM_TOLERANCE:
-        raise ExportError(
-            f"the outputs are not probabilities: on the example they lie from {answer.min():.3g} to "
-            f"{answer.max():.3g}, and a row adds up to {answer[0].sum():.3g}; "
-            "logits are exported with --outputs logits. If each class has its own probability (several may "
-            "apply), export one network for each class"
-        )
+        task.check_answers(evaluated(*_copies(rows)), outputs)
 
 
 def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import fx
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.randomness import is_random, rate_of, set_rate
 from caveat.training.export.sites import NETWORK, Found
 

@@ -10,8 +10,8 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from caveat.models.bundles.manifest import PASSES, Site
 from caveat.models.draws.masks import draw
+from caveat.training.errors import ExportError
 from caveat.training.export.draw_operator import DRAW
-from caveat.training.export.errors import ExportError
 from caveat.training.export.rows import RowAxis, Rows, place
 from caveat.training.export.sites import Found
 

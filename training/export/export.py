@@ -4,9 +4,8 @@ import copy
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, fx, nn
@@ -14,12 +13,12 @@ from torch import Tensor, fx, nn
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
+from caveat.training.errors import ExportError
 from caveat.training.export import checks, choose
 from caveat.training.export.bits import with_stable_bits
 from caveat.training.export.capture import capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
-from caveat.training.export.errors import ExportError
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved
@@ -31,23 +30,18 @@ from caveat.training.export.sites import Found, active, find_sites
 from caveat.training.export.stated_inputs import stated_inputs
 from caveat.training.export.verify import verify
 from caveat.training.export.weights import to_files
-from caveat.training.vocabulary import Outputs
+from caveat.training.tasks import tasks
+from caveat.training.tasks.task import Learning, Stated
+from caveat.training.vocabulary import Outputs, Task
 
 _EXAMPLES = 8  # most rows of the example that are used
-
-_SERVED: dict[Outputs, Literal["probabilities", "mean", "mean_variance"]] = {
-    "logits": "probabilities",
-    "probabilities": "probabilities",
-    "mean": "mean",
-    "mean_log_variance": "mean_variance",
-}
 
 
 def export(
     module: nn.Module,
     example: ArrayLike | Tensor | Mapping[str, ArrayLike | Tensor],
     *,
-    task: Literal["classification", "regression"],
+    task: Task,
     outputs: Outputs,
     name: str,
     output: str | int | None = None,
@@ -129,22 +123,21 @@ def export(
     [('2', 0.2)]
     """
     named = _by_name(example, "x" if inputs is None else inputs[0].name)
-    _check_options(name, task, outputs, named, free or {}, insert or {})
+    learning = tasks.named(task)
+    _check_options(name, learning, outputs, named, free or {}, insert or {})
     if isinstance(module, torch.jit.ScriptModule):
         raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made from")
     module = _single_precision(module)
-    served = Served(
-        module, outputs, list(named) if isinstance(example, Mapping) else None, output, preprocess
-    )
+    names = list(named) if isinstance(example, Mapping) else None
+    served = Served(module, learning, outputs, names, output, preprocess)
     rows = _a_few(named)
     evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
 
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
-    by_target = _by_target(outputs, shape)
-    if outputs == "probabilities":
-        checks.answers_with_probabilities(evaluated, rows)
+    facts = learning.facts(outputs, shape, Stated(classes, target, targets, noise_variance))
+    checks.answers_as_stated(evaluated, rows, learning, outputs)
     checks.keeps_running_statistics(predicting)
     checks.answers_each_row_alone(evaluated, predicting, rows)
     checks.answers_alike_in_both_modes(evaluated, sampled, rows)
@@ -152,7 +145,7 @@ def export(
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
     checks.draws_with_torch_alone(sampled, rows)
-    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows, bool(by_target))
+    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows, "targets" in facts)
     changed = _change(captured, sites, rates or {}, insert or {})
     found = _unlike_inputs(active(find_sites(captured, trained)), named)
     if not found:
@@ -175,13 +168,10 @@ def export(
         description=description,
         inputs=tuple(inputs or stated_inputs(captured, evaluated, named, axes)),
         output=(ROWS, *shape),
-        outputs=_SERVED[outputs],
-        target=target,
-        targets=_targets(target, targets, by_target),
-        classes=_classes(task, classes, shape),
+        outputs=learning.model.kinds[outputs],
+        **facts,
         sites=draws.sites,
         cost=measure(passes, draws.sites),
-        noise_variance=_noise(noise_variance, by_target) if outputs == "mean" else None,
         provenance=provenance or Provenance(),
     )
     bundle = with_stable_bits(pack(manifest, to_files({PREDICT: predict, PASSES: passes})), rows)
@@ -191,23 +181,20 @@ def export(
 
 def _check_options(
     name: str,
-    task: str,
-    outputs: str,
+    task: Learning,
+    outputs: Outputs,
     named: Mapping[str, Tensor],
     free: Mapping[str, Mapping[int, str]],
     insert: Mapping[str, float],
 ) -> None:
-    fitting = {
-        "classification": ("logits", "probabilities"),
-        "regression": ("mean", "mean_log_variance"),
-    }
     if not re.fullmatch(NAME, name):
         raise ExportError(
             f"a model can't be called {name!r}: a name has up to 64 lower-case letters, digits, _ and -, and "
             "starts with a letter or digit"
         )
-    if outputs not in fitting[task]:
-        raise ExportError(f"a {task} answers with {' or '.join(fitting[task])}, not {outputs}")
+    kinds = task.model.kinds
+    if outputs not in kinds:
+        raise ExportError(f"a {task.name} answers with {' or '.join(kinds)}, not {outputs}")
     for key, axes in free.items():
         if key not in named:
             raise ExportError(
@@ -290,38 +277,3 @@ def _output_shape(graph: fx.GraphModule) -> tuple[int, ...]:
     (returned,) = next(node for node in graph.graph.nodes if node.op == "output").args
     value = returned if isinstance(returned, fx.Node) else returned[0]
     return tuple(int(size) for size in value.meta["val"].shape[1:])
-
-
-def _classes(task: str, classes: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...] | None:
-    if task == "regression":
-        if classes is not None:
-            raise ExportError("a regression has no classes")
-        return None
-    if classes is not None and len(classes) != shape[0]:
-        raise ExportError(f"{len(classes)} class names for {shape[0]} outputs")
-    return tuple(classes) if classes is not None else tuple(str(i) for i in range(shape[0]))
-
-
-def _by_target(outputs: Outputs, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give (T,) for a regression with several targets, and () for any other network."""
-    return {"mean": shape, "mean_variance": shape[:-1], "probabilities": ()}[_SERVED[outputs]]
-
-
-def _targets(
-    target: str | None, targets: Sequence[str] | None, own: tuple[int, ...]
-) -> tuple[str, ...] | None:
-    if not own:
-        if targets is not None:
-            raise ExportError(f"{len(targets)} names of targets; this network has at most one target")
-        return None
-    if target is not None:
-        raise ExportError(f"one target, {target!r}, for {own[0]} outputs; name each of them (--targets a,b)")
-    if targets is not None and len(targets) != own[0]:
-        raise ExportError(f"{len(targets)} names of targets for {own[0]} outputs")
-    return tuple(targets) if targets is not None else tuple(str(i) for i in range(own[0]))
-
-
-def _noise(variance: float | Sequence[float], own: tuple[int, ...]) -> float | tuple[float, ...]:
-    """Give the noise variance as one number, or as one for each of several targets."""
-    each = np.broadcast_to(variance, own).tolist()
-    return tuple(each) if own else each

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
+from caveat.training.errors import ExportError
 from caveat.training.export.draw_operator import DRAW
-from caveat.training.export.errors import ExportError
 from caveat.training.export.recurrent import Lowering
 from caveat.training.export.rows import RowAxis, Rows, place
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
 
+from caveat.training.errors import ExportError
 from caveat.training.export.capture import quiet
-from caveat.training.export.errors import ExportError
 from caveat.training.export.recurrent import TRANSLATIONS, Lowering
 
 OPSET = 20

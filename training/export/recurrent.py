@@ -14,8 +14,8 @@ from torch import Tensor, fx
 from torch._higher_order_ops.scan import scan
 from torch.overrides import TorchFunctionMode
 
+from caveat.training.errors import ExportError
 from caveat.training.export.draw_operator import LIBRARY
-from caveat.training.export.errors import ExportError
 
 op: Any = opset20  # its annotations have no optional inputs
 

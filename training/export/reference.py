@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 aten = torch.ops.aten
 

@@ -8,7 +8,7 @@ import torch
 from torch import fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 
 @dataclass(frozen=True)

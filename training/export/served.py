@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
+from caveat.training.tasks.task import Learning
 from caveat.training.vocabulary import Outputs
 
 
 class Served(nn.Module):
-    """Maps inputs to one output: probabilities, means, or means and variances.
+    """Maps inputs to the one output of a model's graphs.
 
     Parameters
     ----------
     network
         The user's network, which takes tensors by position, or by name if ``names`` are given.
-    outputs
-        Kind of the network's outputs.
+    task, outputs
+        The network's task, and the kind of its outputs.
     names
         Parameters of the network's ``forward``, in the order of the inputs.
     pick
@@ -30,6 +30,7 @@ class Served(nn.Module):
     def __init__(
         self,
         network: nn.Module,
+        task: Learning,
         outputs: Outputs,
         names: Sequence[str] | None = None,
         pick: str | int | None = None,
@@ -38,12 +39,14 @@ class Served(nn.Module):
         super().__init__()
         self.network = network
         self.preprocess = preprocess
+        self._task = task
         self._outputs = outputs
         self._names = names
         self._pick = pick
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Run the network on B rows; give (B, C), (B,) or (B, 2), or (B, T) or (B, T, 2) for T targets."""
+        """Run the network on B rows; see `Learning.answer`."""
+        rows = inputs[0].shape[0]  # before preprocessing, which may make something else of a tensor
         if self.preprocess is not None:
             prepared = self.preprocess(*inputs)
             inputs = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -52,24 +55,7 @@ class Served(nn.Module):
             if self._names
             else self.network(*inputs)
         )
-        output = self._picked(answer)
-        if self._outputs in ("logits", "probabilities"):
-            output = self._by_class(output, inputs[0].shape[0])
-        return self._answer(output)
-
-    def _by_class(self, output: Tensor, rows: int) -> Tensor:
-        """Give one number per class; a single number is that of the second of two classes."""
-        if output.ndim == 1 and output.shape[0] == rows:
-            output = output.unsqueeze(1)
-        if output.ndim != 2:
-            raise ExportError(
-                "a classification answers with one number per class, shape (rows, classes), or with one for "
-                f"the second of two; this network answers {rows} rows with shape {tuple(output.shape)}"
-            )
-        if output.shape[1] == 1:
-            other = torch.zeros_like(output) if self._outputs == "logits" else 1 - output
-            return torch.cat([other, output], dim=1)
-        return output
+        return self._task.answer(self._picked(answer), self._outputs, rows)
 
     def _picked(self, answer: Any) -> Any:
         if isinstance(answer, Tensor) and not self.training:
@@ -82,46 +68,12 @@ class Served(nn.Module):
                     f"the network has no output {self._pick!r}; it has {_listed(answer)}"
                 ) from None
         if isinstance(answer, Mapping) or (
-            isinstance(answer, tuple | list) and self._outputs != "mean_log_variance"
+            isinstance(answer, tuple | list) and self._outputs not in self._task.several
         ):
             raise ExportError(
                 f"the network has several outputs: {_listed(answer)}; say which one to serve (--output)"
             )
         return answer
-
-    def _answer(self, output: Any) -> Tensor:
-        match self._outputs:
-            case "logits":
-                return torch.softmax(output, dim=-1)
-            case "probabilities":
-                return output  # type: ignore[no-any-return]
-            case "mean":
-                return _by_target(output, "(rows,), or (rows, targets) for several targets")
-            case "mean_log_variance":
-                shapes = "(rows, 2), or (rows, targets, 2) for several targets, or as two tensors"
-                pair = output if isinstance(output, tuple | list) else _unstacked(output, shapes)
-                mean, log_variance = (_by_target(values, shapes) for values in pair)
-                return torch.stack([mean, log_variance.exp()], dim=-1)
-
-
-def _unstacked(output: Tensor, shapes: str) -> Sequence[Tensor]:
-    if output.ndim < 2 or output.shape[-1] != 2:
-        raise _unlike(output, shapes)
-    return output.unbind(-1)
-
-
-def _by_target(output: Tensor, shapes: str) -> Tensor:
-    """Give one number per row, or one per row and target; the axis of a single target is removed."""
-    if output.ndim not in (1, 2):
-        raise _unlike(output, shapes)
-    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
-
-
-def _unlike(output: Tensor, shapes: str) -> ExportError:
-    return ExportError(
-        f"a regression answers with one value per row, shape {shapes}; this network answers with shape "
-        f"{tuple(output.shape)}"
-    )
 
 
 def _item(answer: Any, pick: str | int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.randomness import REWRITES, is_random, may_draw, rate_of
 from caveat.training.export.rows import place
 

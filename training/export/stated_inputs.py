@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from caveat.models.bundles.signature import Input
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.sizes import Axes, free_sizes, least
 
 aten = torch.ops.aten

@@ -11,11 +11,12 @@ from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs, sizes
 from caveat.models.draws.masks import draw
 from caveat.models.predictor import Predictor
+from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
-from caveat.training.export.errors import ExportError
 from caveat.training.export.moments import differ
 from caveat.training.export.sizes import Axes, free_sizes, resized, runs
+from caveat.training.tasks import tasks
 
 TOLERANCE = 1e-4
 """Largest allowed difference, relative to the spread of the outputs."""
@@ -94,12 +95,10 @@ class _Check:
         with torch.no_grad():
             # The spread over rows: two passes over one row may differ by less than the rounding of float32.
             output = evaluated(*rows).numpy()
-        self._targets = predictor.manifest.targets
-        pairs = predictor.manifest.outputs == "mean_variance"
-        if self._targets:
-            self._spreads = np.ptp(output[..., 0] if pairs else output, axis=0).tolist()
-        else:
-            self._spreads = [float(np.ptp(output if predictor.manifest.outputs == "mean" else output[:, 0]))]
+        points = predictor.task.point(output)
+        self._by_target = predictor.task.own_units
+        self._targets = tasks.of(predictor.manifest).targets(predictor.manifest)
+        self._spreads = np.ptp(points.reshape(len(points), -1), axis=0).tolist()
 
     def named(self, tensors: Sequence[Tensor]) -> Inputs:
         names = (spec.name for spec in self.predictor.manifest.inputs)
@@ -107,9 +106,8 @@ class _Check:
 
     def prediction(self, tensors: Sequence[Tensor], what: str) -> None:
         with torch.no_grad():
-            expected = self._evaluated(*tensors)
-        if self.predictor.manifest.outputs == "mean_variance":
-            expected = expected[..., 0]
+            outputs = self._evaluated(*tensors).numpy()
+        expected = torch.from_numpy(self.predictor.task.point(outputs))
         self._compare_each(
             self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}", 1
         )
@@ -172,7 +170,7 @@ class _Check:
                 torch.manual_seed(_SEED + attempt)
                 theirs = reference.sample(self._sampled, tensors, _SAMPLE, at_once).numpy()
             # Each of several targets has its own scale, which must not hide another target.
-            size = np.abs(theirs).max(axis=0 if self._targets else None).ravel()
+            size = np.abs(theirs).max(axis=0 if self._by_target else None).ravel()
             blur = TOLERANCE * size.astype(np.float64)
             if not differ(ours.reshape(_SAMPLE, -1), theirs.reshape(_SAMPLE, -1), blur=blur):
                 return
@@ -184,7 +182,7 @@ class _Check:
 
     def _compare_each(self, found: NDArray[np.floating], expected: Tensor, what: str, axis: int) -> None:
         """Compare outputs; several targets, which lie along ``axis``, are compared one by one."""
-        if not self._targets:
+        if not self._by_target:
             _compare(found, expected, what, self._spreads[0])
             return
         _compare_shapes(found, expected, what)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 
 WEIGHTS = "weights.bin"
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 
 from caveat.models.bundles.bundle import CARD, Bundle, pack
-from caveat.training.calibration.calibrate import calibrate
+from caveat.training.calibrate import calibrate
 from caveat.training.card.card import card, with_card
 from caveat.training.evaluation.evaluate import evaluate
 from tests.bundles import drawn, linear_regression, linear_targets, tabular

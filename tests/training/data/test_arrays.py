@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from caveat.training.data.arrays import read_arrays
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 
 X = np.random.default_rng(0).normal(size=(30, 3, 4))
 Y = np.arange(30) % 2

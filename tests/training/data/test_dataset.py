@@ -6,14 +6,17 @@ import pytest
 from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import diabetes, digits
 from caveat.training.data.dataset import Dataset, split
-from caveat.training.data.errors import DataError
+from caveat.training.errors import DataError
 
 
 def toy(y: list[int], classes: tuple[str, ...] | None = ("a", "b")) -> Dataset:
     x = np.arange(len(y), dtype=np.float32)[:, None]  # each row holds its own index
     spec = Input(name="x", dtype="float32", shape=("rows", 1))
     dtype = np.float64 if classes is None else np.int64
-    return Dataset(name="toy", input=spec, x=x, y=np.array(y, dtype), target="kind", classes=classes)
+    task = "regression" if classes is None else "classification"
+    return Dataset(
+        name="toy", task=task, input=spec, x=x, y=np.array(y, dtype), target="kind", classes=classes
+    )
 
 
 def test_parts_are_disjoint_and_complete() -> None:

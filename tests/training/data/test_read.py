@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caveat.training.data.errors import DataError
 from caveat.training.data.read import read
+from caveat.training.errors import DataError
 
 
 def test_the_suffix_tells_the_type(tmp_path: Path) -> None:

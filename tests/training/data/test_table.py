@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from caveat.training.data.errors import DataError
 from caveat.training.data.table import read_table
+from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 ROWS = 30

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from caveat.training.data.errors import DataError
 from caveat.training.data.target import encode_target, infer_task
+from caveat.training.errors import DataError
 
 
 @pytest.mark.parametrize(

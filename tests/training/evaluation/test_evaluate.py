@@ -6,12 +6,12 @@ from caveat.models.answers.tempering import tempered
 from caveat.models.bundles import store
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
-from caveat.training.calibration.calibrate import calibrate
-from caveat.training.calibration.temperature import most_likely_temperature
+from caveat.training.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import split
-from caveat.training.evaluation import classes
 from caveat.training.evaluation.evaluate import evaluate
+from caveat.training.fits.temperature import most_likely_temperature
+from caveat.training.measures import classes
 from tests.bundles import drawn, linear_regression, linear_targets
 
 DIGITS = store.load(store.find(store.BUNDLED / "digits"))

@@ -10,9 +10,9 @@ from caveat.models.bundles.bundle import Bundle
 from caveat.models.draws.masks import draw
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
+from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.capture import in_training_mode
-from caveat.training.export.errors import ExportError
 from caveat.training.export.export import export
 from caveat.training.export.verify import _Check
 

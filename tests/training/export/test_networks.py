@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from caveat.training.export.errors import ExportError
+from caveat.training.errors import ExportError
 from caveat.training.export.export import export
 
 

@@ -1,1 +1,0 @@
-"""Calibration of a model's uncertainty on held-out rows."""

@@ -1,0 +1,1 @@
+"""Measures of answers, as pure functions of the answers and the truths."""

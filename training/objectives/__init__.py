@@ -1,0 +1,1 @@
+"""What networks are trained towards, for classes and for values."""

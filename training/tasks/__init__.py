@@ -1,0 +1,1 @@
+"""How each task is learned, fitted, measured and shown: a file per task."""
