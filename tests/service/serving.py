@@ -46,10 +46,12 @@ def until(holds: Callable[[], bool], seconds: float = TIMEOUT) -> None:
 
 
 @contextmanager
-def serving(*arguments: str | Path, before: Sequence[str] = (), **environment: str) -> Iterator["Service"]:
+def serving(
+    *arguments: str | Path, before: Sequence[str] = (), module: str = "caveat", **environment: str
+) -> Iterator["Service"]:
     """Serve on a free port until the block ends; ``before`` is a command that runs the service's command."""
     process = Process(
-        [*before, sys.executable, "-m", "caveat", "serve", *map(str, arguments), "--port", "0"], environment
+        [*before, sys.executable, "-m", module, "serve", *map(str, arguments), "--port", "0"], environment
     )
     assert process.stdout is not None
     try:

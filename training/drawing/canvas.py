@@ -4,11 +4,10 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BLUE: Final = "#2563a8"
 ORANGE: Final = "#d97706"
@@ -42,13 +41,16 @@ class Plot:
     drawing: str
 
 
-def plot(title: str, reading: str, draw: Callable[[Axes], None]) -> Plot:
+def plot(title: str, reading: str, draw: Callable[["Axes"], None]) -> Plot:
     """Draw on axes; the title labels the drawing too."""
     return Plot(title, reading, svg(draw, title))
 
 
-def svg(draw: Callable[[Axes], None], alt: str) -> str:
+def svg(draw: Callable[["Axes"], None], alt: str) -> str:
     """Draw on axes; give an ``<svg>`` that scales with the page, labelled ``alt``."""
+    import matplotlib as mpl  # slow to import, and an export draws nothing
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.6, 3.7), layout="constrained")
         draw(figure.subplots())

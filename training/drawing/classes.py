@@ -1,14 +1,17 @@
 """Plots of class probabilities."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from caveat.training.drawing.canvas import BLUE, GREY, ORANGE, PALE, Plot, plot
 from caveat.training.measures import classes
 from caveat.training.measures.evaluation import Evaluation
 from caveat.training.measures.names import ONCE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _RELIABILITY_BINS = 10
 
@@ -23,7 +26,7 @@ def reliability(evaluation: Evaluation) -> Plot:
     )
 
 
-def _reliability(evaluation: Evaluation, axes: Axes) -> None:
+def _reliability(evaluation: Evaluation, axes: "Axes") -> None:
     answer = evaluation.columns
     methods = {
         "Monte Carlo": answer["mean"],

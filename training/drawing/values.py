@@ -1,15 +1,17 @@
 """Plots of predicted values."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from scipy.stats import norm
 
 from caveat.training.drawing.canvas import BLUE, GREY, PALE, RED, Plot, plot
 from caveat.training.measures import values
 from caveat.training.measures.evaluation import Evaluation
 from caveat.training.measures.names import GROUPED_AT, ONCE, ONCE_CALIBRATED, held_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _ROWS_SHOWN = 120
 
@@ -34,7 +36,7 @@ def ranks(evaluation: Evaluation) -> Plot:
     )
 
 
-def _intervals(evaluation: Evaluation, axes: Axes) -> None:
+def _intervals(evaluation: Evaluation, axes: "Axes") -> None:
     mean, y = evaluation.columns["mean"], evaluation.y
     order = np.argsort(mean, kind="stable")
     shown = order[np.linspace(0, len(order) - 1, min(len(order), _ROWS_SHOWN)).round().astype(int)]
@@ -50,7 +52,9 @@ def _intervals(evaluation: Evaluation, axes: Axes) -> None:
     axes.legend(fontsize=9)
 
 
-def _ranks(evaluation: Evaluation, axes: Axes) -> None:
+def _ranks(evaluation: Evaluation, axes: "Axes") -> None:
+    from scipy.stats import norm
+
     answer = evaluation.columns
     laws = {
         "Monte Carlo": (answer["mean"], answer["variance"], BLUE),

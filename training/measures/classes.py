@@ -1,12 +1,13 @@
-"""Measures of class probabilities."""
+"""Measures of class probabilities.
+
+What is slow to import is imported where it is used: an export measures nothing.
+"""
 
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from caveat.models.answers.uncertainty import Columns, entropy
 from caveat.training.measures.figure import Figure, averaged, resampled
@@ -55,6 +56,8 @@ def metrics(answers: Columns, once: NDArray[Any], y: NDArray[Any]) -> dict[str, 
         the mean, in nats; ``error_auroc``, how well the predictive entropy separates wrong from right labels
         (1 perfectly, 0.5 by chance; absent if all are right or all wrong).
     """
+    from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
     wrong = answers["label"] != y
     found = {
         "accuracy": accuracy_score(y, answers["label"]),
@@ -78,6 +81,8 @@ def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
 
 def ece(probabilities: Vector, y: NDArray[np.integer]) -> float:
     """Give the expected calibration error in bins of equal width."""
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     return float(
         multiclass_calibration_error(
             torch.from_numpy(probabilities),
@@ -106,6 +111,8 @@ def adaptive_ece(confidence: Vector, wrong: NDArray[np.bool_]) -> float:
 
 def error_auroc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
     """Give the AUROC of wrong against right answers by uncertainty; NaN if all are wrong or all right."""
+    from sklearn.metrics import roc_auc_score
+
     if wrong.all() or not wrong.any():
         return float("nan")
     return float(roc_auc_score(wrong, uncertainty))

@@ -1,12 +1,13 @@
-"""Measures of predicted values, as normal distributions with a mean and a variance."""
+"""Measures of predicted values, as normal distributions with a mean and a variance.
+
+What is slow to import is imported where it is used: an export measures nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scoringrules import crps_normal
-from sklearn.metrics import root_mean_squared_error
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.training.fits.mixture import log_density
@@ -26,6 +27,8 @@ def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
         stated standard deviations, in the target's units: of two calibrated models, the sharper is better.
         Log likelihood and CRPS are missing if a variance is 0.
     """
+    from scoringrules import crps_normal
+
     deviation = np.sqrt(variance)
     found = {"RMSE": resampled(rmse, mean, y)}
     if variance.min() > 0:
@@ -47,6 +50,8 @@ def metrics(
         Several targets each have their errors, such as ``rmse[price]``; the likelihood is that of all targets
         together, as independent normal distributions.
     """
+    from sklearn.metrics import root_mean_squared_error
+
     mean, variance = answers["mean"], answers["variance"]
     marks = [f"[{name}]" for name in targets] if targets else [""]
     found: dict[str, float] = {}
