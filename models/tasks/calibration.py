@@ -112,6 +112,12 @@ class Calibration(ABC):
                 f"at most {self.highest_coverage:.6g}, which {self._rows} calibration rows support",
                 str(decisions.coverage),
             )
+        if decisions.coverage is not None and not np.isfinite(self.quantiles(decisions.coverage)).all():
+            raise InputError(
+                "coverage",
+                "a lower rate: some calibration rows are wrong without any variance, and nothing holds them",
+                str(decisions.coverage),
+            )
         if decisions.max_error is not None:
             self._thresholds(decisions.max_error, decisions.error_tolerance)
 

@@ -265,8 +265,8 @@ class ValueCalibration(Calibration):
 
     def __init__(self, facts: CalibrationFacts, arrays: Arrays) -> None:
         errors = np.abs(arrays[TRUTH] - arrays["mean"])
-        with np.errstate(divide="ignore"):
-            scores = errors / np.sqrt(arrays["variance"])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = np.where(errors == 0, 0.0, errors / np.sqrt(arrays["variance"]))
         super().__init__(facts, Regression.uncertainty, arrays["variance"], errors, list(by_target(scores)))
 
     def region(self, columns: Columns, coverage: float) -> NDArray[Any]:

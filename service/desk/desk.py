@@ -60,8 +60,8 @@ class Desk:
         alarms = Alarms(self.metrics, settings.workers)
         spans = tracing.from_environment()
         self.records = Records(self.metrics, self.admission, self.batcher, alarms, spans)
-        self.is_running = False
-        """Whether `running` has been entered."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop in which the desk is `running`."""
 
     def load(self) -> Changes:
         """Load the store, which makes the service ready; blocks.
@@ -75,8 +75,13 @@ class Desk:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run what runs beside requests for the length of the block; then answer those that are admitted."""
-        self.is_running = True
+        """Run what runs beside requests for the length of the block; then answer those that are admitted.
+
+        It may be entered again, in another event loop too, once it has ended.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.admission.closing = False
+        self._waiting = Waiting()
         beside = [
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(
@@ -88,6 +93,7 @@ class Desk:
             if not self.admission.closing:
                 await self._drain()
         finally:
+            self.loop = None
             for task in beside:
                 task.cancel()
             self.batcher.close()
@@ -139,6 +145,11 @@ class Desk:
             return await self._waiting.answer(job, due)
         finally:
             visit.end_work()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether models are loaded."""
+        return self.rollout.catalogue is not None
 
     @property
     def catalogue(self) -> Catalogue:

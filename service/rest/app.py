@@ -1,5 +1,6 @@
 """The application: a whole service, under any ASGI server."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ class App(FastAPI):
         if scope["type"] == "lifespan":
             await self.lifespan.obey(receive, send)
             return
-        if not self.desk.is_running:  # mounted in an application that has not started it
+        if self.desk.loop is not asyncio.get_running_loop():  # mounted where nothing has started it
             try:
                 await self.lifespan.start()
             except CaveatError as error:

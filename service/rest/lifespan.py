@@ -27,6 +27,7 @@ class Lifespan:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._stack = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = asyncio.Lock()
         self._failed: CaveatError | None = None
         self._again = 0.0
@@ -48,18 +49,25 @@ class Lifespan:
         CaveatError
             If the store can't be served.
         """
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._starting, self._stack = loop, asyncio.Lock(), AsyncExitStack()
         async with self._starting:
-            if self._desk.is_running:
+            if self._desk.loop is loop:
                 return
             if self._failed is not None and monotonic() < self._again:
                 raise self._failed
-            try:
-                changes = await to_thread.run_sync(self._desk.load)
-            except CaveatError as error:
-                self._failed, self._again = error, monotonic() + _PAUSE
-                raise
-            report(changes.news)
+            if not self._desk.is_loaded:
+                await self._load()
             await self._stack.enter_async_context(self._desk.running())
+
+    async def _load(self) -> None:
+        try:
+            changes = await to_thread.run_sync(self._desk.load)
+        except CaveatError as error:
+            self._failed, self._again = error, monotonic() + _PAUSE
+            raise
+        report(changes.news)
 
     async def obey(self, receive: Receive, send: Send) -> None:
         """Start and end as the server's messages say."""

@@ -95,8 +95,10 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._gather, 1)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; a later job starts another one."""
         self._engine.shutdown()
+        self._engine = ThreadPoolExecutor(1, "engine")
+        self._busy = False
 
     def _gather(self, known: int | None = None) -> None:
         """Start a turn once an iteration of the event loop added no jobs, or the queued jobs fill a turn.

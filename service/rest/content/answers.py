@@ -96,4 +96,4 @@ def _check_finite(form: Form, columns: Columns) -> None:
         if column.kind == "number" and name in columns and not (finite := np.isfinite(columns[name])).all():
             row = finite.reshape(len(finite), -1).all(axis=1).argmin()
             expected = "values that the network can compute with"
-            raise InputError(f"inputs[{row}]", expected, f"a {name} that is not finite")
+            raise InputError(f"inputs[{row}]", expected, f"{name} that is not finite")

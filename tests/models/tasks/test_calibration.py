@@ -9,7 +9,7 @@ from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file, tasks
 from caveat.models.tasks.decisions import Decisions
 from caveat.models.tasks.task import TRUTH
-from tests.bundles import calibrated, drawn, linear_regression, linear_targets, tabular
+from tests.bundles import calibrated, calibrated_on, drawn, linear_regression, linear_targets, tabular
 
 LINEAR = calibrated(linear_regression(noise_variance=4.0), rows=199)
 PAIR = calibrated(linear_targets((4.0, 2500.0)), rows=199)
@@ -159,3 +159,20 @@ def test_a_file_that_is_not_arrays_of_a_calibration_is_refused(content: bytes) -
     broken = pack(LINEAR.manifest, {**LINEAR.files, calibration_file.FILE: content})
     with pytest.raises(BundleError, match=r"linear/1/calibration.npz: not the arrays of a calibration"):
         Predictor(broken)
+
+
+def test_rows_without_variance_count_as_sure_if_they_are_right_and_as_missed_if_they_are_wrong() -> None:
+    bare = linear_regression(noise_variance=0.0)
+    inputs, truth = drawn(bare.manifest, 199, 1)
+    inputs["x"][:30] = 0  # where all passes agree, on 0.5
+    right = Predictor(calibrated_on(bare, inputs, np.where(np.arange(199) < 30, 0.5, truth)))
+    wrong = Predictor(calibrated_on(bare, inputs, np.where(np.arange(199) < 30, 1.5, truth)))
+    columns = estimate(right, [[1, 2, 3], [0, 0, 0]], 100, 0)
+    check(Decisions(coverage=0.99), right)
+    assert right.calibration
+    low, high = right.calibration.region(columns, 0.99).T
+    assert np.isfinite([low, high]).all()
+    assert low[1] == high[1] == 0.5
+    check(Decisions(coverage=0.8), wrong)
+    with pytest.raises(InputError, match="coverage: expected a lower rate: some calibration rows are wrong"):
+        check(Decisions(coverage=0.9), wrong)
