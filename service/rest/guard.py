@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from caveat.service.keys import Keys
 from caveat.service.rest.problems import RequestError, respond
-from caveat.service.rest.routes import access, path_of
+from caveat.service.rest.routes import access, is_admin, path_of
 from caveat.service.settings import Settings
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -44,7 +44,7 @@ class Guard:
             admin keys are set.
         """
         path = path_of(scope)
-        if access(path) == "admins":
+        if is_admin(path):
             self._check_admin(_shown(scope))
         elif not (self._for_all or self._keys.hold(key := _shown(scope)) or access(path) == "anyone"):
             raise _unauthorized(key)

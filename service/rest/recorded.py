@@ -1,4 +1,4 @@
-"""The record of a request, in the request's state."""
+"""The record of a request, in the request's scope."""
 
 from typing import Final
 
@@ -6,20 +6,20 @@ from starlette.types import Scope
 
 from caveat.service.desk.monitoring.record import Record, Trace
 
-_RECORD: Final = "record"
-"""Key of the record in the state of a request."""
+_RECORD: Final = "caveat.record"
+"""Key of the record in the scope: some servers share the state of requests among them."""
 
 _PARENT: Final = (b"traceparent", b"tracestate")
 
 
 def attach(scope: Scope, record: Record) -> None:
     """Attach a record to its request."""
-    scope.setdefault("state", {})[_RECORD] = record
+    scope[_RECORD] = record
 
 
 def of(scope: Scope) -> Record:
     """Give the record of a request."""
-    record: Record = scope["state"][_RECORD]
+    record: Record = scope[_RECORD]
     return record
 
 

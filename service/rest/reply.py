@@ -26,7 +26,7 @@ _EVERYWHERE: Final = b"".join(b"%b: %b\r\n" % header for header in EVERYWHERE_RA
 
 async def reply(scope: Scope, send: Send, content: bytes, media_type: str, name: str) -> None:
     """Send an answer, with the id of its request, ``name``."""
-    whole: Whole | None = scope["state"].get(WHOLE)
+    whole: Whole | None = scope.get("state", {}).get(WHOLE)
     large = len(content) > _LARGE
     if whole is not None and not large and whole(send, _head(content, media_type, name), content):
         return

@@ -217,12 +217,17 @@ def find_verb(path: str) -> tuple[Route, dict[str, str]] | None:
     return None
 
 
+def is_admin(path: str) -> bool:
+    """Tell whether a path is for operators, with a route or without one."""
+    return path == "/admin" or path.startswith("/admin/")
+
+
 def access(path: str) -> Access:
     """Tell who may ask a path; a path without a route tells clients alone that there is nothing.
 
     >>> access("/health/live"), access("/metrics"), access("/admin/nothing")
     ('anyone', 'clients', 'admins')
     """
-    if path == "/admin" or path.startswith("/admin/"):
+    if is_admin(path):
         return "admins"
     return "anyone" if any(pattern.fullmatch(path) for pattern in _OPEN) else "clients"

@@ -84,7 +84,6 @@ class Verbs:
         began = perf_counter()
         headers = dict(scope["headers"])
         name = request_id.of(headers)
-        scope.setdefault("state", {})
         predictor = visit = None
         try:
             self._guard.check(scope)

@@ -54,7 +54,10 @@ class Plain(NamedTuple):
 
 
 class Shedding:
-    """Recognises requests for a prediction from their first bytes, and refuses them at a limited rate."""
+    """Recognises requests for a prediction from their first bytes, and refuses them at a limited rate.
+
+    A connection whose request can't be refused yet is deferred: nothing reads it until its turn.
+    """
 
     def __init__(self, settings: Settings, records: Records) -> None:
         self.most = settings.max_pending
@@ -79,11 +82,11 @@ class Shedding:
         self._free -= 1
         return True
 
-    def defer(self, look: Callable[[], bool]) -> None:
-        """Defer a connection; ``look`` is called in its turn, and returns whether it refused the request."""
+    def defer(self, retry: Callable[[], bool]) -> None:
+        """Defer a connection; ``retry`` is called in its turn, and tells whether it refused the request."""
         if not self._deferred:
             asyncio.get_running_loop().call_later(_PAUSE, self._go_on)
-        self._deferred.append(look)
+        self._deferred.append(retry)
 
     def _go_on(self) -> None:
         while self._deferred and self._may() >= 1:
