@@ -9,6 +9,8 @@ from caveat.models.bundles import store
 from tests.bundles import linear_regression, tabular
 from tests.service.serving import Service, serving
 
+collect_ignore = ["toy", "mounted.py"]  # what they define is for processes of their own
+
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
