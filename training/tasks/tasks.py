@@ -1,14 +1,11 @@
 """All tasks by name: one for each file of this package that defines one."""
 
-from importlib import import_module
-from pkgutil import iter_modules
-
 from caveat.models.bundles.manifest import Manifest
+from caveat.models.tasks import registry
 from caveat.training import tasks
 from caveat.training.tasks.task import Learning
 
-for _module in iter_modules(tasks.__path__):
-    import_module(f"{tasks.__name__}.{_module.name}")
+registry.import_all(tasks)
 
 
 def every() -> list[Learning]:
@@ -21,17 +18,8 @@ def every() -> list[Learning]:
 
 
 def named(name: str) -> Learning:
-    """Find a task.
-
-    Raises
-    ------
-    ValueError
-        If there is no task of this name.
-    """
-    known = {task.name: task for task in every()}
-    if name not in known:
-        raise ValueError(f"there is no task {name!r}; expected {' or '.join(known)}")
-    return known[name]
+    """Find a task; ValueError if there is none of this name."""
+    return registry.one(every(), name)
 
 
 def of(manifest: Manifest) -> Learning:
