@@ -4,11 +4,11 @@ from typing import Any
 
 from caveat import commands
 from caveat.service.desk.batching import group
-from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.rest import reply, request_id, verbs
 
 
-def forget(records: Records) -> None:
+def forget(records: Reports) -> None:
     """Drop the completed turns, so that they do not pile up."""
     records._batcher.turns.clear()
 
@@ -28,7 +28,7 @@ UNMONITORED: dict[Any, dict[str, Any]] = {
     verbs: {"_answered": nothing},
     reply: {"_head": head},
     group: {"scores": nothing},
-    Records: {"enter": nothing, "fold": forget},
+    Reports: {"enter": nothing, "fold": forget},
 }
 """Replacements by name, for each module or class."""
 

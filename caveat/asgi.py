@@ -16,21 +16,48 @@ In an application of your own, whose lifespan starts and ends the service too:
 Without ``lifespan``, the first request starts the service, and its last log lines may be lost at the end.
 """
 
-from pydantic import ValidationError
+from typing import Any, Final
 
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from caveat.models.errors import CaveatError
 from caveat.service.rest.app import App, create_app
 from caveat.service.settings import Settings
 
 __all__ = ["App", "Settings", "app", "create_app"]
 
+_OWN: Final[dict[str, Any]] = {"host": "127.0.0.1", "port": 8000, "workers": 1}
+"""Settings whose variables are not read, since the server decides; Kubernetes sets CAVEAT_PORT by itself."""
+
+
+class _FromEnvironment:
+    """Makes the application as the server starts it, so that an import reads no variable."""
+
+    def __init__(self) -> None:
+        self._app: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or the server's messages on its start and end."""
+        try:
+            self._app = self._app or create_app(_settings())
+        except CaveatError as error:
+            if scope["type"] != "lifespan":
+                raise
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await self._app(scope, receive, send)
+
 
 def _settings() -> Settings:
     try:
-        return Settings()
+        return Settings(**_OWN)
     except ValidationError as error:
         fault = error.errors()[0]
         variable = "_".join(["CAVEAT", *map(str, fault["loc"])]).upper()
-        raise SystemExit(f"{variable}: {fault['msg'].removeprefix('Value error, ')}") from None
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise CaveatError(f"{variable}: {reason}" if fault["loc"] else reason) from None
 
 
-app = create_app(_settings())
+app = _FromEnvironment()

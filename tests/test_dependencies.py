@@ -124,3 +124,16 @@ def imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(str(node.module))
     return {each.partition(".")[0] for each in found} - sys.stdlib_module_names - {"caveat"}
+
+
+def test_the_contract_against_torch_names_every_part_of_the_models() -> None:
+    (contract,) = (
+        each
+        for each in PYPROJECT["tool"]["importlinter"]["contracts"]
+        if "torch" in each.get("forbidden_modules", ())
+    )
+    parts = {
+        path.stem for path in (ROOT / "models").iterdir() if path.suffix == ".py" or list(path.glob("*.py"))
+    }
+    named = {name.removeprefix("caveat.models.") for name in contract["source_modules"] if ".models." in name}
+    assert named == parts - {"__init__", "networks"}

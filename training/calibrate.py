@@ -43,7 +43,7 @@ def calibrate(
     samples, seed
         Number of passes behind every answer, and their seed.
     sets, by_class
-        See `caveat.models.bundles.manifest.Calibration`.
+        See `caveat.models.tasks.facts.CalibrationFacts`.
 
     Returns
     -------

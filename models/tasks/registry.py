@@ -1,6 +1,6 @@
 """Tasks by name: each is found by the file that defines it, so that a further one needs no other edit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -16,12 +16,20 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+K = TypeVar("K")
 
 
 def import_all(package: ModuleType) -> None:
     """Import every module of a package, which makes its tasks known as subclasses of their base class."""
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
+
+
+def below(found: Iterable[type[K]]) -> Iterator[type[K]]:
+    """List classes, and those that are derived from them."""
+    for kind in found:
+        yield kind
+        yield from below(kind.__subclasses__())
 
 
 def one(known: Iterable[T], name: str) -> T:

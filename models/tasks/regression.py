@@ -18,21 +18,22 @@ from caveat.models.tasks.task import TRUTH, Task
 
 
 def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
-    """Make the forms of answers to one target or to several."""
-    each = "" if not axes else " of each target, (rows, targets)"
+    """Make the forms of answers to one target, or of each target for several."""
+    target = "each target" if axes else "the target"
+    shape = "; (rows, targets)" if axes else ""
     return (
         Form(
             name,
-            f"{whose} deterministic answer: one entry per row.",
+            f"A deterministic answer of {whose}: one entry per row.",
             "prediction",
-            (Column("prediction", f"The predicted value{each}, in its units.", axes=axes),),
+            (Column("prediction", f"The predicted value, in the units of {target}{shape}.", axes=axes),),
         ),
         Form(
             f"Uncertain{name}",
-            f"{whose} answer from many stochastic passes: one entry per row.",
+            f"An answer of {whose} from many stochastic passes: one entry per row.",
             "mean",
             (
-                Column("mean", f"Mean over the passes{each}, in its units.", axes=axes),
+                Column("mean", f"Mean over the passes, in the units of {target}{shape}.", axes=axes),
                 Column(
                     "variance",
                     "Variance of a new observation: epistemic_variance + aleatoric_variance.",
@@ -43,13 +44,13 @@ def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
                     "What the model does not know: variance over passes.",
                     axes=axes,
                 ),
-                Column("aleatoric_variance", "The target's own noise around its mean.", axes=axes),
+                Column("aleatoric_variance", f"The noise of {target} around its mean.", axes=axes),
                 Column("standard_error", "Monte Carlo standard error of the mean.", axes=axes),
                 PASSES,
                 Column(
                     "percentile",
-                    f"Percentile of the variance{each} among the calibration rows, 0 to 100; present if the"
-                    " model has a calibration.",
+                    f"Percentile of the variance of {target} among the calibration rows, 0 to 100; present if"
+                    " the model has a calibration.",
                     axes=axes,
                     optional=True,
                 ),
@@ -62,14 +63,14 @@ def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
                 ),
                 Column(
                     "interval",
-                    f"Bounds of the value{each} at the requested coverage; present if the request had a"
+                    f"Bounds of the value of {target} at the requested coverage; present if the request had a"
                     " coverage.",
                     axes=(*axes, "bounds"),
                     optional=True,
                 ),
                 Column(
                     "abstain",
-                    f"Whether to withhold the value{each}; present if the request had a max_error.",
+                    f"Whether to withhold the value of {target}; present if the request had a max_error.",
                     "boolean",
                     axes,
                     optional=True,
@@ -79,8 +80,8 @@ def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
     )
 
 
-_VALUES = _forms("Values", "A regression's", ())
-_TARGETS = _forms("Targets", "For a regression with several targets, the", ("targets",))
+_VALUES = _forms("Values", "a regression", ())
+_TARGETS = _forms("Targets", "a regression with several targets", ("targets",))
 
 
 class Regression(Task):

@@ -21,7 +21,7 @@ targets."""
 
 
 class Task(ABC):
-    """What a model answers. A subclass in a file of its own is a task: see `caveat.models.tasks.tasks`.
+    """What a model answers. A subclass in a file of its own is a task: see `caveat.models.tasks.registry`.
 
     Answers may be partial: whatever reads columns takes those that are there.
 
@@ -45,7 +45,8 @@ class Task(ABC):
     uncertainty: ClassVar[str]
     """The column by which rows are compared: larger for less certain answers."""
     counted: ClassVar[tuple[str, ...]]
-    """Columns that metrics count, `uncertainty` first: a row's whole answer is finite if that is."""
+    """Columns for metrics, which count those that they have a series for; `uncertainty` comes first, and a
+    row's whole answer is finite if that is."""
     region: ClassVar[str]
     """The column of prediction regions: a set of classes, or an interval of values."""
 
@@ -111,7 +112,11 @@ class Task(ABC):
 
     @abstractmethod
     def summary(self) -> Summary:
-        """Make a summary of passes, whose columns are those of an answer from passes."""
+        """Make a summary of passes.
+
+        Its columns are those of an answer from passes; ``mean``, ``standard_error`` and `uncertainty` are
+        always among them.
+        """
 
     @abstractmethod
     def calibration_shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -143,7 +148,7 @@ class Task(ABC):
         if calibration is None:
             raise InputError(
                 "max_error" if decisions.coverage is None else "coverage",
-                "none: this model has no calibration, see GET /models; `caveat calibrate` makes one",
+                "none: this model has no calibration; `caveat calibrate` makes one",
                 "one",
             )
         calibration.check(decisions)

@@ -14,7 +14,7 @@ def every() -> list[type[Task]]:
     >>> [task.name for task in every()]
     ['classification', 'regression']
     """
-    return sorted(Task.__subclasses__(), key=lambda task: task.name)
+    return sorted(registry.below(Task.__subclasses__()), key=lambda task: task.name)
 
 
 def named(name: str) -> type[Task]:

@@ -10,7 +10,7 @@ from caveat.models.tasks.column import Form
 def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> str:
     """Lay an answer out, one line per row; of a column with a value per class, the label's is shown.
 
-    Where there are several targets, each has a line of its own.
+    Where there are several targets, each has a line of its own. Below stand the answer's notes.
 
     Examples
     --------
@@ -44,11 +44,12 @@ def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> st
     if targets:
         columns = {"row": columns.pop("row"), "target": [list(targets)] * rows, **columns}
         columns = {name: _by_target(values, len(targets)) for name, values in columns.items()}
-    return "\n".join([head, *_align(columns)])
+    notes = [f"no {name}: {why}" for name, why in answer.get("notes", {}).items()]
+    return "\n".join([head, *_align(columns), *notes])
 
 
 def form_of(answer: Mapping[str, Any]) -> Form | None:
-    """Find the form of an answer, by its main column and the axes of that; None for a stranger's."""
+    """Find the form of an answer, by its main column and the axes of that; None for any other."""
     for task in tasks.every():
         for pair in task.forms:
             for form in pair:

@@ -46,7 +46,7 @@ def failing(failures: Iterable[tuple[Place, Failure]]) -> list[Failing]:
 class Models(BaseModel):
     """The loaded models."""
 
-    default: str | None = Field(description="The model that /predict asks.")
+    default: str | None = Field(description="The model that requests ask which name none.")
     models: list[Listed]
     failing: list[Failing] = Field(description="What the service can't serve as the store has it.")
 
@@ -58,7 +58,7 @@ class Model(BaseModel):
     version: int
     versions: list[int] = Field(description="Loaded versions, ascending; the last is the default.")
     aliases: dict[str, int] = Field(description="Versions by the names that stand for them.")
-    default: bool = Field(description="Whether /predict asks this model.")
+    default: bool = Field(description="Whether requests that name no model ask this one.")
     digest: str = Field(description="The sha256 of everything that the model computes and states.")
     precision: Precision = Field(description="Precision of the model's matrix products in this service.")
     task: str
@@ -77,7 +77,7 @@ class Model(BaseModel):
     metrics: dict[str, float] = Field(description="Metrics on rows held out of training.")
     calibration: CalibrationFacts | None = Field(description="The model's calibration on held-out rows.")
     calibration_missing: str | None = Field(description="Why there is no calibration.")
-    card: bool = Field(description="Whether .../card has a page on how far the model can be trusted.")
+    card: bool = Field(description="Whether there is a card: a page on how far the model can be trusted.")
     provenance: Provenance
     example: list[Any] | dict[str, Any] | None = Field(description="The inputs of an example request.")
 

@@ -19,12 +19,12 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.admission import Admission, Visit
 from caveat.service.desk.batching.batcher import Batcher
-from caveat.service.desk.batching.job import Job, Left
+from caveat.service.desk.batching.job import Job, UntilLeft
 from caveat.service.desk.batching.waiting import Waiting
 from caveat.service.desk.monitoring import log, tracing
 from caveat.service.desk.monitoring.alarms import Alarms
 from caveat.service.desk.monitoring.metrics import Metrics
-from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import ConflictError, LateError, NotReadyError
 from caveat.service.desk.versions.catalogue import Catalogue
 from caveat.service.desk.versions.changes import Changes
@@ -59,7 +59,7 @@ class Desk:
         self._waiting = Waiting()
         alarms = Alarms(self.metrics, settings.workers)
         spans = tracing.from_environment()
-        self.records = Records(self.metrics, self.admission, self.batcher, alarms, spans)
+        self.reports = Reports(self.metrics, self.admission, self.batcher, alarms, spans)
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop in which the desk is `running`."""
 
@@ -82,6 +82,7 @@ class Desk:
         self.loop = asyncio.get_running_loop()
         self.admission.closing = False
         self._waiting = Waiting()
+        self.batcher.forget()
         beside = [
             asyncio.create_task(self._tick(), name="tick"),
             asyncio.create_task(
@@ -96,8 +97,9 @@ class Desk:
             self.loop = None
             for task in beside:
                 task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             self.batcher.close()
-            self.records.close()
+            self.reports.close()
             log.end()  # a server may end the process at once
 
     async def answer(
@@ -107,7 +109,7 @@ class Desk:
         asked: Asked | None,
         due: float,
         visit: Visit | None = None,
-        left: Left | None = None,
+        until_left: UntilLeft | None = None,
     ) -> Columns:
         """Answer rows.
 
@@ -124,7 +126,7 @@ class Desk:
             Deadline, a time of `perf_counter` in seconds.
         visit
             The place that the request has taken; by default it takes one now.
-        left
+        until_left
             Waits until the client has left; None for a client that can't leave.
 
         Raises
@@ -137,8 +139,8 @@ class Desk:
         if visit is None:
             with self.admission.visit() as visit:
                 visit.come_in()
-                return await self.answer(predictor, inputs, asked, due, visit, left)
-        job = Job(predictor, inputs, asked, left)
+                return await self.answer(predictor, inputs, asked, due, visit, until_left)
+        job = Job(predictor, inputs, asked, until_left)
         visit.begin_work(job)
         try:
             self.batcher.submit(job)
@@ -160,9 +162,13 @@ class Desk:
         NotReadyError
             If the models are not loaded yet.
         """
-        if self.rollout.catalogue is None:
-            raise NotReadyError("the models are not loaded yet; try again shortly")
+        self._check_loaded()
+        assert self.rollout.catalogue is not None
         return self.rollout.catalogue
+
+    def _check_loaded(self) -> None:
+        if not self.is_loaded:
+            raise NotReadyError("the models are not loaded yet; try again shortly")
 
     def find(self, name: str | None = None, version: int | str | None = None) -> Predictor:
         """Find a model.
@@ -214,7 +220,7 @@ class Desk:
         LateError
             If a process does not finish.
         """
-        self.catalogue  # noqa: B018  # refuses while the models are loading
+        self._check_loaded()
         try:
             changes = await self.everywhere(action)
         except CaveatError as error:
@@ -247,14 +253,15 @@ class Desk:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            self.records.fold()
+            self.reports.fold()
             self._waiting.watch()
 
     async def _drain(self) -> None:
         """Admit no more requests, and wait until those that are admitted are answered."""
         self.admission.close()
         waiting = self.admission.requests
-        log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
+        if waiting:
+            log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
         until = monotonic() + self.settings.drain
         while self.admission.requests and monotonic() < until:
             await asyncio.sleep(_PAUSE)

@@ -25,7 +25,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """From a worker: the changes of an order. To the worker that asked: the found of all, merged."""
+    """From a worker: the changes of an order. To the worker that asked: those of all workers, merged."""
 
     number: int
     changes: Changes
@@ -38,18 +38,16 @@ class Relay:
     ----------
     perform
         Carries out an action in this process.
+    pipe
+        Connection to the supervisor, which is read on the running event loop from now on.
     """
 
-    def __init__(self, perform: Callable[[Action], Awaitable[Changes]]) -> None:
+    def __init__(self, perform: Callable[[Action], Awaitable[Changes]], pipe: Connection) -> None:
         self._perform = perform
-        self._pipe: Connection | None = None
+        self._pipe = pipe
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[Changes]] = {}
         self._doing: set[asyncio.Task[None]] = set()
-
-    def connect(self, pipe: Connection) -> None:
-        """Connect to the supervisor, as one of several workers; called on the event loop."""
-        self._pipe = pipe
         asyncio.get_running_loop().add_reader(pipe.fileno(), self._receive, pipe)
 
     async def everywhere(self, action: Action) -> Changes:
@@ -60,8 +58,6 @@ class Relay:
         CaveatError
             If a worker does not finish within the timeout.
         """
-        if self._pipe is None:
-            return await self._perform(action)
         number = next(self._numbers)
         answer = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -110,7 +106,7 @@ class Rounds:
 
     @property
     def workers(self) -> set[Connection]:
-        """The pipes to those that are there."""
+        """The pipes to the running workers."""
         return set(self._workers)
 
     def join(self, worker: Connection) -> None:

@@ -87,11 +87,11 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe |
     desk = Desk(settings)
     # With Python's default, a request that arrives during a turn would wait up to 5 ms at each of its steps.
     sys.setswitchinterval(0.0001)
-    shedding = Shedding(settings, desk.records)
+    shedding = Shedding(settings, desk.reports)
     protocol: Any = partial(
         Protocol,
         shedding=shedding,
-        records=desk.records,
+        reports=desk.reports,
         timeouts=Timeouts(settings.client_timeout),
         replies=Replies(),
         most_connections=files.most_connections(),
@@ -118,9 +118,7 @@ async def _serve(
     async with desk.running():
         if pipe:  # other workers get the connections until this one listens
             started = _load(desk)
-            relay = Relay(desk.rollout.perform)
-            relay.connect(pipe)
-            desk.everywhere = relay.everywhere
+            desk.everywhere = Relay(desk.rollout.perform, pipe).everywhere
             serving = _listen(server, listener, desk)
         else:  # clients get a 503 while the models load
             serving = _listen(server, listener, desk)

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from caveat.models.errors import CaveatError
 from caveat.service.desk.desk import Desk
-from caveat.service.desk.refusals import NotReadyError
+from caveat.service.desk.monitoring import log
 from caveat.service.rest.admin import AdminHandlers
 from caveat.service.rest.content.request import uncertainty_request
 from caveat.service.rest.documentation.docs import DocsHandlers
@@ -21,19 +20,15 @@ from caveat.service.rest.models import ModelHandlers
 from caveat.service.rest.probes import ProbeHandlers
 from caveat.service.rest.problems import add_handlers
 from caveat.service.rest.recorder import Recorder
-from caveat.service.rest.routes import ROUTES
+from caveat.service.rest.routes import ROUTES, Media
 from caveat.service.rest.verbs import Verbs
 from caveat.service.settings import Settings
 
-_CLASSES: Final[Mapping[str, type[Response]]] = {
-    "card": HTMLResponse,
-    "card_of_version": HTMLResponse,
-    "expose_metrics": PlainTextResponse,
+_CLASSES: Final[Mapping[Media, type[Response]]] = {
+    "json": JSONResponse,
+    "html": HTMLResponse,
+    "text": PlainTextResponse,
 }
-"""The kinds of answers that are not JSON."""
-
-_BODIES: Final = {"point": "Pointer"}
-"""The schemas of bodies that handlers read themselves."""
 
 
 class App(FastAPI):
@@ -49,31 +44,47 @@ class App(FastAPI):
         self.desk = desk
         self.lifespan = Lifespan(desk)
         """Starts and ends the service, for an application that this one is mounted in."""
-        super().__init__(docs_url=None, redoc_url=None, openapi_url=None, lifespan=self.lifespan)
+        super().__init__(docs_url=None, redoc_url=None, openapi_url=None)
         kind = uncertainty_request(desk.settings)
         _add_routes(self, desk, DocsHandlers(desk, kind))
         add_handlers(self)
         guard = Guard(super().__call__, desk.settings)
-        self._recorder = Recorder(guard, desk.records)
-        self._entry = Verbs(self._recorder, guard, desk, kind)
+        self._entry = Verbs(Recorder(guard, desk.reports), guard, desk, kind)
+
+    def add_middleware(self, *_: object, **__: object) -> NoReturn:
+        """Refuse middleware, which would not see the requests for predictions.
+
+        Raises
+        ------
+        TypeError
+            Always: wrap the application in the middleware, or mount it in one that has it.
+        """
+        raise TypeError("wrap the application in the middleware, as in Middleware(app), or mount it")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or the server's messages on its start and end."""
         if scope["type"] == "lifespan":
             await self.lifespan.obey(receive, send)
             return
-        if self.desk.loop is not asyncio.get_running_loop():  # mounted where nothing has started it
-            try:
-                await self.lifespan.start()
-            except CaveatError as error:
-                await self._recorder.fail(NotReadyError(str(error)), scope, receive, send)
-                return
+        if self.desk.loop is not asyncio.get_running_loop() or self.lifespan.is_starting:
+            await self.lifespan.start_unasked()
         await self._entry(scope, receive, send)
 
 
-def create_app(settings: Settings) -> App:
-    """Make the application; it loads the store as the server starts it, or at its first request."""
-    return App(Desk(settings))
+def create_app(settings: Settings | None = None) -> App:
+    """Make the application for a server of one's own; it loads the store as the server starts it.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service; by default those of the environment. Address, port, TLS and the number of
+        workers are the server's.
+    """
+    settings = settings or Settings()
+    if settings.tls_certificate is not None:
+        message = "the certificate is not used: TLS is up to the server that runs this application"
+        log.event("settings", message, "warning")
+    return App(Desk(settings.model_copy(update={"workers": 1})))
 
 
 def _add_routes(app: FastAPI, desk: Desk, docs: DocsHandlers) -> None:
@@ -99,8 +110,7 @@ def _add_routes(app: FastAPI, desk: Desk, docs: DocsHandlers) -> None:
     for route in ROUTES:
         if route.verb:  # answered before FastAPI
             continue
-        body = _BODIES.get(route.name)
-        content = {"application/json": {"schema": ref(body)}} if body else None
+        content = {"application/json": {"schema": ref(route.body)}} if route.body else None
         app.add_api_route(
             route.path,
             handlers[route.name],
@@ -108,7 +118,7 @@ def _add_routes(app: FastAPI, desk: Desk, docs: DocsHandlers) -> None:
             tags=[route.tag] if route.tag else None,
             summary=route.summary,
             responses=problems(*route.problems),
-            response_class=_CLASSES.get(route.name, JSONResponse),
+            response_class=_CLASSES[route.media],
             include_in_schema=route.tag is not None,
             openapi_extra={"requestBody": {"required": True, "content": content}} if content else None,
         )

@@ -6,8 +6,10 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from caveat.service.keys import Keys
+from caveat.service.rest import routes
 from caveat.service.rest.problems import RequestError, respond
-from caveat.service.rest.routes import access, is_admin, path_of
+from caveat.service.rest.routes import Access
+from caveat.service.rest.scope import path_of
 from caveat.service.settings import Settings
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -27,26 +29,30 @@ class Guard:
         """Pass a request on, or refuse it."""
         try:
             if scope["type"] == "http":
-                self.check(scope)
+                self.check(scope, routes.access(path_of(scope)))
         except RequestError as refusal:
             response = await respond(Request(scope), refusal)
             await response(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def check(self, scope: Scope) -> None:
-        """Refuse a request without a key for its path.
+    def check(self, scope: Scope, access: Access) -> None:
+        """Refuse a request without a key for its route.
+
+        Parameters
+        ----------
+        access
+            Who may ask the route.
 
         Raises
         ------
         RequestError
-            401 if the request has no key or an unknown one; 403 if its key does not open this path, or no
+            401 if the request has no key or an unknown one; 403 if its key does not open this route, or no
             admin keys are set.
         """
-        path = path_of(scope)
-        if is_admin(path):
+        if access == "admins":
             self._check_admin(_shown(scope))
-        elif not (self._for_all or self._keys.hold(key := _shown(scope)) or access(path) == "anyone"):
+        elif not (access == "anyone" or self._for_all or self._keys.hold(key := _shown(scope))):
             raise _unauthorized(key)
 
     def _check_admin(self, key: bytes) -> None:

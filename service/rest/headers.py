@@ -6,7 +6,7 @@ EVERYWHERE: Final = {"X-Content-Type-Options": "nosniff"}
 """Headers of every answer: a browser must not guess its type."""
 
 EVERYWHERE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in EVERYWHERE.items()]
-"""The same, as ASGI has them."""
+"""The same headers as ASGI has them, in pairs of bytes."""
 
 
 def of_page(**sources: str) -> dict[str, str]:

@@ -10,10 +10,10 @@ from caveat.models.predictor import Predictor
 from caveat.service.desk import description
 from caveat.service.desk.description import Model
 from caveat.service.desk.desk import Desk
-from caveat.service.rest import recorded
 from caveat.service.rest.documentation.operations import PARAMETERS
 from caveat.service.rest.headers import of_page
 from caveat.service.rest.problems import RequestError
+from caveat.service.rest.scope import record_of
 
 _NO_CARD: Final = "this model has no card; `caveat calibrate` makes a version with a card"
 
@@ -25,7 +25,7 @@ Version = Annotated[int | str, Path(description=PARAMETERS["version"][1])]
 
 
 class ModelHandlers:
-    """Answers what there is, and what each model is."""
+    """Lists and describes models."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -53,7 +53,7 @@ class ModelHandlers:
     def _found(self, scope: Scope, name: str, version: int | str | None = None) -> Predictor:
         """Find a predictor, and note it in the record of the request."""
         predictor = self._desk.find(name, version)
-        record = recorded.of(scope)
+        record = record_of(scope)
         record.model, record.version = predictor.manifest.name, predictor.manifest.version
         return predictor
 

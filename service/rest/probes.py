@@ -9,7 +9,7 @@ from caveat.service.rest.models import Name
 
 
 class ProbeHandlers:
-    """Answers how the service is."""
+    """Answers health and metrics."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -30,5 +30,5 @@ class ProbeHandlers:
 
     async def expose_metrics(self) -> Response:
         """Write the metrics for Prometheus."""
-        self._desk.records.fold()
+        self._desk.reports.fold()
         return Response(self._desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from caveat.models.errors import InputError
-from caveat.service.desk.monitoring.record import Record
+from caveat.service.desk.monitoring.record import Outcome, Record
 from caveat.service.desk.refusals import (
     ClosingError,
     ConflictError,
@@ -23,7 +23,7 @@ from caveat.service.desk.refusals import (
     RefusedError,
 )
 from caveat.service.desk.versions.catalogue import UnknownModelError
-from caveat.service.rest import recorded
+from caveat.service.rest.scope import record_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -31,14 +31,15 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Names of RFC 9110, which Python has since 3.13."""
 
 
-_STATUSES: Final[Mapping[type[RefusedError], int]] = {
-    LeftError: 400,
-    ConflictError: 409,
-    FullError: 429,
-    NotReadyError: 503,
-    LateError: 504,
+_KINDS: Final[Mapping[type[RefusedError], tuple[int, Outcome]]] = {
+    LeftError: (400, "left"),
+    ConflictError: (409, "refused"),
+    FullError: (429, "full"),
+    NotReadyError: (503, "unready"),
+    ClosingError: (503, "unready"),
+    LateError: (504, "late"),
 }
-"""The status of each kind of refusal of the desk."""
+"""The status and the outcome of each kind of refusal of the desk."""
 
 
 class Problem(BaseModel):
@@ -99,12 +100,13 @@ def title(status: int) -> str:
 
 def is_fault(error: Exception) -> bool:
     """Tell whether an error is a fault of the service, and not of a request or its client."""
-    return not isinstance(error, RequestError | RefusedError | UnknownModelError | InputError | HTTPException)
+    ours = RequestError | RefusedError | UnknownModelError | InputError
+    return not isinstance(error, ours | RequestValidationError | HTTPException)
 
 
 def status_of(refusal: RefusedError) -> int:
     """Give the HTTP status of a refusal of the desk."""
-    return next(status for kind, status in _STATUSES.items() if isinstance(refusal, kind))
+    return _KINDS[type(refusal)][0]
 
 
 def headers_of(refusal: RefusedError) -> dict[str, str]:
@@ -122,12 +124,12 @@ def add_handlers(app: FastAPI) -> None:
 
 async def respond(request: Request, error: Exception) -> Response:
     """Make the problem document of an error."""
-    kept = recorded.of(request.scope)
+    kept = record_of(request.scope)
+    kept.outcome = _outcome(error)
     match error:
         case RequestError():
             return _problem(kept, error.status, error.detail, headers=error.headers)
         case RefusedError():
-            kept.cancelled = isinstance(error, LeftError)
             return _problem(kept, status_of(error), error.detail, headers=headers_of(error))
         case UnknownModelError():
             return _problem(kept, 404, str(error))
@@ -151,6 +153,12 @@ async def respond(request: Request, error: Exception) -> Response:
             return _problem(kept, error.status_code, error.detail, headers=error.headers)
         case _:  # the recorder logs it, with its traceback
             return _problem(kept, 500, "a fault of the service, not of the request; see the service's log")
+
+
+def _outcome(error: Exception) -> Outcome:
+    if isinstance(error, RefusedError):
+        return _KINDS[type(error)][1]
+    return "failed" if is_fault(error) else "refused"
 
 
 def _problem(

@@ -1,6 +1,5 @@
-"""Records requests, and adds the headers that every answer has."""
+"""Reports requests, and adds the headers that every answer has."""
 
-from collections.abc import Awaitable
 from time import perf_counter
 
 from starlette.requests import Request
@@ -8,36 +7,41 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caveat.service.desk.monitoring import log
 from caveat.service.desk.monitoring.record import ELSEWHERE, Record
-from caveat.service.desk.monitoring.records import Records
-from caveat.service.rest import recorded, request_id
+from caveat.service.desk.monitoring.reports import Reports
+from caveat.service.desk.refusals import LeftError
+from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE_RAW
 from caveat.service.rest.problems import is_fault, respond
+from caveat.service.rest.reply import sending
 from caveat.service.rest.routes import POLLED
+from caveat.service.rest.scope import attach, trace_of
 
 
 class Recorder:
     """ASGI middleware that makes a record of each request, once the answer is complete."""
 
-    def __init__(self, app: ASGIApp, records: Records) -> None:
+    def __init__(self, app: ASGIApp, reports: Reports) -> None:
         self._app = app
-        self._records = records
+        self._reports = reports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on to the app, and record it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await self._keep(_begun(scope), self._app, scope, receive, send)
-
-    async def fail(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request before any other part of the service has seen it."""
-        if scope["type"] == "http":
-            await self.refuse(_begun(scope), error, scope, receive, send)
+        began = perf_counter()
+        record = Record(request_id.of(dict(scope["headers"])), scope["method"], began)
+        await self._keep(record, self._app, scope, receive, send)
 
     async def refuse(
         self, record: Record, error: Exception, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request with the problem document of an error, and record it."""
+        """Answer a request with the problem document of an error, and record it; nobody hears of a leave."""
+        if isinstance(error, LeftError):
+            record.code, record.outcome, record.detail = 400, "left", error.detail
+            record.ended = perf_counter()
+            self.enter(record, scope)
+            return
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             response = await respond(Request(scope), error)
@@ -49,23 +53,30 @@ class Recorder:
 
     def enter(self, record: Record, scope: Scope) -> None:
         """Take the record of a finished request."""
-        if self._records.traced:
-            record.trace = recorded.trace_of(scope)
-        self._records.enter(record)
+        if self._reports.traced:
+            record.trace = trace_of(scope, record)
+        self._reports.enter(record)
 
     async def _keep(self, record: Record, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        recorded.attach(scope, record)
+        attach(scope, record)
+        outer = scope.pop("route", None)  # of the application that this one is mounted in
 
-        def watch(message: Message) -> Awaitable[None]:
+        async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.code = message["status"]
+                if record.code < 400:
+                    record.outcome = "answered"
                 own = [*EVERYWHERE_RAW, (request_id.NAME, record.id.encode())]
                 message["headers"] = [*message["headers"], *own]
-            return send(message)
+            await sending(send(message))
 
         try:
             await app(scope, receive, watch)
-        except Exception as error:  # the client has its 500 already
+        except Exception as error:
+            if isinstance(error, LeftError) or isinstance(error.__context__, LeftError):
+                record.outcome, record.detail = "left", str(LeftError())
+                return
+            # The client has its 500 already.
             words = f"{record.method} {_route(record, scope)} ended in a fault"
             log.failure("request_failed", words, error, id=record.id)
         finally:
@@ -73,10 +84,8 @@ class Recorder:
             record.route = _route(record, scope)
             record.polled = record.route in POLLED
             self.enter(record, scope)
-
-
-def _begun(scope: Scope) -> Record:
-    return Record(request_id.of(dict(scope["headers"])), scope["method"], perf_counter())
+            if outer is not None:
+                scope["route"] = outer
 
 
 def _route(record: Record, scope: Scope) -> str:

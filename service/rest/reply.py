@@ -3,11 +3,12 @@
 Sending head and body through ASGI, which checks every header again, takes 4 us; in one piece it takes 1 us.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.types import Scope, Send
 
+from caveat.service.desk.refusals import LeftError
 from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE_RAW
 
@@ -36,10 +37,24 @@ async def reply(scope: Scope, send: Send, content: bytes, media_type: str, name:
         *EVERYWHERE_RAW,
         (request_id.NAME, name.encode()),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": content, "more_body": large})
+    await sending(send({"type": "http.response.start", "status": 200, "headers": headers}))
+    await sending(send({"type": "http.response.body", "body": content, "more_body": large}))
     if large:
-        await send({"type": "http.response.body"})
+        await sending(send({"type": "http.response.body"}))
+
+
+async def sending(message: Awaitable[None]) -> None:
+    """Send a message.
+
+    Raises
+    ------
+    LeftError
+        If the client has left, which some servers tell by an OSError.
+    """
+    try:
+        await message
+    except OSError:
+        raise LeftError from None
 
 
 def _head(content: bytes, media_type: str, name: str) -> bytes:

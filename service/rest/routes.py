@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from starlette.types import Scope
-
 Access = Literal["anyone", "clients", "admins"]
 """Who may ask a route where keys are set; `clients` have a key of either kind."""
 
@@ -13,6 +11,8 @@ PREDICT: Final = "predict"
 UNCERTAINTY: Final = "predict/uncertainty"
 
 Verb = Literal["predict", "predict/uncertainty"]
+
+Media = Literal["json", "html", "text"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Route:
         Whether machines poll it, so that only its failures are logged.
     head
         Whether it takes ``HEAD`` too, as some probes send it.
+    media
+        What it answers with.
+    body
+        Name of the schema of its body; a route without one takes no body. Verbs have theirs in
+        `caveat.service.rest.documentation.operations`.
     """
 
     path: str
@@ -51,11 +56,13 @@ class Route:
     verb: Verb | None = None
     polled: bool = False
     head: bool = False
+    media: Media = "json"
+    body: str | None = None
 
     @property
     def pattern(self) -> re.Pattern[str]:
         """The pattern of the paths that match."""
-        return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path))
+        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
 
 def _verbs(path: str, tag: str) -> list[Route]:
@@ -108,6 +115,7 @@ ROUTES: Final = (
         tag="Models",
         summary="Show the card of a model: how far it can be trusted",
         problems=(404, 422, 500, 503),
+        media="html",
     ),
     Route(
         f"{_VERSION}/card",
@@ -115,6 +123,7 @@ ROUTES: Final = (
         tag="Models",
         summary="Show the card of a version of a model: how far it can be trusted",
         problems=(404, 422, 500, 503),
+        media="html",
     ),
     Route(
         "/health/live",
@@ -161,6 +170,7 @@ ROUTES: Final = (
         "Point an alias at a version",
         (400, 404, 409, 413, 422, 500, 503, 504),
         access="admins",
+        body="Pointer",
     ),
     Route(
         _ALIAS,
@@ -177,6 +187,7 @@ ROUTES: Final = (
         tag="Operate",
         summary="Metrics for Prometheus",
         problems=(500,),
+        media="text",
         polled=True,
     ),
     Route("/", "root", access="anyone"),
@@ -187,21 +198,13 @@ ROUTES: Final = (
 """All routes, in the order of the documentation."""
 
 _VERBS: Final = [(route.pattern, route) for route in ROUTES if route.verb]
-_OPEN: Final = [route.pattern for route in ROUTES if route.access == "anyone"]
+_ACCESS: Final = [(route.pattern, route.access) for route in ROUTES if route.access != "clients"]
+
+DEFAULT: Final = frozenset(route.path for route in ROUTES if route.verb and "{" not in route.path)
+"""Paths that ask the default model."""
 
 POLLED: Final = frozenset(route.path for route in ROUTES if route.polled)
 """Paths of the routes that machines poll."""
-
-
-def path_of(scope: Scope) -> str:
-    """Give the path of a request within the application, which may be mounted below another path.
-
-    >>> path_of({"path": "/caveat/predict", "root_path": "/caveat"}), path_of({"path": "/predict"})
-    ('/predict', '/predict')
-    """
-    path: str = scope["path"]
-    root = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def find_verb(path: str) -> tuple[Route, dict[str, str]] | None:
@@ -217,17 +220,13 @@ def find_verb(path: str) -> tuple[Route, dict[str, str]] | None:
     return None
 
 
-def is_admin(path: str) -> bool:
-    """Tell whether a path is for operators, with a route or without one."""
-    return path == "/admin" or path.startswith("/admin/")
-
-
 def access(path: str) -> Access:
-    """Tell who may ask a path; a path without a route tells clients alone that there is nothing.
+    """Tell who may ask a path; what has no route is for clients, and below /admin for admins.
 
-    >>> access("/health/live"), access("/metrics"), access("/admin/nothing")
-    ('anyone', 'clients', 'admins')
+    >>> access("/health/live"), access("/metrics"), access("/admin/reload"), access("/admin/nothing")
+    ('anyone', 'clients', 'admins', 'admins')
     """
-    if is_admin(path):
-        return "admins"
-    return "anyone" if any(pattern.fullmatch(path) for pattern in _OPEN) else "clients"
+    for pattern, who in _ACCESS:
+        if pattern.fullmatch(path):
+            return who
+    return "admins" if path == "/admin" or path.startswith("/admin/") else "clients"

@@ -3,6 +3,7 @@
 Plain ASGI, before FastAPI, because a framework's work on a request takes longer than answering it.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
@@ -29,11 +30,15 @@ from caveat.service.rest.guard import Guard
 from caveat.service.rest.problems import is_fault
 from caveat.service.rest.recorder import Recorder
 from caveat.service.rest.reply import reply
-from caveat.service.rest.routes import Route, find_verb, path_of
+from caveat.service.rest.routes import PREDICT, UNCERTAINTY, Route, find_verb
+from caveat.service.rest.scope import path_of
 
 T = TypeVar("T")
 
 _BYTES = attrgetter("nbytes")
+
+_PAUSE = 0.1
+"""Seconds between two looks at a client that may have left."""
 
 _LARGE = 2**17
 """Bytes from which JSON is read and written on a thread, off the event loop."""
@@ -65,8 +70,8 @@ class Verbs:
         self._desk = desk
         self._settings = desk.settings
         self._kinds: dict[str | None, type[PredictRequest]] = {
-            "predict": PredictRequest,
-            "predict/uncertainty": uncertainty_request,
+            PREDICT: PredictRequest,
+            UNCERTAINTY: uncertainty_request,
         }
         self._off_loop = CapacityLimiter(1)  # parsing takes several times the memory of the bytes
 
@@ -86,9 +91,9 @@ class Verbs:
         name = request_id.of(headers)
         predictor = visit = None
         try:
-            self._guard.check(scope)
-            if scope["method"] != "POST":
-                raise HTTPException(405, headers={"Allow": "POST"})
+            self._guard.check(scope, route.access)
+            if scope["method"] != route.method:
+                raise HTTPException(405, headers={"Allow": route.method})
             predictor = self._desk.find(**model)
             with self._desk.admission.visit() as visit:
                 raw, media_type = await body.read(headers, receive, self._settings.max_bytes, visit)
@@ -96,8 +101,8 @@ class Verbs:
                 due = perf_counter() + self._settings.timeout
                 kind = self._kinds[route.verb]
                 inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor)
-                left = partial(_left, receive)
-                columns = await self._desk.answer(predictor, inputs, asked, due, visit, left)
+                until_left = partial(_until_left, receive)
+                columns = await self._desk.answer(predictor, inputs, asked, due, visit, until_left)
                 wanted = _accepted(headers)
                 content = await self._written(predictor, asked, columns, wanted)
                 await reply(scope, send, content, wanted, name)
@@ -109,6 +114,7 @@ class Verbs:
                 error.__traceback__ = None
         except BaseException:  # cancelled as the service ends
             record = _refused(name, scope["method"], began, route.path, predictor, visit)
+            record.detail = "the service ended before the answer"
             self._others.enter(record, scope)
             raise
         else:
@@ -137,10 +143,10 @@ class Verbs:
         return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
 
 
-async def _left(receive: Receive) -> None:
+async def _until_left(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
-        pass
+        await asyncio.sleep(_PAUSE)  # some middleware gives the body again and again
 
 
 def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -> Record:
@@ -152,12 +158,13 @@ def _answered(name: str, began: float, route: str, job: Job, columns: Columns) -
         seed = asked.seed
     return Record(
         name,
-        "POST",
+        "POST",  # as any other method is refused
         began,
         route,
         manifest.name,
         manifest.version,
         200,
+        "answered",
         perf_counter(),
         job.rows,
         passes,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import CARD, Bundle, pack
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
+from caveat.models.tasks import tasks as served
 from caveat.training.calibrate import LEAST_ROWS
 from caveat.training.card.plots import plots
 from caveat.training.evaluation.evaluate import evaluate
@@ -129,13 +130,11 @@ def _facts(manifest: Manifest) -> Iterator[str]:
     )
     facts: dict[str, object] = {
         "task": manifest.task,
-        "classes": ", ".join(manifest.classes or ()),
+        **dict(served.of(manifest).described()),
         "inputs": ", ".join(f"{spec.name} {list(spec.shape)}" for spec in manifest.inputs),
         "random sites": sites,
         "calibrated on": f"{manifest.calibration.rows} rows" if manifest.calibration else "",
-        "temperature": f"{manifest.calibration.temperature:.3g}"
-        if manifest.calibration and manifest.calibration.temperature
-        else "",
+        "fitted": ", ".join(tasks.of(manifest).fitted(manifest)),
         "data": _listed(manifest.provenance.data),
         "training": _listed(manifest.provenance.hyperparameters),
         "seed": "" if manifest.provenance.seed is None else manifest.provenance.seed,

@@ -161,7 +161,7 @@ class Learning(ABC):
         samples: int,
         seed: int,
     ) -> Mapping[str, Any]:
-        """Fit the fields of the manifest that rows decide which did not train the network."""
+        """Fit fields of the manifest on rows that did not train the network."""
         return {}
 
     def calibration(
@@ -190,7 +190,7 @@ class Learning(ABC):
         others: NDArray[Any],
         y: NDArray[Any],
     ) -> NDArray[Any] | None:
-        """Give answers without dropout an uncertainty that is fitted on others, whose truths are ``y``."""
+        """Fit an uncertainty for answers without dropout on other rows, whose truths are ``y``."""
         return None
 
     @abstractmethod

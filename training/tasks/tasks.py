@@ -14,7 +14,7 @@ def every() -> list[Learning]:
     >>> [task.name for task in every()]
     ['classification', 'regression']
     """
-    return sorted((task() for task in Learning.__subclasses__()), key=lambda task: task.name)
+    return sorted((task() for task in registry.below(Learning.__subclasses__())), key=lambda task: task.name)
 
 
 def named(name: str) -> Learning:

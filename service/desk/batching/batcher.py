@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from caveat.service.desk.batching.group import Group, Member
 from caveat.service.desk.batching.job import Job, Piece
 from caveat.service.desk.batching.pace import Pace
 from caveat.service.desk.batching.scores import Scores
+from caveat.service.desk.refusals import ClosingError
 
 _SHORT = 0.001
 """Seconds of work up to which a turn runs on the event loop: handing it to a thread takes longer."""
@@ -95,9 +97,18 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._gather, 1)
 
     def close(self) -> None:
-        """End the thread; a later job starts another one."""
-        self._engine.shutdown()
-        self._engine = ThreadPoolExecutor(1, "engine")
+        """End the thread, and fail the jobs that have no answer; a later job starts another thread."""
+        ended, self._engine = self._engine, ThreadPoolExecutor(1, "engine")
+        ended.shutdown()
+        for entry in (*self._taken, *self._fresh, *self._begun):
+            entry.fail(ClosingError())
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all jobs, as those of an event loop that ended without a word."""
+        self._taken.clear()
+        self._fresh.clear()
+        self._begun.clear()
         self._busy = False
 
     def _gather(self, known: int | None = None) -> None:
@@ -141,9 +152,11 @@ class Batcher:
             loop.call_soon(self._gather)
         else:
             running = loop.run_in_executor(self._engine, _run, turn)
-            running.add_done_callback(self._continue)
+            running.add_done_callback(partial(self._continue, self._engine))
 
-    def _continue(self, running: asyncio.Future[list[StepResult]]) -> None:
+    def _continue(self, engine: ThreadPoolExecutor, running: asyncio.Future[list[StepResult]]) -> None:
+        if engine is not self._engine:  # closed meanwhile
+            return
         try:
             self._finish(running.result())
         except Exception as error:

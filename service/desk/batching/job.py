@@ -12,7 +12,7 @@ from caveat.models.bundles.signature import Inputs, sizes
 from caveat.models.estimates.cohort import Asked, in_order
 from caveat.models.predictor import Predictor
 
-Left = Callable[[], Awaitable[object]]
+UntilLeft = Callable[[], Awaitable[object]]
 """Waits until a client has left."""
 
 Piece = tuple[NDArray[np.intp], Columns]
@@ -30,17 +30,17 @@ class Job:
         Arrays of B rows, by the name of the model's input.
     asked
         The passes to make; None for an answer without dropout.
-    left
+    until_left
         Waits until the client has left; None for a client that can't leave.
     """
 
     def __init__(
-        self, predictor: Predictor, inputs: Inputs, asked: Asked | None, left: Left | None = None
+        self, predictor: Predictor, inputs: Inputs, asked: Asked | None, until_left: UntilLeft | None = None
     ) -> None:
         self.predictor = predictor
         self.inputs = inputs
         self.asked = asked
-        self.left = left
+        self.until_left = until_left
         self.watch: asyncio.Task[None] | None = None
         """Task that waits until the client has left."""
         self.rows = len(next(iter(inputs.values())))

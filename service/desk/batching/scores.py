@@ -37,6 +37,8 @@ def scores(predictor: Predictor, asked: Asked, columns: Columns) -> Scores:
 
 def finite(columns: Mapping[str, NDArray[Any]]) -> Columns:
     """Drop rows on which the network overflowed, since they get no answer."""
-    first = next(iter(columns.values()))
+    first = next(iter(columns.values()), None)
+    if first is None:
+        return columns
     known = np.isfinite(first).reshape(len(first), -1).all(axis=1)
     return {name: column[known] for name, column in columns.items()}

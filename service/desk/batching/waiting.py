@@ -1,6 +1,7 @@
 """Waits for the answers of jobs."""
 
 import asyncio
+from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
@@ -47,10 +48,10 @@ class Waiting:
                 job.watch.cancel()
 
     def watch(self) -> None:
-        """Watch the clients that have waited for long; called a few times a second."""
+        """Watch the clients that have waited for long; called several times a second."""
         long_ago = perf_counter() - _LONG
         for job in self._due:
-            if job.left is not None and job.watch is None and job.submitted < long_ago:
+            if job.until_left is not None and job.watch is None and job.submitted < long_ago:
                 job.watch = asyncio.get_running_loop().create_task(_fail_when_left(job))
 
     def _look_at(self, due: float) -> None:
@@ -71,9 +72,10 @@ class Waiting:
 
 
 async def _fail_when_left(job: Job) -> None:
-    assert job.left is not None
-    await job.left()
-    job.fail(LeftError())
+    assert job.until_left is not None
+    with suppress(Exception):  # it can't be told; the job goes on
+        await job.until_left()
+        job.fail(LeftError())
 
 
 def _late() -> LateError:

@@ -56,7 +56,10 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self.requests = self._counter("requests", "Requests answered.", ["route", "model", "version", "code"])
         self.seconds = self._histogram(
-            "request_seconds", "Seconds from a request's head to the end of its answer.", _SECONDS, ["route"]
+            "request_seconds",
+            "Seconds from a request's beginning to the end of its answer.",
+            _SECONDS,
+            ["route"],
         )
         self.queue = self._histogram(
             "queue_seconds", "Seconds that rows waited for their first turn of the engine.", _SECONDS, _MODEL

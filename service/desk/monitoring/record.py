@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 ELSEWHERE: Final = "(none)"
 """The route of a request that matched no route, and the model of a request that asked no model."""
+
+Outcome = Literal["answered", "refused", "full", "unready", "late", "left", "failed"]
+"""How a request ended: ``full`` and ``unready`` are the service's state, ``failed`` is a fault of it."""
 
 
 class Trace(NamedTuple):
@@ -20,7 +23,7 @@ class Trace(NamedTuple):
     """
 
     parent: Mapping[str, str]
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, str | int]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,13 +37,15 @@ class Record:
     method
         The protocol's method.
     began
-        When the head had arrived.
+        When it began to be read.
     route
-        The route that the request matched, as the service writes it.
+        What was asked for, as the door writes it.
     model, version
         The model that the request asked, as loaded; text from a client never gets here.
     code
-        Status of the answer, as HTTP numbers it.
+        The protocol's status of the answer.
+    outcome
+        See `Outcome`.
     ended
         When the answer was complete; 0 if the request was refused unread.
     rows
@@ -57,8 +62,6 @@ class Record:
         When the job was over; other jobs may have had turns since ``taken_up``.
     detail
         Why the request was refused or failed.
-    cancelled
-        Whether the client left before the answer.
     polled
         Whether machines poll the route, so that only failures are logged.
     trace
@@ -72,6 +75,7 @@ class Record:
     model: str = ELSEWHERE
     version: int | str = ELSEWHERE
     code: int = 500
+    outcome: Outcome = "failed"
     ended: float = 0.0
     rows: int = 0
     passes: int = 0
@@ -80,7 +84,6 @@ class Record:
     taken_up: float = 0.0
     done: float = 0.0
     detail: str | None = None
-    cancelled: bool = False
     polled: bool = False
     trace: Trace | None = None
 
@@ -96,5 +99,5 @@ class Record:
 
     @property
     def total(self) -> float | None:
-        """Seconds from the head to the end of the answer; None if the request was refused unread."""
+        """Seconds from the beginning to the end of the answer; None if the request was refused unread."""
         return self.ended - self.began if self.ended else None

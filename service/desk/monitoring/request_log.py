@@ -1,12 +1,23 @@
 """The request log: one line for each request."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import orjson
 
 from caveat.service.desk.monitoring import log
-from caveat.service.desk.monitoring.record import ELSEWHERE, Record
+from caveat.service.desk.monitoring.record import ELSEWHERE, Outcome, Record
+
+_LEVELS: Final[Mapping[Outcome, log.Level]] = {
+    "answered": "info",
+    "refused": "warning",
+    "full": "warning",
+    "left": "warning",
+    "unready": "error",
+    "late": "error",
+    "failed": "error",
+}
 
 
 def lines(records: Iterable[Record], offset: float) -> list[str]:
@@ -21,16 +32,17 @@ def lines(records: Iterable[Record], offset: float) -> list[str]:
     return [
         write(record, (record.ended or record.began) + offset)
         for record in records
-        if record.code >= 400 or not record.polled
+        if record.outcome != "answered" or not record.polled
     ]
 
 
 def _text(record: Record, ended: float) -> str:
-    return log.text(ended, _level(record.code), _sentence(record))
+    return log.text(ended, level(record.outcome), _sentence(record))
 
 
-def _level(code: int) -> log.Level:
-    return "info" if code < 400 else "warning" if code < 500 else "error"
+def level(outcome: Outcome) -> log.Level:
+    """Give the level of the line of a request that ended so."""
+    return _LEVELS[outcome]
 
 
 def _object(record: Record, ended: float) -> str:
@@ -38,8 +50,8 @@ def _object(record: Record, ended: float) -> str:
 
     Formatting by hand takes half as long as dumping a dict; only the detail can hold characters to escape.
     """
-    kind = _kind(record.code, record.method, record.route, record.model, record.version)
-    if record.code == 200 and record.seed is not None:  # most requests; one format string is faster
+    kind = _kind(record.outcome, record.code, record.method, record.route, record.model, record.version)
+    if record.outcome == "answered" and record.seed is not None:  # most requests; one format string is faster
         return (
             f'{{"time":"{log.clock(ended)}",{kind},"id":"{record.id}","rows":{record.rows},'
             f'"passes":{record.passes},"seed":{record.seed},'
@@ -64,9 +76,9 @@ def _object(record: Record, ended: float) -> str:
 
 
 @lru_cache(1024)
-def _kind(code: int, method: str, route: str, model: str, version: int | str) -> str:
+def _kind(outcome: Outcome, code: int, method: str, route: str, model: str, version: int | str) -> str:
     """Write the members that many requests have in common, which the cache keeps."""
-    facts = {"level": _level(code), "event": "request", "code": code, "method": method, "route": route}
+    facts = {"level": level(outcome), "event": "request", "code": code, "method": method, "route": route}
     if model is not ELSEWHERE:
         facts |= {"model": model, "version": version}
     return orjson.dumps(facts).decode()[1:-1]

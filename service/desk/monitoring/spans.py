@@ -15,9 +15,10 @@ from opentelemetry.util.types import AttributeValue
 
 from caveat import __version__
 from caveat.service.desk.monitoring.record import ELSEWHERE, Record
+from caveat.service.desk.monitoring.request_log import level
 
 _WAIT: Final = 3.0
-"""Seconds for which `Spans.close` waits for the last spans to be sent; the exporter would wait ten."""
+"""Seconds for which `Spans.flush` waits for the last spans to be sent; the exporter would wait ten."""
 
 
 class Spans:
@@ -43,11 +44,11 @@ class Spans:
         for record in records:
             self._add(record, offset)
 
-    def close(self) -> None:
-        """Send the last spans."""
-        ending = Thread(target=self._provider.shutdown, daemon=True)
-        ending.start()
-        ending.join(_WAIT)
+    def flush(self) -> None:
+        """Send all spans, for some seconds at most."""
+        sending = Thread(target=self._provider.force_flush, daemon=True)
+        sending.start()
+        sending.join(_WAIT)
 
     def _add(self, record: Record, offset: float) -> None:
         began = record.began + offset
@@ -59,7 +60,7 @@ class Spans:
             start_time=_nanoseconds(began),
         )
         if span.is_recording():
-            if record.code >= 500:
+            if level(record.outcome) == "error":
                 span.set_status(StatusCode.ERROR, record.detail)
             below = set_span_in_context(span, Context())
             start = record.submitted + offset
@@ -79,18 +80,10 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def _attributes(record: Record) -> dict[str, AttributeValue]:
-    """Name attributes by OpenTelemetry's semantic conventions for HTTP, and others ``caveat.*``."""
-    attributes: dict[str, AttributeValue] = {
-        "http.request.method": record.method,
-        "http.response.status_code": record.code,
-        "caveat.request_id": record.id,
-    }
+    """Give the door's attributes, and the desk's, which are named ``caveat.*``."""
+    attributes: dict[str, AttributeValue] = {"caveat.request_id": record.id}
     if record.trace:
         attributes |= record.trace.attributes
-    if record.route is not ELSEWHERE:
-        attributes["http.route"] = record.route
-    if record.code >= 500:
-        attributes["error.type"] = str(record.code)
     if record.model is not ELSEWHERE:
         attributes |= {"caveat.model": record.model, "caveat.version": record.version}
     if record.rows:

@@ -113,8 +113,8 @@ class Catalogue:
         name = name or self.default
         if name is None:
             raise UnknownModelError(
-                "there is no default model: start the service with --default-model, or ask "
-                + _listed(f"/models/{name}/predict" for name in self.models)
+                "there is no default model: start the service with --default-model, or name one: "
+                + _listed(self.models)
             )
         versions = self.versions(name)
         if isinstance(version, str):

@@ -15,8 +15,8 @@ import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from caveat.service.desk.monitoring.record import ELSEWHERE, Record
-from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.monitoring.record import ELSEWHERE, Outcome, Record
+from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.process.wire.joining import Joining
 from caveat.service.process.wire.timeouts import Timeouts
 from caveat.service.rest import request_id
@@ -43,17 +43,17 @@ class Connection(HttpToolsProtocol):
     ----------
     timeouts
         Timeouts of all connections.
-    records
+    reports
         Takes the records of requests that are refused here.
     most_connections
         Number of connections that may be open; further ones get a 503.
     """
 
     def __init__(
-        self, *args: Any, timeouts: Timeouts, records: Records, most_connections: int, **kwargs: Any
+        self, *args: Any, timeouts: Timeouts, reports: Reports, most_connections: int, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._records = records
+        self._reports = reports
         self._timeouts = timeouts
         self._most_connections = most_connections
         self._reading = False  # within a request
@@ -232,7 +232,10 @@ class Connection(HttpToolsProtocol):
             self._last = (status, detail)
             return
         name = request_id.of(dict(self.headers) if self._reading else {})
-        self._records.enter(Record(name, ELSEWHERE, perf_counter(), code=status, detail=detail))
+        outcome: Outcome = "unready" if status == 503 else "refused"
+        self._reports.enter(
+            Record(name, ELSEWHERE, perf_counter(), code=status, outcome=outcome, detail=detail)
+        )
         content = orjson.dumps(problem(status, detail, name))
         safe = "".join(f"{header}: {value}\r\n" for header, value in EVERYWHERE.items())
         head = (

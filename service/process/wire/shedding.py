@@ -18,7 +18,7 @@ import orjson
 
 from caveat.service.desk.admission import too_many_requests
 from caveat.service.desk.monitoring.record import Record
-from caveat.service.desk.monitoring.records import Records
+from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import FullError
 from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE
@@ -59,13 +59,13 @@ class Shedding:
     A connection whose request can't be refused yet is deferred: nothing reads it until its turn.
     """
 
-    def __init__(self, settings: Settings, records: Records) -> None:
+    def __init__(self, settings: Settings, reports: Reports) -> None:
         self.most = settings.max_pending
         """Number of requests that may be in the service."""
         self._refusal = too_many_requests(self.most)
         self._before, self._after = _halves(self._refusal)
         self._max_bytes = settings.max_bytes
-        self._records = records
+        self._reports = reports
         self._free = float(_BURST)  # refusals that could be made at `_since`
         self._since = 0.0
         self._deferred: deque[Callable[[], bool]] = deque()
@@ -122,8 +122,16 @@ class Shedding:
     def answer(self, request: Plain) -> bytes:
         """Write the answer that refuses a request, and record it."""
         detail = self._refusal.detail
-        self._records.enter(
-            Record(request.id, "POST", perf_counter(), route=request.route, code=429, detail=detail)
+        self._reports.enter(
+            Record(
+                request.id,
+                "POST",
+                perf_counter(),
+                route=request.route,
+                code=429,
+                outcome="full",
+                detail=detail,
+            )
         )
         name = request.id.encode()
         return self._before % (len(self._after) + len(name) - 2, name) + self._after % name

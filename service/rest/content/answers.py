@@ -60,7 +60,7 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
         if column.name in columns:
             told[column.name] = _told(columns[column.name], column, manifest, as_text)
     if asked is not None and not asked.tolerance:  # every row got all passes
-        del told["passes"]
+        told.pop("passes", None)
     if as_text:
         content = orjson.dumps(told, _contiguous, orjson.OPT_SERIALIZE_NUMPY)
         if b"null" in content:  # orjson writes null for NaN and infinity; a class name may hold it, too
@@ -75,7 +75,7 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
 
 
 def _told(values: NDArray[Any], column: Column, manifest: Manifest, as_text: bool) -> Any:
-    """Give a column as an answer has it: classes by their names, where there is room for names."""
+    """Give a column as an answer has it: labels by their names, and in JSON sets as lists of names."""
     if column.kind == "class" and manifest.classes is not None:
         return [manifest.classes[code] for code in values.tolist()]
     if column.kind == "classes" and as_text:

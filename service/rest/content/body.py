@@ -31,7 +31,8 @@ async def read(headers: Headers, receive: Receive, limit: int, visit: Visit) -> 
         If the connection ends before the body does.
     """
     media_type = _media_type(headers)
-    announced = int(headers.get(b"content-length", b"0"))
+    stated = headers.get(b"content-length", b"")
+    announced = int(stated) if stated.isdigit() else 0  # servers check it, and what comes is counted
     if announced > limit:
         raise _too_large(limit)
     visit.announce_bytes(announced)

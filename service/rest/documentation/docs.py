@@ -30,7 +30,7 @@ class DocsHandlers:
     Parameters
     ----------
     desk
-        Has the models, from which the examples are.
+        Supplies the models of the examples.
     uncertainty_request
         Type of the bodies for uncertainty, with the limits of the service.
     """

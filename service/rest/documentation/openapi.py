@@ -20,7 +20,7 @@ from caveat.service.rest.documentation import forms
 from caveat.service.rest.documentation.operations import REF, problems, ref, verbs
 from caveat.service.rest.documentation.schemas import Pointer
 from caveat.service.rest.problems import InputProblem, Problem
-from caveat.service.rest.routes import access
+from caveat.service.rest.routes import DEFAULT, access
 from caveat.service.settings import Settings
 
 DESCRIPTION = """
@@ -45,9 +45,6 @@ TAGS = [
     {"name": "Models", "description": "List the loaded models, and ask one by its name."},
     {"name": "Operate", "description": "Health, metrics and administration of the service."},
 ]
-
-DEFAULT = ("/predict", "/predict/uncertainty")
-"""Routes of the default model, left out where no model is the default."""
 
 
 def shown(catalogue: Catalogue) -> Manifest:

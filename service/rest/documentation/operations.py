@@ -12,7 +12,7 @@ from caveat.service.rest.content.arrays import NPY, NPZ
 from caveat.service.rest.content.body import JSON
 from caveat.service.rest.content.request import PredictRequest
 from caveat.service.rest.problems import MEDIA_TYPE, problem
-from caveat.service.rest.routes import ROUTES, Route
+from caveat.service.rest.routes import PREDICT, ROUTES, Route
 
 REF = "#/components/schemas/{model}"
 
@@ -54,8 +54,8 @@ def verbs(uncertainty_request: type[BaseModel]) -> dict[str, Any]:
     predictions, estimates = zip(*(pair for task in tasks.every() for pair in task.forms), strict=True)
     return {
         route.path: {
-            "post": _operation(route, PredictRequest, predictions)
-            if route.verb == "predict"
+            route.method.lower(): _operation(route, PredictRequest, predictions)
+            if route.verb == PREDICT
             else _operation(route, uncertainty_request, estimates)
         }
         for route in ROUTES

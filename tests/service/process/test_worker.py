@@ -90,7 +90,7 @@ def test_a_flag_overrides_the_environment(bundles: Path) -> None:
         # There are several models, and no default is set.
         response = service.ask("/predict", inputs=two)
         assert response.status_code == 404
-        assert "start the service with --default-model, or ask" in response.json()["detail"]
+        assert "start the service with --default-model, or name one" in response.json()["detail"]
         assert "/models/linear/predict or /models/tabular/predict" in response.json()["detail"]
         paths = service.get("/openapi.json").json()["paths"]
         assert "/predict" not in paths

@@ -1,14 +1,9 @@
-import asyncio
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
-import httpx
 import pytest
 
-from caveat.service.rest.app import App, create_app
-from caveat.service.settings import Settings
 from tests.service.serving import ROOT, Service
 
 PROOF = """
@@ -22,7 +17,7 @@ from caveat.service.settings import Settings
 async def ask():
     app = create_app(Settings(store=Path(sys.argv[1]), default_model="linear"))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://caveat")
-    async with app.router.lifespan_context(app), client:
+    async with app.lifespan(app), client:
         for path in ("/models", "/models/linear", "/docs", "/openapi.json", "/metrics"):
             assert (await client.get(path)).status_code == 200
         for path in ("/predict", "/predict/uncertainty"):
@@ -77,39 +72,3 @@ def test_a_model_is_described(service: Service) -> None:
     assert len(model["digest"]) == 64
     assert service.get("/models/tabular/versions/1").json()["sites"][0]["rate"] == 0.5
     assert service.get("/models/linear").json()["default"] is False
-
-
-@pytest.mark.parametrize("is_started", [True, False])
-def test_the_application_works_in_one_event_loop_after_another(bundles: Path, is_started: bool) -> None:
-    app = create_app(Settings(store=bundles, default_model="linear"))
-
-    async def ask() -> bytes:
-        async with app.lifespan(app) if is_started else nullcontext(), in_process(app) as client:
-            body = {"inputs": [[1, 2, 3]], "samples": 10_000}
-            first, second = await asyncio.gather(
-                *(client.post("/predict/uncertainty", json=body) for _ in range(2))
-            )
-        assert first.content == second.content
-        return first.content
-
-    answers = {asyncio.run(ask()) for _ in range(3)}
-    assert len(answers) == 1
-    assert b"mean" in answers.pop()
-
-
-def test_a_store_that_can_not_be_served_is_told_by_every_answer(tmp_path: Path) -> None:
-    app = create_app(Settings(store=tmp_path / "none"))
-
-    async def ask() -> None:
-        async with in_process(app) as client:
-            for _ in range(2):
-                answer = await client.post("/predict", json={"inputs": [[1, 2, 3]]})
-                assert answer.status_code == 503
-                assert "none: not a folder" in answer.json()["detail"]
-                assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
-
-    asyncio.run(ask())
-
-
-def in_process(app: App) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://caveat")

@@ -9,6 +9,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 import numpy as np
+from prometheus_client import Counter
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
@@ -19,13 +20,13 @@ from caveat.service.desk.batching.scores import Scores, finite
 from caveat.service.desk.monitoring import log, request_log
 from caveat.service.desk.monitoring.alarms import Alarms
 from caveat.service.desk.monitoring.metrics import Metrics
-from caveat.service.desk.monitoring.record import Record
+from caveat.service.desk.monitoring.record import Outcome, Record
 
 if TYPE_CHECKING:  # needs the extra tracing
     from caveat.service.desk.monitoring.spans import Spans
 
 
-class Records:
+class Reports:
     """Collects the records of finished requests until `fold` reports them.
 
     Parameters
@@ -49,6 +50,11 @@ class Records:
         spans: "Spans | None" = None,
     ) -> None:
         self._metrics = metrics
+        self._failures: dict[Outcome, Counter] = {
+            "full": metrics.rejected,
+            "late": metrics.expired,
+            "left": metrics.cancelled,
+        }
         self._admission = admission
         self._batcher = batcher
         self._alarms = alarms
@@ -79,10 +85,10 @@ class Records:
                 log.failure("untold", "some requests are missing from metrics, log or traces", error)
 
     def close(self) -> None:
-        """Report the last records, and close the traces."""
+        """Report the last records, and send the last spans."""
         self.fold()
         if self._spans:
-            self._spans.close()
+            self._spans.flush()
 
     def _tell(self, records: Sequence[Record]) -> None:
         offset = time() - perf_counter()
@@ -93,25 +99,18 @@ class Records:
     def _count(self, records: Sequence[Record]) -> None:
         alike = defaultdict(list)
         for record in records:
-            alike[record.route, record.model, record.version, record.code].append(record)
-        for (route, model, version, code), those in alike.items():
+            kind = (record.route, record.model, record.version, record.code, record.outcome)
+            alike[kind].append(record)
+        for (route, model, version, code, outcome), those in alike.items():
             self._metrics.requests.labels(route, model, version, code).inc(len(those))
             if seconds := [record.ended - record.began for record in those if record.ended]:
                 self._metrics.seconds.observe(seconds, route)
-            if code != 200:
-                self._count_failures(code, those)
-            elif rows := sum(record.rows for record in those):
+            if outcome in self._failures:
+                self._failures[outcome].inc(len(those))
+            if outcome == "answered" and (rows := sum(record.rows for record in those)):
                 self._metrics.rows.labels(model, version).inc(rows)
                 self._metrics.passes.labels(model, version).inc(sum(record.passes for record in those))
             self._count_jobs(model, version, those)
-
-    def _count_failures(self, code: int, records: Sequence[Record]) -> None:
-        if code == 429:
-            self._metrics.rejected.inc(len(records))
-        elif code == 504:
-            self._metrics.expired.inc(len(records))
-        else:
-            self._metrics.cancelled.inc(sum(record.cancelled for record in records))
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
         """Count how long jobs waited and ran, answered or not."""
@@ -126,9 +125,9 @@ class Records:
         self._metrics.batch_rows.observe([turn.rows for turn in turns])
         self._metrics.batch_passes.observe([turn.passes for turn in turns])
         self._metrics.batch_fill.observe([turn.fill for turn in turns])
-        alike: dict[tuple[Predictor, bool], list[Columns]] = defaultdict(list)
+        alike: dict[tuple[Predictor, tuple[str, ...]], list[Columns]] = defaultdict(list)
         for predictor, _, of_turn in _all_scores(turns):
-            alike[predictor, "abstain" in of_turn].append(of_turn)
+            alike[predictor, tuple(of_turn)].append(of_turn)
         for (predictor, _), columns in alike.items():
             together = {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
             self._count_scores(predictor.manifest, finite(together))

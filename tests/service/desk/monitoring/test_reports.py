@@ -30,7 +30,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def record(**facts: Any) -> Record:
     return Record(
-        "a1", "POST", 1.0, **{"model": "digits", "version": 2, "code": 200, "ended": 1.004, **facts}
+        "a1",
+        "POST",
+        1.0,
+        **{"model": "digits", "version": 2, "code": 200, "outcome": "answered", "ended": 1.004, **facts},
     )
 
 
@@ -41,10 +44,10 @@ def turn(columns: Columns) -> Turn:
 def folded(records: Sequence[Record], turns: Sequence[Turn] = ()) -> dict[tuple[str, ...], float]:
     desk = Desk(Settings())
     for each in records:
-        desk.records.enter(each)
+        desk.reports.enter(each)
     desk.batcher.turns.extend(turns)
-    desk.records.fold()
-    desk.records.fold()  # reports nothing twice
+    desk.reports.fold()
+    desk.reports.fold()  # reports nothing twice
     desk.batcher.close()
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -59,7 +62,7 @@ def test_answers_are_counted() -> None:
             record(rows=2, passes=200, seed=0, submitted=1.001, taken_up=1.003, done=1.303),
             record(rows=3, submitted=1.0, taken_up=1.0, done=1.001),
             record(rows=1, passes=50, seed=0, submitted=1.0, taken_up=1.0, done=1.001),
-            record(rows=9, submitted=1.0, done=1.5, code=504),
+            record(rows=9, submitted=1.0, done=1.5, code=504, outcome="late"),
         ]
     )
     model = ("digits", "2")
@@ -98,9 +101,9 @@ def test_scores_of_turns_are_counted() -> None:
 
 def test_failures_are_counted_by_reason() -> None:
     series = folded(
-        [record(code=429, ended=0.0)] * 3
-        + [record(code=504)] * 2
-        + [record(code=400, cancelled=True), record(code=400)]
+        [record(code=429, outcome="full", ended=0.0)] * 3
+        + [record(code=504, outcome="late")] * 2
+        + [record(code=400, outcome="left"), record(code=400, outcome="refused")]
     )
     assert series["caveat_rejected_total",] == 3
     assert series["caveat_expired_total",] == 2
