@@ -146,5 +146,7 @@ def test_what_is_admitted_is_answered_and_logged_before_the_end(host: Host) -> N
         os.kill(host.process.pid, signal.SIGTERM)
         assert asking.result().status_code == 200
     host.process.wait(TIMEOUT)
+    logged = host.process.logged()
+    assert not re.findall("Traceback|request_failed|never retrieved|was destroyed", logged), logged
     if host.is_told_of_the_end:
         assert host.line_of(rows=2, passes=4_000_000)

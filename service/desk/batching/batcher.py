@@ -80,7 +80,7 @@ class Batcher:
         self._taken: list[Job | Group] = []  # the jobs and groups in the current turn
         self._filled = 0.0  # fraction of the current turn's capacity that is used
         self.turns: list[Turn] = []
-        """Completed turns, drained by the records."""
+        """Completed turns, drained by the reports."""
         self._paces: dict[Hashable, Pace] = {}  # by the kind of job
 
     @property
