@@ -77,7 +77,9 @@ def draw(
 
 
 def _keep(words: NDArray[np.uint32], units: int, rate: float) -> NDArray[np.float32]:
-    return _bernoulli(words, units, rate) * np.float32(1 / (1 - rate))
+    kept = _bernoulli(words, units, rate)
+    kept *= np.float32(1 / (1 - rate))
+    return kept
 
 
 def _bernoulli(words: NDArray[np.uint32], units: int, rate: float) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from all permutations, for one random word per unit and block instead of a shuff
 """
 
 from functools import cache
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -46,17 +47,19 @@ def spread(words: NDArray[np.uint32], choices: NDArray[np.uint32], first: int) -
     >>> np.sort(even[:, 0] / 2**32 * 25).astype(int).tolist() == list(range(25))
     True
     """
-    maps = _lowest_words()
-    chosen = (choices.astype(np.uint64) * np.uint64(len(maps)) >> np.uint64(32)).astype(np.intp)
-    strata = maps.take(chosen, axis=0).swapaxes(1, 2).reshape(-1, words.shape[1])
-    skipped = first % BLOCK
-    return strata[skipped : skipped + len(words)] + words // np.uint32(BLOCK)
+    tables = _lowest_words()
+    chosen = (choices.astype(np.uint64) * np.uint64(tables.shape[1]) >> np.uint64(32)).astype(np.intp)
+    even = words // np.uint32(BLOCK)
+    for line, number in zip(even, count(first), strict=False):
+        line += tables[number % BLOCK].take(chosen[number // BLOCK - first // BLOCK])
+    return even
 
 
 @cache
 def _lowest_words() -> NDArray[np.uint32]:
-    """Give the lowest word of each pass's stratum under each map, shape (600, 25)."""
-    return (affine_maps().astype(np.uint64) * np.uint64(2**32) // np.uint64(BLOCK)).astype(np.uint32)
+    """Give the lowest word of each pass's stratum under each map, shape (25, 600)."""
+    strata = affine_maps().T.astype(np.uint64)
+    return (strata * np.uint64(2**32) // np.uint64(BLOCK)).astype(np.uint32)
 
 
 def affine_maps() -> NDArray[np.uint8]:
