@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from caveat.models.errors import CaveatError
 from caveat.service.rest.app import App, create_app
+from caveat.service.rest.lifespan import Lifespan
 from caveat.service.settings import Settings
 
 __all__ = ["App", "Settings", "app", "create_app"]
@@ -40,14 +41,24 @@ class _FromEnvironment:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or the server's messages on its start and end."""
         try:
-            self._app = self._app or create_app(_settings())
+            app = self._made()
         except CaveatError as error:
             if scope["type"] != "lifespan":
                 raise
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
+
+    @property
+    def lifespan(self) -> Lifespan:
+        """Starts and ends the service; see `App.lifespan`."""
+        return self._made().lifespan
+
+    def _made(self) -> App:
+        if self._app is None:
+            self._app = create_app(_settings())
+        return self._app
 
 
 def _settings() -> Settings:
