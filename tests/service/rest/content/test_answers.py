@@ -1,7 +1,14 @@
+import io
+import json
+
 import numpy as np
 import pytest
 
 from caveat.models.draws.masks import MAX_SEED
+from caveat.models.predictor import Predictor
+from caveat.service.rest.content.answers import write
+from caveat.service.rest.content.arrays import NPY, NPZ
+from tests.bundles import linear_regression
 from tests.service.schema import conforming
 from tests.service.serving import Service
 
@@ -109,3 +116,12 @@ def test_rows_on_which_the_network_overflows_are_refused_by_number(service: Serv
     assert response.status_code == 422
     assert response.json()["where"] == "inputs[1]"
     assert "not finite" in response.json()["detail"]
+
+
+def test_a_column_that_is_a_strided_view_is_written_in_every_type() -> None:
+    predictor = Predictor(linear_regression())
+    pairs = np.array([[6.5, 1.0], [9.0, 2.0]])
+    columns = {"prediction": pairs[:, 0]}
+    assert json.loads(write(predictor, None, columns, "application/json"))["prediction"] == [6.5, 9.0]
+    assert np.load(io.BytesIO(write(predictor, None, columns, NPY))).tolist() == [6.5, 9.0]
+    assert np.load(io.BytesIO(write(predictor, None, columns, NPZ)))["prediction"].tolist() == [6.5, 9.0]
