@@ -121,14 +121,17 @@ class Lifespan:
             report((await to_thread.run_sync(self._desk.load)).news)
 
     async def _keep_loading(self, tried: asyncio.Event) -> None:
+        """Load the store, again and again until it can be served; ``tried`` is set after the first time."""
         told = ""
         while not tried.is_set() or not self._desk.is_loaded:
             try:
                 await self._load()
             except Exception as error:
-                if str(error) != told:
-                    told = str(error)
-                    log.event("store", told, "error")
+                if str(error) != told and isinstance(error, CaveatError):
+                    log.event("store", str(error), "error")
+                elif str(error) != told:
+                    log.failure("store", "the store can't be loaded", error)
+                told = str(error)
                 tried.set()
                 await asyncio.sleep(_PAUSE)
             tried.set()

@@ -36,7 +36,10 @@ class Recorder:
     async def refuse(
         self, record: Record, error: Exception, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request with the problem document of an error, and record it; nobody hears of a leave."""
+        """Answer a request with the problem document of an error, and record it.
+
+        A client that has left gets no answer: some servers would wait for it to be read.
+        """
         if isinstance(error, LeftError):
             record.code, record.outcome, record.detail = 400, "left", error.detail
             record.ended = perf_counter()
