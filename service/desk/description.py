@@ -46,7 +46,7 @@ def failing(failures: Iterable[tuple[Place, Failure]]) -> list[Failing]:
 class Models(BaseModel):
     """The loaded models."""
 
-    default: str | None = Field(description="The model that requests ask which name none.")
+    default: str | None = Field(description="The model for requests that name none.")
     models: list[Listed]
     failing: list[Failing] = Field(description="What the service can't serve as the store has it.")
 
