@@ -128,13 +128,15 @@ def _facts(manifest: Manifest) -> Iterator[str]:
     sites = ", ".join(
         f"{site.name} ({site.kind}" + (f" {site.rate:g})" if site.rate else ")") for site in manifest.sites
     )
+    described = dict(served.of(manifest).described())
+    fitted = [each for each in tasks.of(manifest).fitted(manifest) if not each.startswith(tuple(described))]
     facts: dict[str, object] = {
         "task": manifest.task,
-        **dict(served.of(manifest).described()),
+        **described,
         "inputs": ", ".join(f"{spec.name} {list(spec.shape)}" for spec in manifest.inputs),
         "random sites": sites,
         "calibrated on": f"{manifest.calibration.rows} rows" if manifest.calibration else "",
-        "fitted": ", ".join(tasks.of(manifest).fitted(manifest)),
+        "fitted": ", ".join(fitted),
         "data": _listed(manifest.provenance.data),
         "training": _listed(manifest.provenance.hyperparameters),
         "seed": "" if manifest.provenance.seed is None else manifest.provenance.seed,
