@@ -1,12 +1,14 @@
 """The application is whole under any ASGI server, and below a path of another application."""
 
 import os
+import random
 import re
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -58,9 +60,7 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     command, app, root = HOSTS[request.param]
     folder = tmp_path_factory.mktemp("store")
     store.add(folder, linear_regression())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     process = Process(
         [sys.executable, "-m", *(part.format(app=app, port=port) for part in command)],
         {"CAVEAT_STORE": str(folder), "CAVEAT_POLL": "0.2", "CAVEAT_MAX_SAMPLES": "100000000"},
@@ -73,6 +73,15 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             yield host
     finally:
         process.end()
+
+
+def free_port() -> int:
+    """Find a free port, below those that the system gives to the connections and services of other tests."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_up(host: Host) -> bool:
