@@ -261,10 +261,15 @@ class Desk:
         self.admission.close()
         waiting = self.admission.requests
         if waiting:
-            log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
+            tell_of_drain(waiting)
         until = monotonic() + self.settings.drain
         while self.admission.requests and monotonic() < until:
             await asyncio.sleep(_PAUSE)
+
+
+def tell_of_drain(waiting: int) -> None:
+    """Log that the service stops, and how many requests it answers first."""
+    log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
 
 
 def _version(version: int | str | None) -> int | str | None:

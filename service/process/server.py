@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from caveat.service.desk.desk import Desk
+from caveat.service.desk.desk import Desk, tell_of_drain
 from caveat.service.desk.monitoring import log
 from caveat.service.process.wire.shedding import Shedding
 
@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
         if self._told_at is None:
             self._told_at = monotonic()
             self._close_after_answers()
-            log.event("drain", f"told to stop; answering {waiting} requests first", requests=waiting)
+            tell_of_drain(waiting)
         return self._over or (not waiting and monotonic() - self._told_at >= _LAST_CALL)
 
     @property

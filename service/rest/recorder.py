@@ -11,7 +11,7 @@ from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import LeftError
 from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE_RAW
-from caveat.service.rest.problems import is_fault, respond
+from caveat.service.rest.problems import is_fault, respond, status_of
 from caveat.service.rest.reply import sending
 from caveat.service.rest.routes import POLLED
 from caveat.service.rest.scope import attach, trace_of
@@ -41,7 +41,7 @@ class Recorder:
         A client that has left gets no answer: some servers would wait for it to be read.
         """
         if isinstance(error, LeftError):
-            record.code, record.outcome, record.detail = 400, "left", error.detail
+            _note_leave(record)
             record.ended = perf_counter()
             self.enter(record, scope)
             return
@@ -77,7 +77,7 @@ class Recorder:
             await app(scope, receive, watch)
         except Exception as error:
             if isinstance(error, LeftError) or isinstance(error.__context__, LeftError):
-                record.outcome, record.detail = "left", str(LeftError())
+                _note_leave(record)
                 return
             # The client has its 500 already.
             words = f"{record.method} {_route(record, scope)} ended in a fault"
@@ -89,6 +89,11 @@ class Recorder:
             self.enter(record, scope)
             if outer is not None:
                 scope["route"] = outer
+
+
+def _note_leave(record: Record) -> None:
+    refusal = LeftError()
+    record.code, record.outcome, record.detail = status_of(refusal), "left", refusal.detail
 
 
 def _route(record: Record, scope: Scope) -> str:
