@@ -49,7 +49,6 @@ written: $(VENV)/.dev ## Write the table of settings and the dashboard anew.
 bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (an hour).
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/products.py
-	$(BIN)/python benchmarks/thinned.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overload.py
 	$(BIN)/python benchmarks/startup.py

@@ -1,18 +1,15 @@
 """Runs the graphs of a bundle."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
-from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
-from caveat.models.draws.cache import KEPT_BYTES, KEPT_PASSES, DrawCache
+from caveat.models.draws.cache import DrawCache
 from caveat.models.draws.masks import Sampler
 from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
@@ -20,16 +17,12 @@ from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError, InputError
 from caveat.models.graphs.memory import allowed, values_held
 from caveat.models.graphs.structure import check
-from caveat.models.graphs.thinned import MOST_WEIGHTS, thinned_graph
 from caveat.models.tasks import calibration_file, tasks
 from caveat.models.tasks.calibration import Calibration
 from caveat.models.tasks.task import Task
 
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run on the CPU may hold; larger work is cut into several runs."""
-
-_COMPARED: Final = (1, 2, 17)
-"""Numbers of rows for which thinned weights must give the same bits."""
 
 _GPU_FACTOR: Final = 16
 """Factor on `WORKING_SET` for runs outside the CPU: on a GPU, larger runs are faster."""
@@ -72,54 +65,12 @@ class Predictor:
         self.task: Task = tasks.of(bundle.manifest)
         self.calibration: Calibration | None = _calibration(self.task, bundle)
         self.card: bytes | None = bundle.files.get(CARD)
-        self._threads = threads
-        self._kept_seed = kept_seed
         self._on_cpu = providers[0] == CPU
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
-        self._thinned: dict[tuple[int, Sampler, int, int], Engine] = {}
         self._draws = DrawCache(self.manifest.sites, kept_seed)
         self._check(self._predict, PREDICT, sites=())
         self._check(self._passes, PASSES, self.manifest.sites)
-
-    def thin(self, bundle: Bundle, rows: Inputs) -> None:
-        """Multiply the draws that most requests share into the weights, if that changes no bit.
-
-        See `caveat.models.graphs.thinned`. A graph of more than `KEPT_BYTES` stays as it is, since memory
-        would hold it twice.
-
-        Parameters
-        ----------
-        bundle
-            The bundle that this predictor was made from.
-        rows
-            A few rows that fit the signature. The bits are compared on random numbers, and on these rows for
-            inputs that don't take any number.
-        """
-        with suppress(Exception):  # a failure costs speed alone: the original graph gives the same answers
-            self._thin(bundle, rows)
-
-    def _thin(self, bundle: Bundle, rows: Inputs) -> None:
-        site, *others = self.manifest.sites
-        exact = self._on_cpu and self.precision == "float32"
-        weights = _weights(bundle)
-        size = sum(map(len, [bundle.files[PASSES], *weights.values()]))
-        if others or self.manifest.free_sizes or self._kept_seed is None or not exact or size > KEPT_BYTES:
-            return
-        if KEPT_PASSES * math.prod(evaluate(size, {}) for size in site.shape[1:]) > MOST_WEIGHTS:
-            return
-        which: tuple[int, Sampler, int, int] = (self._kept_seed, "stratified", 0, KEPT_PASSES)
-        draws = self._draws.make(*which, {})
-        graph = thinned_graph(bundle.files[PASSES], site, draws[site.name])
-        if graph is None:
-            return
-        engine = OnnxRuntime(graph, weights, self._threads, allowed(self.manifest))
-        for count in _COMPARED:
-            few = self._filled(_varied(self.manifest, rows, count))
-            passes = self.run_passes({**few, **draws})
-            if not np.array_equal(passes, engine.run(few).swapaxes(0, 1), equal_nan=True):
-                return
-        self._thinned[which] = engine
 
     @property
     def working_set(self) -> int:
@@ -221,13 +172,8 @@ class Predictor:
             Shape (stop - start, B, ...).
         """
         filled = self._filled(inputs)
-        engine = self._thinned.get((seed, sampler, start, stop))
-        if engine is not None:
-            outputs = np.ascontiguousarray(self._run(engine, filled).swapaxes(0, 1))
-        else:
-            draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
-            outputs = self.run_passes({**filled, **draws})
-        return outputs[:, : _rows(inputs)]
+        draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
+        return self.run_passes({**filled, **draws})[:, : _rows(inputs)]
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
         """Run passes with draws that the caller made, N for each site; give (N, B, ...)."""
@@ -235,7 +181,7 @@ class Predictor:
 
     def stop(self) -> None:
         """Abort all runs; the predictor can't be used afterwards."""
-        for engine in (self._predict, self._passes, *self._thinned.values()):
+        for engine in (self._predict, self._passes):
             engine.stop()
 
     def _check(self, engine: Engine, file: str, sites: tuple[Site, ...]) -> None:
@@ -273,17 +219,6 @@ def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Cut inputs into blocks of at most ``rows`` rows."""
     for start in range(0, _rows(inputs), rows):
         yield {name: array[start : start + rows] for name, array in inputs.items()}
-
-
-def _varied(manifest: Manifest, rows: Inputs, count: int) -> Inputs:
-    """Make ``count`` rows: random numbers for an input of plain numbers, copies of ``rows`` for others."""
-    random = np.random.default_rng(0)
-    return {
-        spec.name: random.standard_normal((count, *rows[spec.name].shape[1:])).astype(spec.dtype)
-        if spec.features is None and spec.dtype != "int64"
-        else rows[spec.name][np.arange(count) % len(rows[spec.name])]
-        for spec in manifest.inputs
-    }
 
 
 def _rows(inputs: Inputs) -> int:

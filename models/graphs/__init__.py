@@ -1,1 +1,1 @@
-"""ONNX files: checked before any engine reads them, sized, and rewritten."""
+"""ONNX files: checked before any engine reads them, and sized."""

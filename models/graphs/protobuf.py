@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers: enough to read the fields of any message, and to write one."""
+"""The wire format of protocol buffers: enough to read the fields of any message."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -62,26 +62,6 @@ def part(value: Value) -> memoryview:
 def text(value: Value) -> str:
     """Read a value as text; raise ValueError if the value is a number."""
     return bytes(part(value)).decode(errors="replace")
-
-
-def field(number: int, value: int | bytes | memoryview) -> bytes:
-    """Write a field.
-
-    >>> field(1, 150).hex(" "), field(2, b"ab").hex(" ")
-    ('08 96 01', '12 02 61 62')
-    """
-    if isinstance(value, int):
-        return _written(number << 3 | _VARINT) + _written(value)
-    return b"".join([_written(number << 3 | _BYTES), _written(len(value)), value])
-
-
-def _written(number: int) -> bytes:
-    written = bytearray()
-    while number >= 0x80:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
 
 
 def _number(message: memoryview, at: int) -> tuple[int, int]:

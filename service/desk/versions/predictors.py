@@ -38,7 +38,6 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     exact, made = _made(bundle, threads, settings)
     if not settings.threads and threads > 1 and _seconds(made) <= _SHORT:
         exact, made = _made(bundle, 1, settings)
-    exact.thin(bundle, _example(exact))
     if settings.precision == "float32":
         return made
     error = _rounding(made, exact)
