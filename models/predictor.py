@@ -11,6 +11,7 @@ from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
 from caveat.models.draws.cache import DrawCache
 from caveat.models.draws.masks import Sampler
+from caveat.models.draws.pieces import cores
 from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
 from caveat.models.engines.openvino import OpenVino
@@ -68,7 +69,7 @@ class Predictor:
         self._on_cpu = providers[0] == CPU
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
-        self._draws = DrawCache(self.manifest.sites, kept_seed)
+        self._draws = DrawCache(self.manifest.sites, kept_seed, threads or cores())
         self._check(self._predict, PREDICT, sites=())
         self._check(self._passes, PASSES, self.manifest.sites)
 
@@ -188,7 +189,7 @@ class Predictor:
         """Refuse a graph that would fail on every request."""
         manifest, place = self.manifest, _place(self.manifest, file)
         stated: dict[str, Type] = {spec.name: (spec.dtype, len(spec.shape)) for spec in manifest.inputs}
-        stated |= {site.name: ("float32", len(site.shape)) for site in sites}
+        stated |= {site.name: (site.dtype, len(site.shape)) for site in sites}
         found = engine.inputs
         for name in sorted(stated.keys() | found.keys()):
             if stated.get(name) != found.get(name):

@@ -101,11 +101,12 @@ def _bundle(weights: np.ndarray[Any, Any], bias: Sequence[float], rate: float, *
         **fields,
     )
     constants = {"weights": weights, "bias": np.asarray(bias, np.float32)}
+    scale = {"scale": np.array(1 / (1 - rate), np.float32)}
     return pack(
         manifest,
         {
             PREDICT: _graph(manifest, constants, {}),
-            PASSES: _graph(manifest, constants, {"drop": ["passes", 1, features]}),
+            PASSES: _graph(manifest, constants | scale, {"drop": ["passes", 1, features]}),
         },
     )
 
@@ -113,8 +114,16 @@ def _bundle(weights: np.ndarray[Any, Any], bias: Sequence[float], rate: float, *
 def _graph(
     manifest: Manifest, constants: dict[str, np.ndarray[Any, Any]], masks: dict[str, list[str | int]]
 ) -> bytes:
-    """Write ``(x * mask) @ weights + bias``, with a softmax or without the last axis."""
-    nodes = [helper.make_node("Mul", ["x", mask], ["kept"]) for mask in masks]
+    """Write ``(x * mask * scale) @ weights + bias``, with a softmax or without the last axis."""
+    nodes = [
+        node
+        for mask in masks
+        for node in (
+            helper.make_node("Cast", [mask], ["zeros and ones"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["zeros and ones", "scale"], ["scaled"]),
+            helper.make_node("Mul", ["x", "scaled"], ["kept"]),
+        )
+    ]
     nodes += [
         helper.make_node("MatMul", ["kept" if masks else "x", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["sum"]),
@@ -126,12 +135,13 @@ def _graph(
     else:
         constants = constants | {"last": np.array([-1], np.int64)}
         nodes.append(helper.make_node("Squeeze", ["sum", "last"], ["y"]))
-    shapes: dict[str, list[str | int]] = {"x": list(manifest.inputs[0].shape), **masks}
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(manifest.inputs[0].shape))]
+    inputs += [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in masks.items()]
     output: list[str | int] = [*(["passes"] if masks else []), *manifest.output]
     graph = helper.make_graph(
         nodes,
         "linear",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        inputs,
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, output)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -180,7 +180,12 @@ def _graph(manifest: Manifest, constants: dict[str, np.ndarray], double: bool, s
     )
     kept = "numbers"
     if site is not None:
-        nodes.append(helper.make_node("Mul", ["numbers", site.name], ["kept"]))
+        nodes += [
+            helper.make_node("Cast", [site.name], ["zeros and ones"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["zeros and ones", "scale"], ["scaled"]),
+            helper.make_node("Mul", ["numbers", "scaled"], ["kept"]),
+        ]
+        constants = constants | {"scale": np.array(1 / (1 - (site.rate or 0)), np.float32)}
         kept = "kept"
     nodes += _affine(kept, "weights", "bias", "values")
     nodes += _answer(kept, manifest)
@@ -192,7 +197,7 @@ def _graph(manifest: Manifest, constants: dict[str, np.ndarray], double: bool, s
     used = {name for node in nodes for name in node.input}
     shapes = {spec.name: (_TYPES[spec.dtype], list(spec.shape)) for spec in manifest.inputs}
     if site is not None:
-        shapes[site.name] = (TensorProto.FLOAT, list(site.shape))
+        shapes[site.name] = (TensorProto.UINT8, list(site.shape))
     graph = helper.make_graph(
         nodes,
         "linear",

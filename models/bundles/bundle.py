@@ -162,7 +162,10 @@ def _first_fault(error: ValidationError) -> str:
     faults = {".".join(map(str, fault["loc"])): fault for fault in error.errors(include_url=False)}
     if "schema_version" in faults:
         found = faults["schema_version"]["input"]
-        return f"schema_version is {found!r}; this version of Caveat reads {SCHEMA_VERSION}"
+        return (
+            f"schema_version is {found!r}; this version of Caveat reads {SCHEMA_VERSION}: make the bundle "
+            "anew, with `caveat export` or `caveat train`"
+        )
     place, fault = next(iter(faults.items()))
     reason = fault["msg"].removeprefix("Value error, ")
     return f"{place}: {reason}" if place else reason

@@ -14,7 +14,7 @@ from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
 from caveat.models.tasks import tasks
 from caveat.models.tasks.facts import CalibrationFacts
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -51,9 +51,9 @@ class Site(_Part):
     name, kind
         The module that draws, and the operator that it draws with.
     law
-        Distribution of a draw. ``keep``: 0 for a dropped unit, ``1 / (1 - rate)`` for a kept one.
-        ``bernoulli``: 0 for a dropped unit, 1 for a kept one. ``uniform``: uniform on [0, 1).
-        ``normal``: normal with mean 0 and variance 1.
+        Distribution of a draw. ``keep``: 0 for a dropped unit, 1 for a kept one, which the graph scales.
+        ``bernoulli``: the same, without a scale. ``uniform``: uniform on [0, 1). ``normal``: normal with
+        mean 0 and variance 1.
     rate
         Probability of 0, for the laws ``keep`` and ``bernoulli`` alone.
     shape
@@ -74,6 +74,11 @@ class Site(_Part):
         if (self.rate is None) == (self.law in ("keep", "bernoulli")):
             raise ValueError(f"site {self.name}: the laws keep and bernoulli have a rate, others have none")
         return self
+
+    @property
+    def dtype(self) -> Literal["uint8", "float32"]:
+        """The type of the draws in the graph."""
+        return "uint8" if self.law == "keep" else "float32"
 
 
 class Cost(_Part):
@@ -124,7 +129,7 @@ class Manifest(_Part):
     is the ``inputs`` of a request, as a client writes them.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, lt=10**18)]
     task: str

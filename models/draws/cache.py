@@ -1,29 +1,41 @@
-"""The draws of all sites of a model, with a cache for the seed that most requests share."""
+"""The draws of all sites of a model, and what is kept of them for the next run."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
+from caveat.models.draws import keeping
+from caveat.models.draws.keeping import Patterns
 from caveat.models.draws.masks import Sampler, draw
+from caveat.models.draws.pieces import PIECE
 from caveat.models.errors import InputError
 
 KEPT_BYTES: Final = 2**25
-"""Most bytes of draws that a model keeps (32 MiB)."""
+"""Most bytes of draws that a model keeps for the seed that most requests share (32 MiB)."""
 
 KEPT_PASSES: Final = 100
 """Passes in each piece of draws that is kept: the number that a request asks for by default."""
 
-Drawn = dict[str, NDArray[np.float32]]
+LATEST_BYTES: Final = 2**28
+"""Most bytes of the latest draws that a model keeps, and of their patterns (256 MiB each)."""
+
+Drawn = dict[str, NDArray[Any]]
 """Draws by the name of their site; the first axis of each is the pass."""
 
 
 class DrawCache:
-    """Makes draws, and keeps those of one seed in pieces of `KEPT_PASSES`, the last used ones.
+    """Makes draws, and keeps those that the next run may need.
+
+    The latest draws are kept, since runs over several blocks of rows share them, and the latest block of
+    patterns of each site, which 25 passes share. Draws of one seed are kept in pieces of `KEPT_PASSES`, the
+    last used ones.
 
     Parameters
     ----------
@@ -31,35 +43,50 @@ class DrawCache:
         The sites of a model.
     kept_seed
         The seed whose draws are kept, such as the default seed of requests; None keeps no draws.
+    threads
+        Most threads that a large draw may use.
     """
 
-    def __init__(self, sites: Sequence[Site], kept_seed: int | None = None) -> None:
+    def __init__(self, sites: Sequence[Site], kept_seed: int | None = None, threads: int = 1) -> None:
         self._sites = sites
         self._kept_seed = kept_seed
+        self._threads = threads
         self._kept: dict[object, Drawn] = {}  # ordered by their last use, the oldest first
         self._bytes = 0
+        self._latest: tuple[object, Drawn] = (None, {})
+        self._patterns = _LatestPatterns()
+        self._patterns_of: object = None  # the seed and sizes that the patterns belong to
+        self._bytes_of = lru_cache(self._count_bytes)
+        self._lock = Lock()
 
     def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
         """Make the draws of the passes ``start`` to ``stop`` (exclusive); see `masks.draw`."""
         if sizes:
             self._refuse_too_small(sizes)
-        if seed != self._kept_seed:
-            return self._draw(seed, sampler, start, stop, sizes)
+        with self._lock:
+            if seed == self._kept_seed and self._bytes_of(KEPT_PASSES, *sizes.items()) <= KEPT_BYTES:
+                return self._from_pieces(sampler, start, stop, sizes)
+            key = (seed, sampler, start, stop, *sizes.items())
+            if self._latest[0] == key:
+                return self._latest[1]
+            self._latest = (None, {})  # before the next draws take as much memory
+            drawn = self._draw(seed, sampler, start, stop, sizes)
+            if self._bytes_of(stop - start, *sizes.items()) <= LATEST_BYTES:
+                self._latest = (key, drawn)
+            return drawn
+
+    def _from_pieces(self, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
         first = start // KEPT_PASSES
         pieces = [self._piece(number, sampler, sizes) for number in range(first, -(-stop // KEPT_PASSES))]
-        if not all(pieces):
-            return self._draw(seed, sampler, start, stop, sizes)
         start, stop = start - first * KEPT_PASSES, stop - first * KEPT_PASSES
         return {site.name: _joined(piece[site.name] for piece in pieces)[start:stop] for site in self._sites}
 
     def _piece(self, number: int, sampler: Sampler, sizes: Mapping[str, int]) -> Drawn:
-        """Give the draws of piece ``number``; empty if a piece is too large to keep."""
+        """Give the draws of piece ``number``."""
         key = (number, sampler, *sizes.items())
         piece = self._kept.pop(key, None)
         if piece is None:
-            size = self._bytes_of_a_piece(sizes)
-            if size > KEPT_BYTES:
-                return {}
+            size = self._bytes_of(KEPT_PASSES, *sizes.items())
             while self._bytes + size > KEPT_BYTES:
                 oldest = self._kept.pop(next(iter(self._kept)))
                 self._bytes -= sum(array.nbytes for array in oldest.values())
@@ -69,9 +96,11 @@ class DrawCache:
         self._kept[key] = piece  # now the last used, at the end
         return piece
 
-    def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
-        units = (math.prod(evaluate(size, sizes) for size in site.shape[1:]) for site in self._sites)
-        return KEPT_PASSES * np.dtype(np.float32).itemsize * sum(units)
+    def _count_bytes(self, passes: int, *sizes: tuple[str, int]) -> int:
+        return passes * sum(
+            np.dtype(site.dtype).itemsize * math.prod(evaluate(size, dict(sizes)) for size in site.shape[1:])
+            for site in self._sites
+        )
 
     def _refuse_too_small(self, sizes: Mapping[str, int]) -> None:
         if min(evaluate(size, sizes) for site in self._sites for size in (*site.shape[1:], 1)) < 1:
@@ -79,9 +108,38 @@ class DrawCache:
             raise InputError("inputs", "sizes that the network can run on", got)
 
     def _draw(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
-        return {site.name: draw(site, seed, start, stop, sizes, sampler) for site in self._sites}
+        of = (seed, *sizes.items())
+        if self._patterns_of != of:
+            self._patterns, self._patterns_of = _LatestPatterns(), of
+        return {
+            site.name: draw(site, seed, start, stop, sizes, sampler, self._threads, self._patterns)
+            for site in self._sites
+        }
 
 
-def _joined(pieces: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+class _LatestPatterns:
+    """Draws patterns, and keeps the last block of each large site for the passes that come next."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, Patterns]] = {}  # number of a block and its patterns, by stream
+
+    def __call__(self, stream: str, rate: float, units: int, first: int, last: int, threads: int) -> Patterns:
+        """Draw patterns; see `keeping.patterns`."""
+        if units < PIECE:
+            return keeping.patterns(stream, rate, units, first, last, threads)
+        number, kept = self._kept.pop(stream, (None, None))
+        if kept is None or number != first:
+            found = keeping.patterns(stream, rate, units, first, last, threads)
+        elif last == first + 1:
+            found = kept
+        else:
+            found = np.concatenate([kept, keeping.patterns(stream, rate, units, first + 1, last, threads)])
+        end = found[-1:] if len(found) == 1 else found[-1:].copy()
+        if end.nbytes + sum(patterns.nbytes for _, patterns in self._kept.values()) <= LATEST_BYTES:
+            self._kept[stream] = (last - 1, end)
+        return found
+
+
+def _joined(pieces: Iterable[NDArray[Any]]) -> NDArray[Any]:
     first, *others = pieces
     return np.concatenate([first, *others]) if others else first

@@ -34,7 +34,12 @@ _OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "ba
 
 _SMALL: Final = 2**16
 
-_TYPES: Final = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
+_TYPES: Final = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+}
 
 
 class OnnxRuntime:

@@ -15,7 +15,7 @@ from caveat.models.errors import CaveatError
 
 _GRAPH: Final = "graph.onnx"
 
-_TYPES: Final = {"f32": "float32", "f64": "float64", "i64": "int64"}
+_TYPES: Final = {"f32": "float32", "f64": "float64", "i64": "int64", "u8": "uint8"}
 
 
 class OpenVino:

@@ -1,16 +1,17 @@
 """Rows that go through the same passes together."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.answers.uncertainty import Columns
+from caveat.models.answers.uncertainty import Columns, Summary
 from caveat.models.bundles.signature import Inputs
 from caveat.models.draws.masks import Sampler
 from caveat.models.draws.strata import BLOCK
-from caveat.models.predictor import Predictor, row_blocks
+from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import NOTHING, Decisions
 
 FIRST_LOOK: Final = 4 * BLOCK
@@ -44,7 +45,9 @@ class Asked:
 class Cohort:
     """Rows that go through the same passes together; a row leaves when it has the passes it needs.
 
-    The answer to a row depends neither on the other rows nor on how its passes are cut into steps.
+    Rows that are too many for one run are cut into blocks, all of which go through a chunk of passes before
+    any goes on: so draws are made once for all rows. The answer to a row depends neither on the other rows
+    nor on how rows and passes are cut.
 
     Parameters
     ----------
@@ -67,22 +70,37 @@ class Cohort:
         samples: NDArray[np.intp],
         tolerance: NDArray[np.float64],
     ) -> None:
-        self.rows: NDArray[np.intp] = np.arange(len(samples))
-        """Indices of the rows that have not left yet."""
         self._predictor = predictor
-        self._inputs = inputs
         self._seed = seed
         self._sampler = sampler
-        self._samples = samples
+        whole = _Block(predictor.task.summary(), np.arange(len(samples)), inputs, samples, tolerance)
+        self._ahead = deque([whole])  # blocks that have yet to go through the current chunk
+        self._through: list[_Block] = []
         self._least = int(samples.min())
-        self._tolerance = tolerance
         self._may_stop = bool(tolerance.any())
-        self._summary = predictor.task.summary()
+        self._passed = self._stop = 0  # the passes that end the chunks before, and this one
         self.passes = 0
-        """Number of passes made so far."""
+        """Number of passes made so far, summed over the rows."""
 
-    def step(self) -> tuple[NDArray[np.intp], Columns]:
-        """Make the next passes, as many as one run may hold.
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Indices of the rows that have not left yet, ascending."""
+        return np.concatenate([_NO_ROWS, *(block.rows for block in (*self._through, *self._ahead))])
+
+    def next_rows(self, most: int) -> int:
+        """Give the number of rows of the next step; see `step`."""
+        if not self._ahead:
+            return 0
+        count = len(self._ahead[0].rows)
+        return count if self._passed else min(count, most)
+
+    def step(self, most: int) -> tuple[NDArray[np.intp], Columns]:
+        """Take a block of rows through the next chunk of passes, as many as one run may hold.
+
+        Parameters
+        ----------
+        most
+            Most rows of a block, which its first step settles.
 
         Returns
         -------
@@ -91,48 +109,104 @@ class Cohort:
             the task's summary, ``passes`` (the number of passes of a row), and
             the columns of `Calibration.columns` if the model has a calibration.
         """
-        start, stop = self.passes, self._next_stop()
-        self._summary.add(self._predictor.some_passes(self._inputs, self._seed, self._sampler, start, stop))
-        self.passes = stop
-        done = self._samples == stop
-        if self._checks_tolerance_at(stop):
-            done |= (self._tolerance > 0) & (self._summary.standard_error() <= self._tolerance)
-        count = np.count_nonzero(done)
-        if not count:
-            return self.rows[:0], {}
-        columns = {**self._summary.columns(), "passes": np.full(len(done), stop)}
-        if self._predictor.calibration is not None:
-            columns |= self._predictor.calibration.columns(columns)
-        if count == len(done):
-            rows, self.rows = self.rows, self.rows[:0]
-            return rows, columns
-        rows = self.rows[done]
-        self._keep(~done)
-        return rows, {name: column[done] for name, column in columns.items()}
+        block = self._ahead.popleft()
+        if not self._passed and len(block.rows) > most:
+            block, rest = block.cut(most, self._predictor.task.summary())
+            self._ahead.appendleft(rest)
+        if self._stop == self._passed:
+            self._stop = self._next_stop(block.inputs)
+        made = self._predictor.some_passes(block.inputs, self._seed, self._sampler, self._passed, self._stop)
+        block.summary.add(made)
+        block.begun = True
+        self.passes += (self._stop - self._passed) * len(block.rows)
+        rows, columns = self._left(block)
+        if len(block.rows):
+            self._through.append(block)
+        self._go_on()
+        return rows, columns
 
     def leave(self, gone: NDArray[np.bool_]) -> None:
         """Remove rows without an answer; ``gone`` has a flag for each of `rows`."""
-        self._keep(~gone)
+        start = 0
+        for block in (*self._through, *self._ahead):
+            flags = gone[start : start + len(block.rows)]
+            start += len(flags)
+            if flags.any():
+                block.keep(~flags)
+        self._through = [block for block in self._through if len(block.rows)]
+        self._ahead = deque(block for block in self._ahead if len(block.rows))
+        self._go_on()
 
-    def _next_stop(self) -> int:
-        stop = min(self.passes + self._predictor.passes_at_once(self._inputs), self._least)
+    def _left(self, block: "_Block") -> tuple[NDArray[np.intp], Columns]:
+        """Take the rows out of a block that have the passes they need, with their answers."""
+        done = block.samples == self._stop
+        if self._checks_tolerance_at(self._stop):
+            done |= (block.tolerance > 0) & (block.summary.standard_error() <= block.tolerance)
+        count = np.count_nonzero(done)
+        if not count:
+            return _NO_ROWS, {}
+        columns = {**block.summary.columns(), "passes": np.full(len(done), self._stop)}
+        if self._predictor.calibration is not None:
+            columns |= self._predictor.calibration.columns(columns)
+        if count == len(done):
+            rows, block.rows = block.rows, _NO_ROWS
+            return rows, columns
+        rows = block.rows[done]
+        block.keep(~done)
+        return rows, {name: column[done] for name, column in columns.items()}
+
+    def _go_on(self) -> None:
+        """Begin the next chunk once all blocks are through with this one."""
+        if self._ahead or not self._through:
+            return
+        self._ahead, self._through = deque(self._through), []
+        self._passed = self._stop
+        self._least = min(int(block.samples.min()) for block in self._ahead)
+        self._may_stop = any(block.tolerance.any() for block in self._ahead)
+
+    def _next_stop(self, inputs: Inputs) -> int:
+        at_once = self._predictor.passes_at_once(inputs)
+        stop = min(self._passed + at_once, self._least)
         if self._may_stop:
-            next_check = max(FIRST_LOOK, (self.passes // BLOCK + 1) * BLOCK)
+            next_check = max(FIRST_LOOK, (self._passed // BLOCK + 1) * BLOCK)
             stop = min(stop, next_check)
         return stop
 
     def _checks_tolerance_at(self, passes: int) -> bool:
         return self._may_stop and passes >= FIRST_LOOK and passes % BLOCK == 0
 
-    def _keep(self, kept: NDArray[np.bool_]) -> None:
+
+_NO_ROWS: Final = np.arange(0)
+
+
+@dataclass
+class _Block:
+    """Rows that run together, with the statistics of their passes."""
+
+    summary: Summary
+    rows: NDArray[np.intp]
+    inputs: Inputs
+    samples: NDArray[np.intp]
+    tolerance: NDArray[np.float64]
+    begun: bool = False
+
+    def cut(self, count: int, summary: Summary) -> tuple["_Block", "_Block"]:
+        """Cut off the first ``count`` rows, before any pass; the rest gets the ``summary``."""
+
+        def part(rows: slice, summary: Summary) -> _Block:
+            inputs = {name: array[rows] for name, array in self.inputs.items()}
+            return _Block(summary, self.rows[rows], inputs, self.samples[rows], self.tolerance[rows])
+
+        return part(slice(count), self.summary), part(slice(count, None), summary)
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Drop all rows but these."""
         self.rows = self.rows[kept]
-        self._inputs = {name: array[kept] for name, array in self._inputs.items()}
-        self._samples = self._samples[kept]
-        self._least = int(self._samples.min()) if kept.any() else 0
-        self._tolerance = self._tolerance[kept]
-        self._may_stop = bool(self._tolerance.any())
-        if self.passes:
-            self._summary.keep(kept)
+        self.inputs = {name: array[kept] for name, array in self.inputs.items()}
+        self.samples = self.samples[kept]
+        self.tolerance = self.tolerance[kept]
+        if self.begun:
+            self.summary.keep(kept)
 
 
 def estimate(
@@ -143,7 +217,7 @@ def estimate(
     sampler: Sampler = "stratified",
     tolerance: float = 0.0,
 ) -> Columns:
-    """Answer rows with their uncertainty, in memory that depends on neither the rows' number nor ``samples``.
+    """Answer rows with their uncertainty, in memory that does not depend on ``samples``.
 
     Parameters
     ----------
@@ -163,18 +237,12 @@ def estimate(
         If the rows do not fit the model; the message names the first that does not.
     """
     inputs = predictor.encode(rows)
-    blocks = []
-    for block in row_blocks(inputs, predictor.rows_at_once(inputs, samples)):
-        count = len(next(iter(block.values())))
-        cohort = Cohort(predictor, block, seed, sampler, np.full(count, samples), np.full(count, tolerance))
-        blocks.append(_run_to_the_end(cohort))
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _run_to_the_end(cohort: Cohort) -> Columns:
+    count = len(next(iter(inputs.values())))
+    cohort = Cohort(predictor, inputs, seed, sampler, np.full(count, samples), np.full(count, tolerance))
+    most = predictor.rows_at_once(inputs, samples)
     pieces = []
-    while len(cohort.rows):
-        pieces.append(cohort.step())
+    while cohort.next_rows(most):
+        pieces.append(cohort.step(most))
     return in_order([piece for piece in pieces if len(piece[0])])
 
 

@@ -69,8 +69,8 @@ class DrawInputs:
     def raw(self, draws: Sequence[Tensor], row_count: int) -> list[Tensor]:
         """Turn draws into those that PyTorch itself makes for ``row_count`` rows: a mask has 0 and 1."""
         return [
-            _per_row((value > 0).float() if site.law == "keep" else value, axis, row_count)
-            for site, axis, value in zip(self.sites, self._row_axes, draws, strict=True)
+            _per_row(value.float(), axis, row_count)
+            for axis, value in zip(self._row_axes, draws, strict=True)
         ]
 
 

@@ -72,7 +72,7 @@ class Fold(Lowering):
             return super().run_node(n)
         if n.target is DRAW:
             self._states[n] = State.LOOSE
-            return self._draws[n.args[1]]  # type: ignore[index]
+            return self._drawn(n)
         if n.target is aten._assert_tensor_metadata.default:
             return None
         if not isinstance(n.meta.get("val"), Tensor | tuple | list):
@@ -86,6 +86,12 @@ class Fold(Lowering):
             return self._broadcast(n)
         self._states[n] = State.FOLDED
         return self._call(n, self._folded)
+
+    def _drawn(self, node: fx.Node) -> Tensor:
+        """Give the draws of a site; a mask is scaled before it meets the rows, of which there may be many."""
+        _, site, _, law, rate = node.args
+        draws = self._draws[site]  # type: ignore[index]
+        return draws.to(torch.float32) * (1 / (1 - rate)) if law == "keep" else draws  # type: ignore[operator]
 
     def _state(self, node: fx.Node) -> State:
         return self._states.get(node, State.FIXED)

@@ -128,7 +128,7 @@ class _Check:
     def _first_differing_site(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> str:
         """Name the first site whose draws make a difference while all later sites keep every unit."""
         keeping = [
-            value if site.law in ("uniform", "normal") else torch.full_like(value, float(value.max()))
+            value if site.rate is None else torch.ones_like(value)
             for site, value in zip(self._sites, values, strict=True)
         ]
         for number, site in enumerate(self._sites):

@@ -62,11 +62,11 @@ class Batcher:
     """Runs jobs in turns of the engine; long turns run on the batcher's own thread.
 
     A turn is filled up to the memory that one run may hold or, where rows take little time, up to `_SHORT`
-    seconds of work, so that every turn is short and small. Jobs wait in a queue. The rest of a job that
-    does not fit into one turn waits in a second queue, and the two queues alternate, so that a small job
-    waits for at most one turn of a large one. An idle engine starts at once, with the jobs that are there.
-    Between short turns the event loop first reads the requests that have arrived, until no more arrive or
-    the queue fills a turn.
+    seconds of work, so that every turn is short and small. Jobs wait in a queue. A job that does not fit
+    into one turn goes on, step by step, from a second queue, and the two queues alternate, so that a small
+    job waits for at most one turn of a large one. An idle engine starts at once, with the jobs that are
+    there. Between short turns the event loop first reads the requests that have arrived, until no more
+    arrive or the queue fills a turn.
 
     One run uses all cores, so two runs at once would only slow each other down.
     """
@@ -211,6 +211,10 @@ class Batcher:
         pace = self._paces.get(entry.kind)
         return pace.fixed / _SHORT if pace and pace.fixed < _SHORT / 2 else 0.0
 
+    def _rows_of_a_turn(self, group: Group) -> int:
+        job = group.members[0].job
+        return max(1, int((1.0 - self._fixed(job)) / self._share(job)))
+
     def _fill(self) -> list[Group]:
         """Take the queued jobs and groups that fit into a turn, or else a part of the first job."""
         self._taken.clear()
@@ -227,20 +231,27 @@ class Batcher:
                 self._taken.append(first)
                 is_alone = isinstance(first, Group) or first.key not in joining
                 room = left - (self._fixed(first) if is_alone else 0.0)
+                if isinstance(first, Group):
+                    first.at_once = self._rows_of_a_turn(first)
                 share = self._share(first)
                 fits = int(room / share)
-                if fits < first.waiting and (turn or joining):
+                too_large = fits < first.waiting
+                if too_large and (turn or joining):
                     line.appendleft(self._taken.pop())  # a part of it would make the others in the turn wait
                     break
+                if line is self._begun or too_large:
+                    self._begun_are_next = False
                 if isinstance(first, Group):
                     left = room - share
                     turn.append(first)
+                elif too_large and first.asked is not None:  # its rows share the draws of their passes
+                    fits = max(fits, 1)
+                    turn.append(Group([Member(first, first.take(max(fits, first.together)))], fits))
+                    left = 0.0
                 else:
                     member = Member(first, first.take(max(fits, 1)))
                     left = room - member.count * share
                     joining.setdefault(first.key, []).append(member)
-                if line is self._begun or first.waiting:
-                    self._begun_are_next = False
                 if first.waiting and not isinstance(first, Group):
                     self._begun.append(first)
                     left = 0.0

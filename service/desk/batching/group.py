@@ -34,16 +34,17 @@ class Group:
     ----------
     members
         Rows of jobs with equal keys.
+    at_once
+        Most rows of a step that settles which rows go on together, see `Cohort.step`; by default all.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], at_once: int | None = None) -> None:
         self.members = members
         self._starts = list(accumulate((member.count for member in members), initial=0))
         self._cohort: Cohort | None = None
         self._common: Asked | None = None  # what all jobs ask for, if all ask for the same
         self._done = False
-        self.passes = 0
-        """Passes made so far, summed over the rows."""
+        self.at_once = at_once or self._starts[-1]
         self.scores: Sequence[Scores] = ()
         """Scores of the rows that the last step finished."""
 
@@ -72,13 +73,23 @@ class Group:
 
     @property
     def rows(self) -> int:
-        """Number of rows that still need passes."""
-        return self._starts[-1] if self._cohort is None else len(self._cohort.rows)
+        """Number of rows of the next step."""
+        if self._cohort is None:
+            return min(self._starts[-1], self.at_once)
+        return self._cohort.next_rows(self.at_once)
+
+    @property
+    def passes(self) -> int:
+        """Number of passes made so far, summed over the rows."""
+        return 0 if self._cohort is None else self._cohort.passes
 
     @property
     def load(self) -> int:
         """Number of values that the next step holds in memory."""
-        held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
+        if len(self.members) == 1:
+            held = self.rows * self.members[0].job.load
+        else:
+            held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
         return min(held, self.most)
 
     def step(self) -> list[tuple[Job, Piece]]:
@@ -92,13 +103,11 @@ class Group:
         if self._cohort is None:
             self._cohort = self._gathered()
         self._leave_those_who_have_gone(self._cohort)
-        if not len(self._cohort.rows):
+        if not self.rows:
             self._done = True
             return []
-        before, count = self._cohort.passes, len(self._cohort.rows)
-        rows, columns = self._cohort.step()
-        self.passes += (self._cohort.passes - before) * count
-        self._done = not len(self._cohort.rows)
+        rows, columns = self._cohort.step(self.at_once)
+        self._done = not self.rows
         if not len(rows):
             return []
         # One call for all rows where the jobs ask for the same: a call per job takes several times as long.
@@ -135,7 +144,9 @@ class Group:
         asked = [member.job.asked for member in self.members if member.job.asked]
         self._common = common = _common(asked)
         if common is not None:
-            samples, tolerance = (np.full(self.rows, each) for each in (common.samples, common.tolerance))
+            samples, tolerance = (
+                np.full(self._starts[-1], each) for each in (common.samples, common.tolerance)
+            )
         else:
             counts = [member.count for member in self.members]
             samples = np.repeat([each.samples for each in asked], counts)

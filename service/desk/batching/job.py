@@ -1,6 +1,7 @@
 """Jobs: the rows of one request, from the queue to the answer."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from time import perf_counter
 
@@ -53,6 +54,9 @@ class Job:
         """Number of values that one row holds in memory."""
         self.most = predictor.working_set
         """Number of values that one run may hold in memory."""
+        outputs = math.prod(int(size) for size in predictor.manifest.output[1:])
+        self.together = max(1, self.most // outputs) if asked else 1
+        """Number of rows whose statistics may be in memory."""
         self.submitted = self.began = self.ended = 0.0
         """When it was queued, first in a turn, and answered or failed, by `perf_counter`; 0 until then."""
         self._started = 0  # rows that have been in a turn; turns take rows in order

@@ -1,7 +1,6 @@
 """Makes the predictors of bundles, and chooses their threads and precision."""
 
 import math
-import os
 from contextlib import suppress
 from time import perf_counter
 from typing import Final
@@ -12,6 +11,7 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.signature import Inputs, encode
+from caveat.models.draws.pieces import cores
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
@@ -34,7 +34,7 @@ def predictor(bundle: Bundle, settings: Settings) -> Predictor:
     A network whose means a lower precision changes by more than `_TOLERATED` runs in float32, and its
     answers say so.
     """
-    threads = settings.threads or max(1, _cores() // settings.workers)
+    threads = settings.threads or max(1, cores() // settings.workers)
     exact, made = _made(bundle, threads, settings)
     if not settings.threads and threads > 1 and _seconds(made) <= _SHORT:
         exact, made = _made(bundle, 1, settings)
@@ -108,8 +108,3 @@ def _example(made: Predictor) -> Inputs:
 
 def _answer(made: Predictor, inputs: Inputs) -> Columns:
     return estimate(made, inputs, _SAMPLES, seed=0, sampler="independent")
-
-
-def _cores() -> int:
-    """Count the cores that this process may use; on systems that don't say, all cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

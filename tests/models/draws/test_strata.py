@@ -71,7 +71,7 @@ def test_the_mean_of_other_laws_is_more_exact_too(law: str) -> None:
 
 
 def test_units_of_a_pass_are_independent() -> None:
-    kept = draw(site(0.5, 400), 1, 0, 4000, sampler="stratified")[:, 0] - 1
+    kept = 2.0 * draw(site(0.5, 400), 1, 0, 4000, sampler="stratified")[:, 0] - 1
     correlation = kept.T @ kept / len(kept) - np.eye(400)
     assert abs(correlation).max() < 6 / np.sqrt(len(kept))
 

@@ -1,3 +1,4 @@
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caveat.models import predictor as predictors
+from caveat.models.bundles.manifest import Site
+from caveat.models.draws import cache, masks
 from caveat.models.draws.strata import BLOCK
 from caveat.models.estimates.cohort import FIRST_LOOK, Cohort, estimate, in_order
 from caveat.models.predictor import Predictor
@@ -26,10 +29,14 @@ def patients(rows: int) -> dict[str, np.ndarray]:
     return {"x": np.stack(columns, axis=1).astype(np.float32)}
 
 
-def run(cohort: Cohort) -> dict[str, Any]:
+def run(cohort: Cohort, *most: int) -> dict[str, Any]:
+    """Run a cohort to its end, with blocks of these sizes in turn."""
     pieces = []
-    while len(cohort.rows):
-        rows, columns = cohort.step()
+    for at_once in cycle(most or (100,)):
+        if not len(cohort.rows):
+            break
+        assert cohort.next_rows(at_once) <= len(cohort.rows)
+        rows, columns = cohort.step(at_once)
         if len(rows):
             pieces.append((rows, columns))
     return dict(in_order(pieces))
@@ -40,17 +47,18 @@ def run(cohort: Cohort) -> dict[str, Any]:
     tolerances=st.lists(st.sampled_from([0.0, 0.02, 0.1, 0.5]), min_size=12, max_size=12),
     working_set=st.sampled_from([50, 500, 2**23]),
     seed=st.integers(0, 3),
+    most=st.lists(st.integers(1, 12), min_size=1, max_size=3),
 )
 @settings(deadline=None, max_examples=60)
 def test_the_answer_to_a_row_does_not_depend_on_the_other_rows(
-    samples: list[int], tolerances: list[float], working_set: int, seed: int
+    samples: list[int], tolerances: list[float], working_set: int, seed: int, most: list[int]
 ) -> None:
     count = len(samples)
     inputs = patients(count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictors, "WORKING_SET", working_set)
         cohort = Cohort(TABULAR, inputs, seed, "stratified", np.array(samples), np.array(tolerances[:count]))
-        together = run(cohort)
+        together = run(cohort, *most)
     for row in range(count):
         alone = estimate(
             TABULAR,
@@ -116,10 +124,51 @@ def test_a_row_without_a_tolerance_gets_all_passes_even_at_a_standard_error_of_z
 def test_rows_that_are_removed_get_no_answer() -> None:
     cohort = Cohort(LINEAR, points(4), 0, "stratified", np.full(4, 10), np.zeros(4))
     cohort.leave(np.array([False, True, False, True]))
-    rows, columns = cohort.step()
+    rows, columns = cohort.step(4)
     assert rows.tolist() == [0, 2]
     expected = estimate(LINEAR, points(4), 10, seed=0)
     np.testing.assert_array_equal(columns["mean"], expected["mean"][[0, 2]])
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_rows_may_leave_between_any_two_steps(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictors, "WORKING_SET", 100)
+    cohort = Cohort(LINEAR, points(6), 0, "stratified", np.array([40, 40, 50, 50, 60, 60]), np.zeros(6))
+    pieces = [cohort.step(2) for _ in range(steps)]
+    cohort.leave(cohort.rows % 3 == 0)
+    while len(cohort.rows):
+        pieces.append(cohort.step(2))
+    answer = in_order([piece for piece in pieces if len(piece[0])])
+    assert answer["passes"].tolist() == [40, 50, 60, 60]
+    monkeypatch.undo()
+    for place, row in enumerate([1, 2, 4, 5]):
+        alone = estimate(LINEAR, {"x": points(6)["x"][row : row + 1]}, int(answer["passes"][place]), 0)
+        np.testing.assert_array_equal(answer["mean"][place], alone["mean"][0])
+
+
+def test_draws_are_made_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictors, "WORKING_SET", 100)
+    drawn: list[tuple[int, int]] = []
+    draw = masks.draw
+
+    def counted(site: Site, seed: int, start: int, stop: int, *rest: Any) -> Any:
+        drawn.append((start, stop))
+        return draw(site, seed, start, stop, *rest)
+
+    monkeypatch.setattr(cache, "draw", counted)
+    runs = []
+    some_passes = Predictor.some_passes
+
+    def run_some(self: Predictor, *of: Any) -> Any:
+        runs.append(of[3:])
+        return some_passes(self, *of)
+
+    monkeypatch.setattr(Predictor, "some_passes", run_some)
+    estimate(LINEAR, points(50), 60, seed=11)
+    assert len(drawn) == len(set(drawn))
+    assert drawn[0][0] == 0
+    assert drawn[-1][1] == 60
+    assert len(runs) > 10 * len(drawn)
 
 
 def test_stratified_passes_make_the_mean_of_a_linear_network_more_exact() -> None:

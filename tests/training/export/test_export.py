@@ -129,7 +129,9 @@ def test_an_error_in_the_smallest_target_is_found() -> None:
 def test_passes_equal_a_loop_over_pytorch_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:
     rows = torch.rand(6, 8, 8)
     (found,) = Predictor(bundle).passes({"x": rows.numpy()}, samples=25, seed=9)
-    masks = [torch.from_numpy(draw(site, 9, 0, 25)) for site in bundle.manifest.sites]
+    masks = [
+        torch.from_numpy(draw(site, 9, 0, 25)) / (1 - (site.rate or 0)) for site in bundle.manifest.sites
+    ]
     looped = []
     for first, second in zip(*masks, strict=True):
         hidden = network[2](rows.flatten(1) * first)
