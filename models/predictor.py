@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, Bundle, BundleError
+from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, WEIGHTS, Bundle, BundleError
 from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
 from caveat.models.draws.cache import DrawCache
@@ -65,7 +65,7 @@ class Predictor:
         self.precision: Precision = precision
         self.task: Task = tasks.of(bundle.manifest)
         self.calibration: Calibration | None = _calibration(self.task, bundle)
-        self.card: bytes | None = bundle.files.get(CARD)
+        self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
@@ -229,16 +229,16 @@ def _rows(inputs: Inputs) -> int:
 def _engine(
     bundle: Bundle, file: str, threads: int, precision: Precision, providers: Sequence[str]
 ) -> Engine:
-    apart = _weights(bundle)
-    graph = bundle.files[file]
+    graph = bytes(bundle.files[file])
+    files = {name: content for name, content in bundle.files.items() if name == WEIGHTS}
     try:
-        check(graph, {name: len(content) for name, content in apart.items()})
+        weights = check(graph, {name: len(content) for name, content in files.items()})
     except ValueError as error:
         raise BundleError(f"{_place(bundle.manifest, file)}: the graph {error}") from None
     try:
         if precision == "bfloat16":
-            return OpenVino(graph, apart, threads)
-        return OnnxRuntime(graph, apart, threads, allowed(bundle.manifest), providers)
+            return OpenVino(graph, files, threads)
+        return OnnxRuntime(graph, weights, files, threads, allowed(bundle.manifest), providers)
     except CaveatError:
         raise
     except Exception as error:  # the engines' errors have no other base class
@@ -247,17 +247,11 @@ def _engine(
         raise BundleError(f"{_place(bundle.manifest, file)}: {name} can't load it: {reason}") from None
 
 
-def _weights(bundle: Bundle) -> dict[str, bytes]:
-    """Give the files of weights outside the graphs: all files that have no other purpose."""
-    others = (PREDICT, PASSES, CARD, calibration_file.FILE)
-    return {name: content for name, content in bundle.files.items() if name not in others}
-
-
 def _calibration(task: Task, bundle: Bundle) -> Calibration | None:
     if bundle.manifest.calibration is None:
         return None
     try:
-        return calibration_file.read(task, bundle.files[calibration_file.FILE])
+        return calibration_file.read(task, bytes(bundle.files[calibration_file.FILE]))
     except Exception as error:  # NumPy's errors for malformed arrays have no other base class
         place = _place(bundle.manifest, calibration_file.FILE)
         raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None

@@ -15,21 +15,33 @@ from typing import Final
 from pydantic import ValidationError
 
 from caveat.models.bundles import files, plain_json
-from caveat.models.bundles.files import BundleError, IncompleteError
+from caveat.models.bundles.files import BundleError, Content, IncompleteError
 from caveat.models.bundles.manifest import SCHEMA_VERSION, File, Manifest
 
-__all__ = ["CARD", "MANIFEST", "PASSES", "PREDICT", "Bundle", "BundleError", "IncompleteError", "pack"]
+__all__ = [
+    "CARD",
+    "MANIFEST",
+    "PASSES",
+    "PREDICT",
+    "WEIGHTS",
+    "Bundle",
+    "BundleError",
+    "IncompleteError",
+    "pack",
+]
 
 MANIFEST = "manifest.json"
 PREDICT = "predict.onnx"
 PASSES = "passes.onnx"
+WEIGHTS = "weights.bin"
+"""The weights of both graphs, each once. They are mapped, not read: the processes of a machine share them."""
 CARD = "card.html"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """A file's name: without a folder, not hidden, and valid on every system."""
 
 _MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26}
-"""Most bytes of a file, by its name; `_MEMORY` for all other files, such as those of weights."""
+"""Most bytes of a file, by its name; `_MEMORY` for all other files, such as the weights."""
 
 _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
 """Bytes of this machine's memory."""
@@ -37,7 +49,7 @@ _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if has
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, held as the very bytes that were verified.
+    """A verified bundle, held as the very bytes that were verified; its weights, as the very file.
 
     Parameters
     ----------
@@ -48,7 +60,7 @@ class Bundle:
     """
 
     manifest: Manifest
-    files: Mapping[str, bytes]
+    files: Mapping[str, Content]
 
     @classmethod
     def load(cls, folder: Path) -> "Bundle":
@@ -105,7 +117,7 @@ class Bundle:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def pack(manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+def pack(manifest: Manifest, files: Mapping[str, Content]) -> Bundle:
     """Make a bundle from a manifest and files, and list the files with their digests in the manifest.
 
     Raises
@@ -187,9 +199,9 @@ def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
             )
 
 
-def _read(folder: Path, name: str, file: File) -> bytes:
+def _read(folder: Path, name: str, file: File) -> Content:
     path = folder / name
-    content = files.read(path, file.bytes)
+    content = (files.mapped if name == WEIGHTS else files.read)(path, file.bytes)
     if len(content) < file.bytes:
         raise IncompleteError(f"{path}: holds {len(content):,} bytes, the manifest says {file.bytes:,}")
     found = hashlib.sha256(content).hexdigest()

@@ -1,5 +1,6 @@
 """Runs a graph with ONNX Runtime."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -11,9 +12,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from caveat.models.bundles.files import Content
 from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
+from caveat.models.engines.folder import folder_of
 from caveat.models.errors import CaveatError
+from caveat.models.graphs.structure import Weight
 
 CPU: Final = "CPUExecutionProvider"
 
@@ -34,6 +38,12 @@ _OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "ba
 
 _SMALL: Final = 2**16
 
+_LARGE: Final = 2**25
+"""Bytes of weights (32 MiB) from which on they are not packed ahead for the matrix products, which copies
+them in every session; see "Memory" in docs/performance.md for what that costs."""
+
+_FOLDER: Final = "session.model_external_initializers_file_folder_path"
+
 _TYPES: Final = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -50,7 +60,9 @@ class OnnxRuntime:
     graph
         Bytes of an ONNX file.
     weights
-        Content of the files of weights, by the name that the graph uses for a file.
+        The tensors of the graph that lie in a file of weights.
+    files
+        Content of these files, by the name that the graph uses for a file.
     threads
         Threads that one run may use; 0 takes one per core.
     memory
@@ -67,7 +79,8 @@ class OnnxRuntime:
     def __init__(
         self,
         graph: bytes,
-        weights: Mapping[str, bytes],
+        weights: Sequence[Weight],
+        files: Mapping[str, Content],
         threads: int,
         memory: int,
         providers: Sequence[str] = (CPU,),
@@ -82,19 +95,24 @@ class OnnxRuntime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
         # Without this limit, a small file could take any amount of memory for constants as it is loaded.
-        size = len(graph) + sum(map(len, weights.values())) + _SMALL
+        size = sum(map(len, files.values()))
+        if size >= _LARGE:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        size += len(graph) + _SMALL
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(size))
-        if weights:  # as the bytes that were verified, so that ONNX Runtime follows no path
-            lengths = [len(content) for content in weights.values()]
-            options.add_external_initializers_from_files_in_memory(
-                list(weights), list(weights.values()), lengths
-            )
+        # On the CPU, runs use the weights where they lie. What the session computes from them as it is made,
+        # and copies to other devices, it reads from the file.
+        self._weights = _in_place(weights, files) if providers[0] == CPU else {}
+        for name, value in self._weights.items():
+            options.add_initializer(name, value)
         _refuse_unknown(providers)
         if _CUDA in providers:
             _find_libraries()
-        with _CREATION:  # a session takes the allocator registered last: here one of its own
+        chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
+        with folder_of(files) as folder, _CREATION:
+            options.add_session_config_entry(_FOLDER, str(folder))
+            # A session takes the allocator registered last: here one of its own.
             ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
-            chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
             self._session = ort.InferenceSession(graph, options, providers=chosen)
         if self._session.get_providers()[0] != providers[0]:  # ONNX Runtime only logs this failure
             raise CaveatError(f"{providers[0]} does not start on this machine; see ONNX Runtime's log")
@@ -131,6 +149,18 @@ class OnnxRuntime:
     def stop(self) -> None:
         """Abort all runs, including later ones."""
         self._options.terminate = True
+
+
+def _in_place(weights: Sequence[Weight], files: Mapping[str, Content]) -> dict[str, ort.OrtValue]:
+    """Make a value of each weight, without a copy."""
+    return {
+        weight.name: ort.OrtValue.ortvalue_from_numpy(
+            np.frombuffer(files[weight.file], weight.dtype, math.prod(weight.shape), weight.offset).reshape(
+                weight.shape
+            )
+        )
+        for weight in weights
+    }
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.bundles.files import Content
 from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
@@ -23,7 +24,7 @@ class OpenVino:
 
     Parameters
     ----------
-    graph, weights, threads
+    graph, files, threads
         See `caveat.models.engines.onnx_runtime.OnnxRuntime`.
 
     Raises
@@ -32,7 +33,7 @@ class OpenVino:
         If OpenVINO is not installed, or this CPU has no bfloat16.
     """
 
-    def __init__(self, graph: bytes, weights: Mapping[str, bytes], threads: int) -> None:
+    def __init__(self, graph: bytes, files: Mapping[str, Content], threads: int) -> None:
         try:
             import openvino
         except ImportError:
@@ -51,7 +52,7 @@ class OpenVino:
             "NUM_STREAMS": 1,
         }
         with TemporaryDirectory(prefix="caveat-") as folder:  # OpenVINO reads files of weights by path
-            for name, content in {**weights, _GRAPH: graph}.items():
+            for name, content in {**files, _GRAPH: graph}.items():
                 (Path(folder) / name).write_bytes(content)
             self._compiled = core.compile_model(Path(folder) / _GRAPH, "CPU", settings)
         self._request = self._compiled.create_infer_request()

@@ -4,8 +4,12 @@ ONNX files are protocol buffers. If a file repeats a field that should appear on
 value; the check here covers every value.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
 
 from caveat.models.errors import one_line
 from caveat.models.graphs.protobuf import Value, fields, part, text
@@ -16,10 +20,22 @@ _OPSET_DOMAIN: Final = 1
 _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15  # of a graph
 _OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7  # of a node
 _TENSORS, _GRAPHS, _SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)  # of an attribute
-_TYPE, _EXTERNAL, _DATA_LOCATION = 2, 13, 14  # of a tensor
+_SIZE, _TYPE, _NAME, _EXTERNAL, _DATA_LOCATION = 1, 2, 8, 13, 14  # of a tensor
 _KEY, _VALUE = 1, 2  # of an entry of a tensor's external data
 
 _TEXT: Final = 8  # the type of a tensor whose values are text
+
+_WEIGHT_TYPES: Final[Mapping[int, np.dtype[Any]]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("u1"),
+    3: np.dtype("i1"),
+    6: np.dtype("<i4"),
+    7: np.dtype("<i8"),
+    9: np.dtype("?"),
+    10: np.dtype("<f2"),
+    11: np.dtype("<f8"),
+}
+"""The types of tensors outside a graph, by their numbers in onnx.proto."""
 
 _DOMAINS: Final = ("", "ai.onnx")
 
@@ -36,7 +52,26 @@ _MOST: Final = 2**22
 """Most fields that a file may have; a large network has a tenth of these."""
 
 
-def check(content: bytes, files: Mapping[str, int]) -> None:
+@dataclass(frozen=True)
+class Weight:
+    """A tensor of a graph that lies in a file of weights.
+
+    Parameters
+    ----------
+    name
+        Its name in the graph.
+    file, offset
+        The file, and where in it the tensor begins, in bytes.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+
+
+def check(content: bytes, files: Mapping[str, int]) -> Sequence[Weight]:
     """Refuse a graph that does not belong in a bundle.
 
     Parameters
@@ -46,19 +81,27 @@ def check(content: bytes, files: Mapping[str, int]) -> None:
     files
         Sizes in bytes, by name, of the files that may hold the graph's weights.
 
+    Returns
+    -------
+    Sequence of Weight
+        The tensors that lie in these files.
+
     Raises
     ------
     ValueError
         If the content is not an ONNX file, or the graph takes weights from another place, draws at random
         on its own, may never end, or has parts that no network needs.
     """
-    _Reader(files).model(memoryview(content))
+    reader = _Reader(files)
+    reader.model(memoryview(content))
+    return reader.weights
 
 
 class _Reader:
     def __init__(self, files: Mapping[str, int]) -> None:
         self._files = files
         self._fields_read = 0
+        self.weights: list[Weight] = []
 
     def model(self, message: memoryview) -> None:
         has_graph = False
@@ -106,7 +149,8 @@ class _Reader:
 
     def _tensor(self, message: memoryview, where: str) -> None:
         place: dict[str, str] = {}
-        apart = False
+        shape: list[int] = []
+        name, kind, apart = "", 0, False
         for number, value in self._fields(message):
             if number == _EXTERNAL:
                 apart = True
@@ -115,12 +159,19 @@ class _Reader:
                     raise ValueError(f"gives two values to {key} of a tensor")
             elif number == _DATA_LOCATION:
                 apart |= value != 0
-            elif number == _TYPE and isinstance(value, int) and value & 0xFFFFFFFF == _TEXT:
-                raise ValueError("has constants of text")
+            elif number == _TYPE and isinstance(value, int):
+                kind = value & 0xFFFFFFFF
+                if kind == _TEXT:
+                    raise ValueError("has constants of text")
+            elif number == _SIZE and isinstance(value, int):
+                shape.append(value)
+            elif number == _NAME:
+                name = text(value)
         if apart and where:  # an engine reads these from a file on the disk, not from the bytes it was given
             raise ValueError(f"takes weights from a file {where}")
         if apart:
             self._check_place(place)
+            self.weights.append(_weight(name, kind, shape, place))
 
     def _entry(self, message: memoryview) -> tuple[str, str]:
         found = {number: text(value) for number, value in self._fields(message)}
@@ -144,6 +195,16 @@ class _Reader:
             if self._fields_read > _MOST:
                 raise ValueError(f"has more than {_MOST:,} fields")
             yield field
+
+
+def _weight(name: str, kind: int, shape: Sequence[int], place: Mapping[str, str]) -> Weight:
+    dtype = _WEIGHT_TYPES.get(kind)
+    if dtype is None or math.prod(shape) * dtype.itemsize != int(place["length"]):
+        raise ValueError(
+            f"takes {place['length']} bytes of {place['location']} for a tensor of shape {tuple(shape)} and "
+            f"type {kind}"
+        )
+    return Weight(name, dtype, tuple(shape), place["location"], int(place.get("offset", "0")))
 
 
 def _check_operator(name: str) -> None:

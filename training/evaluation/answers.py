@@ -81,7 +81,7 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
     """Tell whether the bundle was calibrated on these rows, by their truths and the answers to them."""
     if bundle.manifest.calibration is None:
         return False
-    with np.load(io.BytesIO(bundle.files[calibration_file.FILE]), allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(bytes(bundle.files[calibration_file.FILE])), allow_pickle=False) as arrays:
         truth, mean = arrays[TRUTH], arrays["mean"]
     return truth.shape == y.shape and np.array_equal(truth, y) and np.allclose(mean, answer["mean"], atol=0.1)
 

@@ -1,43 +1,38 @@
-"""The files of a bundle's graphs, with weights inside, or in a separate file if they are large."""
+"""The files of a bundle's graphs, with their weights in one file."""
 
 import hashlib
 from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from caveat.models.bundles.bundle import WEIGHTS
 from caveat.training.errors import ExportError
-
-WEIGHTS = "weights.bin"
-
-LARGE = 2**29
-"""Bytes of weights from which on they go to a separate file: a protobuf holds at most 2 GiB."""
 
 _LIMIT = 2**31  # most bytes of one tensor
 _ALIGNMENT = 64
 _SMALL = 1024  # bytes; smaller tensors stay in the graph, since engines read shapes and constants at load
 
 
-def to_files(graphs: Mapping[str, ir.Model], large: int = LARGE) -> dict[str, bytes]:
+def to_files(graphs: Mapping[str, ir.Model]) -> dict[str, bytes]:
     """Serialise graphs by name; equal graphs give equal bytes.
 
-    Weights of ``large`` bytes or more go to one separate file for all graphs, which holds a tensor of
-    several graphs once.
+    The weights go to one file for all graphs, which holds a tensor of several graphs once.
 
     Raises
     ------
     ExportError
         If a tensor is larger than ONNX Runtime allows.
     """
-    files: dict[str, bytes] = {}
-    if sum(_size(value) for graph in graphs.values() for value in graph.graph.initializers.values()) >= large:
-        files[WEIGHTS] = _separate_weights(graphs)
+    files = {WEIGHTS: _weights(graphs)}
     for name, graph in graphs.items():
         files[name] = ir.to_proto(graph).SerializeToString(deterministic=True)
-    return files
+    return {name: content for name, content in files.items() if content}
 
 
-def _separate_weights(graphs: Mapping[str, ir.Model]) -> bytes:
-    weights = bytearray()
+def _weights(graphs: Mapping[str, ir.Model]) -> bytes:
+    """Move the weights of graphs out of them, and give the content of their file."""
+    parts: list[bytes] = []
+    size = 0
     places: dict[bytes, int] = {}
     for graph in graphs.values():
         for name, value in graph.graph.initializers.items():
@@ -52,9 +47,10 @@ def _separate_weights(graphs: Mapping[str, ir.Model]) -> bytes:
             content = tensor.tobytes()
             digest = hashlib.sha256(content).digest()
             if digest not in places:
-                weights += bytes(-len(weights) % _ALIGNMENT)
-                places[digest] = len(weights)
-                weights += content
+                gap = bytes(-size % _ALIGNMENT)
+                places[digest] = size + len(gap)
+                parts += [gap, content]
+                size += len(gap) + len(content)
             value.const_value = ir.ExternalTensor(
                 WEIGHTS,
                 places[digest],
@@ -63,7 +59,7 @@ def _separate_weights(graphs: Mapping[str, ir.Model]) -> bytes:
                 shape=ir.Shape(tensor.shape.numpy()),
                 name=name,
             )
-    return bytes(weights)
+    return b"".join(parts)
 
 
 def _size(value: ir.Value) -> int:

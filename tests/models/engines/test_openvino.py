@@ -77,4 +77,4 @@ def test_a_cpu_that_does_not_compute_in_bfloat16_is_named() -> None:
 def test_without_openvino_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(CaveatError, match=r"pip install '\.\[bfloat16\]' in Caveat's folder"):
-        OpenVino(DIGITS.files[PASSES], {}, threads=1)
+        OpenVino(bytes(DIGITS.files[PASSES]), {}, threads=1)

@@ -1,5 +1,6 @@
 """The check of a graph's file agrees with what the parser of protocol buffers reads."""
 
+import math
 from collections.abc import Iterator
 
 import onnx
@@ -8,7 +9,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caveat.models.bundles.bundle import PASSES, PREDICT
+from caveat.models.bundles.bundle import PASSES, PREDICT, WEIGHTS
 from caveat.models.bundles.store import BUNDLED, find, load
 from caveat.models.graphs import structure
 from tests.models.damage.graphs import apart, endless, loop, plain
@@ -19,7 +20,8 @@ FILES = {"weights.bin": 64}
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])
 def test_an_exported_graph_is_accepted(file: str) -> None:
-    structure.check(DIGITS.files[file], {})
+    weights = structure.check(bytes(DIGITS.files[file]), {WEIGHTS: len(DIGITS.files[WEIGHTS])})
+    assert {math.prod(weight.shape) for weight in weights} == {64 * 128, 128 * 10}
 
 
 @pytest.mark.parametrize("content", [plain(), endless(3), apart("weights.bin", offset="52")])

@@ -20,7 +20,7 @@ HEAVY = {"Conv", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "BatchNormalization", "
 
 
 def graph(bundle: Bundle, file: str = PASSES) -> ir.Graph:
-    return ir.from_proto(ModelProto.FromString(bundle.files[file])).graph
+    return ir.from_proto(ModelProto.FromString(bytes(bundle.files[file]))).graph
 
 
 def needlessly_repeated(bundle: Bundle) -> list[str]:
