@@ -161,3 +161,13 @@ def test_the_mean_and_the_least_ratio_are_those_of_the_cells(program: Any) -> No
     told = program("passes").summary(cells)
     assert "geometric mean 2.00, least 0.50 (encoder, 128 tokens, 8 rows)" in told
     assert told.endswith("encoder, 8 rows: 0.50")
+
+
+def test_a_load_is_told_in_multiples_of_the_weights(program: Any, tmp_path: Path) -> None:
+    weights = program("weights", "--rounds", "1", str(BENCHMARKS.parent / "models" / "bundled" / "digits"))
+    weights.main()
+    figures = json.loads((tmp_path / "weights.json").read_text())["figures"]["digits/1"]
+    parameters = 64 * 128 + 128 + 128 * 10 + 10
+    assert 4 * parameters <= figures["weights"] < 4 * parameters + 100
+    assert figures["bundle"] > 1
+    assert figures["peak"] >= figures["rss"]
