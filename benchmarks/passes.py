@@ -100,7 +100,7 @@ def main() -> None:
     options = arguments.parse_args()
     threads = options.threads or os.cpu_count() or 1
     figures: dict[str, dict[str, Cell]] = {}
-    print(f"{SAMPLES} passes, ms of CPU time (wall time), {threads} threads, medians", flush=True)
+    print(f"{SAMPLES} passes, ms of CPU time (wall time), medians; threads: {threads}", flush=True)
     print(HEADER, flush=True)
     with limited(threads), folder_of(options.bundles) as bundles:
         for name in options.networks:

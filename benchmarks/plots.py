@@ -100,7 +100,7 @@ def passes(figure: Figure, figures: dict[str, Any]) -> None:
     for panel in panels:  # the networks are at an end
         panel.set_axis_off()
     handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, title=f"{threads} threads")
+    figure.legend(*handles, loc="outside lower center", ncols=2, title=f"threads: {threads}")
 
 
 def overload(figure: Figure, figures: dict[str, Any]) -> None:
