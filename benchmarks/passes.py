@@ -7,8 +7,9 @@ apart, since what people write doesn't. Both sides have as many threads, take tu
 figures are medians over the rounds.
 
 PyTorch's passes cost the same each. Where 100 of them would take long, fewer are measured and scaled up; the
-table says how many. So it is with Caveat's for the encoder, whose first dropout is behind its first layer;
-elsewhere Caveat makes all of them. The share of the draws is the time of the same draws made alone.
+table says how many. So it is with Caveat's for the encoder, whose first dropout follows its first layer, and
+whose draws then cost a little more each; elsewhere Caveat makes all passes. The share of the draws is the CPU
+time of the same draws made alone.
 Needs the training extra.
 """
 
@@ -155,13 +156,14 @@ class Measured:
         x = self._kind.rows(rows)
         fewer = next((chunk for chunk in CHUNKS if chunk * rows <= self._plan.most), CHUNKS[-1])
         chunk = fastest_chunk(self._network, x, fewer, self._plan.most)
+        own = SAMPLES if self._plan.whole else fewer
         sides = {
-            **self._caveat(self._predictor.encode(x.numpy()), SAMPLES if self._plan.whole else fewer),
+            **self._caveat(self._predictor.encode(x.numpy()), own),
             "loop": Side(lambda: moments(looped(self._network, x, fewer)), fewer),
             "tiled": Side(lambda: moments(tiled(self._network, x, fewer, chunk)), fewer),
             **{name: Side(run) for name, run in self._products(rows).items()},
         }
-        cell: Cell = {"chunk": chunk, "passes": fewer, **in_turn(sides, rounds)}
+        cell: Cell = {"chunk": chunk, "passes": fewer, "own_passes": own, **in_turn(sides, rounds)}
         better = min(cell["loop"], cell["tiled"], key=lambda cost: float(cost["cpu"]))
         cell["ratio"] = {clock: better[clock] / cell["caveat"][clock] for clock in better}
         return cell
@@ -272,12 +274,14 @@ def markdown(figures: dict[str, dict[str, Cell]]) -> str:
     ]
     for network, of in figures.items():
         for rows, cell in of.items():
-            theirs = [milliseconds(cell[way]) for way in ("loop", "tiled")]
-            if cell["passes"] < SAMPLES:
-                theirs = [f"{text}, from {cell['passes']} passes" for text in theirs]
+            measured = {"caveat": cell["own_passes"], "loop": cell["passes"], "tiled": cell["passes"]}
+            ours, *theirs = (
+                milliseconds(cell[side]) + (f", from {passes} passes" if passes < SAMPLES else "")
+                for side, passes in measured.items()
+            )
             limit = f"{reached(cell):.2f}" if "numpy" in cell else ""
-            cells = [network, rows, milliseconds(cell["caveat"]), milliseconds(cell.get("kept"))]
-            cells += [f"{share(cell):.0%}", *theirs, f"**{cell['ratio']['cpu']:.2f}**", limit]
+            cells = [network, rows, ours, milliseconds(cell.get("kept")), f"{share(cell):.0%}"]
+            cells += [*theirs, f"**{cell['ratio']['cpu']:.2f}**", limit]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
