@@ -46,8 +46,11 @@ written: $(VENV)/.dev ## Write the table of settings and the dashboard anew.
 	$(BIN)/python docs/settings.py
 	$(BIN)/python docker/monitoring/dashboard.py
 
-bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (an hour).
+bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and against its limits (two hours).
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/passes.py --bundles build/benchmarks
+	$(BIN)/python benchmarks/encoder.py --bundles build/benchmarks
+	$(BIN)/python benchmarks/weights.py --bundles build/benchmarks
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overload.py

@@ -7,57 +7,19 @@ deterministic pass of the same rows. Needs the ``training`` extra.
 import statistics
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from networks import resnet, settle
 from report import parser, write
-from torch import Tensor, nn
+from torch import nn
 
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
 
 BAR = 1.3
 SIZE = 224
-
-
-class Block(nn.Module):
-    """A residual block of two convolutions with batch norms, as in ResNet-18."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.first_norm = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.second_norm = nn.BatchNorm2d(outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run the block."""
-        y = torch.relu(self.first_norm(self.first(x)))
-        return torch.relu(self.shortcut(x) + self.second_norm(self.second(y)))
-
-
-def resnet() -> nn.Module:
-    """Make a ResNet-18 with one dropout before its last layer."""
-    widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
-    blocks = [Block(a, b, 2 if b > a else 1) for a, b in pairwise(widths)]
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
-        nn.BatchNorm2d(64),
-        nn.ReLU(),
-        nn.MaxPool2d(3, 2, 1),
-        *blocks,
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Dropout(0.5),
-        nn.Linear(512, 1000),
-    )
 
 
 def vgg() -> nn.Module:
@@ -72,13 +34,6 @@ def vgg() -> nn.Module:
             layers.append(nn.MaxPool2d(2))
     head = [nn.Linear(512 * 49, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()]
     return nn.Sequential(*layers, nn.Flatten(), *head, nn.Dropout(), nn.Linear(4096, 1000))
-
-
-def settle(network: nn.Module, example: Tensor) -> None:
-    """Run some rows through the batch norms, so that the network's features neither vanish nor explode."""
-    with torch.no_grad():
-        for _ in range(10):
-            network.train()(example)
 
 
 def measure(predictor: Predictor, rows: int, rounds: int, samples: int = 100) -> dict[str, float]:

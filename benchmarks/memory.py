@@ -85,5 +85,16 @@ def mapped(pid: int) -> dict[str, float]:
     return {name: int(size.split()[0]) * 1024 / 1e6 for name, size in (line.split(":") for line in lines)}
 
 
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's resident memory start anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak(pid: int) -> float:
+    """Read the peak of a process's resident memory, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
 if __name__ == "__main__":
     main()

@@ -84,6 +84,25 @@ def products(figure: Figure, figures: list[dict[str, Any]]) -> None:
     figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
+def passes(figure: Figure, figures: dict[str, Any]) -> None:
+    """Draw CPU time of PyTorch's better way and of Caveat, a panel for each network."""
+    threads = min(figures, key=int)
+    nets = figures[threads]
+    across = min(3, len(nets))
+    panels = figure.subplots(-(-len(nets) // across), across, squeeze=False).flat
+    for (net, cells), panel in zip(nets.items(), panels, strict=False):
+        theirs = [1e3 * min(cell["loop"]["cpu"], cell["tiled"]["cpu"]) for cell in cells.values()]
+        ours = [1e3 * cell["caveat"]["cpu"] for cell in cells.values()]
+        side_by_side(panel, list(cells), {"PyTorch, its better way": theirs, "Caveat": ours})
+        panel.set(title=net, xlabel="rows", ylabel="ms of CPU time", yscale="log")
+        for place, (height, cell) in enumerate(zip(ours, cells.values(), strict=True)):
+            panel.annotate(f"{cell['ratio']['cpu']:.2f} x", (place, height), (9, 3), ha="center", **POINTS)
+    for panel in panels:  # the networks are at an end
+        panel.set_axis_off()
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, title=f"threads: {threads}")
+
+
 def overload(figure: Figure, figures: dict[str, Any]) -> None:
     """Draw latency percentiles and goodput against the offered load."""
     latency, goodput = figure.subplots(1, 2)
@@ -176,6 +195,7 @@ def side_by_side(panel: Axes, groups: list[str], bars: dict[str, list[float]]) -
 
 PLOTS: dict[str, tuple[Any, str, tuple[float, float]]] = {
     "serving": (serving, "100 passes over one row, 32 connections", (9.5, 3.6)),
+    "passes": (passes, "100 passes of a fresh seed, with mean and variance", (9.5, 5.5)),
     "products": (products, "100 passes, and the share of the bare products' speed", (7.5, 3)),
     "scaling": (scaling, "What a request costs", (9.5, 6.5)),
     "overload": (overload, "Requests at random times", (7.5, 3)),

@@ -49,19 +49,8 @@ def main() -> None:
 
 def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: int) -> dict[str, float]:
     """Time the passes with their statistics, and the products, in turn; milliseconds."""
-    random = np.random.default_rng(0)
-    weights = [random.random(shape, np.float32) for shape in pairwise(widths)]
-    counts = [rows] + [rows * SAMPLES] * (len(weights) - 1)
-    left = [
-        random.random((count, len(weight)), np.float32) for count, weight in zip(counts, weights, strict=True)
-    ]
-    tensors = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(left, weights, strict=True)]
-    inputs = {"x": left[0]}
-    runs: dict[str, Callable[[], object]] = {
-        "numpy": lambda: [a @ b for a, b in zip(left, weights, strict=True)],
-        "torch": lambda: [a @ b for a, b in tensors],
-        "passes": lambda: estimate(predictor, inputs, SAMPLES, 0),
-    }
+    inputs = {"x": np.random.default_rng(0).random((rows, widths[0]), np.float32)}
+    runs = bare(widths, rows) | {"passes": lambda: estimate(predictor, inputs, SAMPLES, 0)}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 2):
         for name, run in runs.items():
@@ -71,6 +60,21 @@ def measure(predictor: Predictor, widths: tuple[int, ...], rows: int, rounds: in
             times[name].append(time.perf_counter() - start)
     medians = {name: 1e3 * statistics.median(of[2:]) for name, of in times.items()}
     return {"products": min(medians["numpy"], medians["torch"]), "passes": medians["passes"]}
+
+
+def bare(widths: tuple[int, ...], rows: int) -> dict[str, Callable[[], object]]:
+    """Give the products that `SAMPLES` passes need, in each library."""
+    random = np.random.default_rng(0)
+    weights = [random.random(shape, np.float32) for shape in pairwise(widths)]
+    counts = [rows] + [rows * SAMPLES] * (len(weights) - 1)
+    left = [
+        random.random((count, len(weight)), np.float32) for count, weight in zip(counts, weights, strict=True)
+    ]
+    tensors = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(left, weights, strict=True)]
+    return {
+        "numpy": lambda: [a @ b for a, b in zip(left, weights, strict=True)],
+        "torch": lambda: [a @ b for a, b in tensors],
+    }
 
 
 if __name__ == "__main__":

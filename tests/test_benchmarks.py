@@ -135,3 +135,39 @@ def test_memory_tells_what_workers_and_versions_add(
     assert 40 < figures["one worker, one version"] < 400
     assert 0 < figures["each further version"] < 40
     assert 0 < figures["each further worker"] < figures["one worker, one version"]
+
+
+@pytest.mark.slow
+def test_passes_are_measured_beside_both_ways_of_pytorch(
+    program: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ("--networks", "mlp", "--rows", "1", "3", "--rounds", "1", "--bundles", str(tmp_path))
+    program("passes", *asked).main()
+    cells = written(tmp_path, "passes")["1"]["784-128-10"]
+    assert list(cells) == ["1", "3"]
+    for cell in cells.values():
+        better = min(cell["loop"]["cpu"], cell["tiled"]["cpu"])
+        assert cell["ratio"]["cpu"] == pytest.approx(better / cell["caveat"]["cpu"])
+        assert 0 < cell["kept"]["cpu"] < cell["caveat"]["cpu"]
+        assert 0 < cell["draws"]["cpu"] < cell["caveat"]["cpu"]
+    assert capsys.readouterr().out.count("| 784-128-10 |") == 2
+
+
+def test_the_mean_and_the_least_ratio_are_those_of_the_cells(program: Any) -> None:
+    ratios = {"net": {"1": 2.0, "8": 8.0}, "encoder, 128 tokens": {"8": 0.5}}
+    cells = {
+        net: {rows: {"ratio": {"cpu": ratio}} for rows, ratio in of.items()} for net, of in ratios.items()
+    }
+    told = program("passes").summary(cells)
+    assert "geometric mean 2.00, least 0.50 (encoder, 128 tokens, 8 rows)" in told
+    assert told.endswith("encoder, 8 rows: 0.50")
+
+
+def test_a_load_is_told_in_multiples_of_the_weights(program: Any, tmp_path: Path) -> None:
+    weights = program("weights", "--rounds", "1", str(BENCHMARKS.parent / "models" / "bundled" / "digits"))
+    weights.main()
+    figures = json.loads((tmp_path / "weights.json").read_text())["figures"]["digits/1"]
+    parameters = 64 * 128 + 128 + 128 * 10 + 10
+    assert 4 * parameters <= figures["weights"] < 4 * parameters + 100
+    assert figures["bundle"] > 1
+    assert figures["peak"] >= figures["rss"]
