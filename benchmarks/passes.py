@@ -35,7 +35,6 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from caveat.models.bundles import store
-from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.signature import Inputs
 from caveat.models.estimates.cohort import estimate
 from caveat.models.predictor import Predictor
@@ -144,10 +143,8 @@ class Measured:
 
     def __init__(self, name: str, bundles: Path, threads: int) -> None:
         self._kind, self._plan = KINDS[name], PLANS[name]
-        bundle = store.load(exported(name, bundles))
-        self._predictor = Predictor(bundle, threads, KEPT_SEED)
+        self._predictor = Predictor(store.load(exported(name, bundles)), threads, KEPT_SEED)
         check(self._predictor, name)
-        self._predictor.thin(bundle, self._predictor.encode(example_rows(bundle.manifest)))
         self._network = with_dropout(made(name))
         self._seeds = count(KEPT_SEED + 1)
 
