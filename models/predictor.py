@@ -25,6 +25,10 @@ from caveat.models.tasks.task import Task
 WORKING_SET: Final = 2**22
 """Float32 values (16 MiB) that a run on the CPU may hold; larger work is cut into several runs."""
 
+_LARGEST_FACTOR: Final = 4
+"""Factor on `WORKING_SET` up to which a run of a model with many weights may hold half as many values as it
+has weights: each run fetches all of them, a tenth of the time of a pass over a row of text."""
+
 _GPU_FACTOR: Final = 16
 """Factor on `WORKING_SET` for runs outside the CPU: on a GPU, larger runs are faster."""
 
@@ -67,6 +71,7 @@ class Predictor:
         self.calibration: Calibration | None = _calibration(self.task, bundle)
         self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
+        self._weights = len(bundle.files.get(WEIGHTS, b"")) // 4
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
         self._draws = DrawCache(self.manifest.sites, kept_seed, threads or cores())
@@ -76,7 +81,9 @@ class Predictor:
     @property
     def working_set(self) -> int:
         """Float32 values that a run may hold."""
-        return WORKING_SET if self._on_cpu else _GPU_FACTOR * WORKING_SET
+        if not self._on_cpu:
+            return _GPU_FACTOR * WORKING_SET
+        return min(max(WORKING_SET, self._weights // 2), _LARGEST_FACTOR * WORKING_SET)
 
     def encode(self, rows: object) -> Inputs:
         """Turn rows into one array per input of the graphs.

@@ -14,9 +14,10 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from caveat.models.bundles import files, plain_json
-from caveat.models.bundles.files import BundleError, Content, IncompleteError
+from caveat.models.bundles import files, plain_json, shared
+from caveat.models.bundles.files import BundleError, IncompleteError
 from caveat.models.bundles.manifest import SCHEMA_VERSION, File, Manifest
+from caveat.models.bundles.shared import Content, share
 
 __all__ = [
     "CARD",
@@ -34,7 +35,7 @@ MANIFEST = "manifest.json"
 PREDICT = "predict.onnx"
 PASSES = "passes.onnx"
 WEIGHTS = "weights.bin"
-"""The weights of both graphs, each once. They are mapped, not read: the processes of a machine share them."""
+"""The weights of both graphs, each once. From `shared.LARGE` bytes on, all processes share them."""
 CARD = "card.html"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -49,7 +50,7 @@ _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if has
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, held as the very bytes that were verified; its weights, as the very file.
+    """A verified bundle, held as the very bytes that were verified.
 
     Parameters
     ----------
@@ -201,7 +202,8 @@ def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
 
 def _read(folder: Path, name: str, file: File) -> Content:
     path = folder / name
-    content = (files.mapped if name == WEIGHTS else files.read)(path, file.bytes)
+    is_shared = name == WEIGHTS and file.bytes >= shared.LARGE
+    content = share(path, file.bytes, file.sha256) if is_shared else files.read(path, file.bytes)
     if len(content) < file.bytes:
         raise IncompleteError(f"{path}: holds {len(content):,} bytes, the manifest says {file.bytes:,}")
     found = hashlib.sha256(content).hexdigest()

@@ -1,10 +1,9 @@
-"""Reads the files of a bundle: plain files of a limited size, each read once and whole, or mapped."""
+"""Reads the files of a bundle: plain files of a limited size, each read once and whole."""
 
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,35 +24,6 @@ class IncompleteError(BundleError):
     """A folder that lacks a part of a bundle, such as one that is still being copied."""
 
 
-class MappedFile(mmap):
-    """The content of a file that stays on the disk: all processes that map it share its memory.
-
-    Whoever changes the file in place changes the content; a file that is replaced or removed stays as it was.
-    """
-
-    path: Path
-    status: os.stat_result
-
-    @property
-    def changed(self) -> bool:
-        """Whether the path has another file by now, or the file was written to."""
-        try:
-            now = os.stat(self.path)
-        except OSError:
-            return True
-        return any(
-            getattr(now, of) != getattr(self.status, of)
-            for of in ("st_dev", "st_ino", "st_size", "st_mtime_ns")
-        )
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-Content = bytes | MappedFile
-
-
 def read(path: Path, most: int) -> bytes:
     """Read a plain file.
 
@@ -66,25 +36,16 @@ def read(path: Path, most: int) -> bytes:
     IncompleteError
         If the file is missing.
     """
-    with _opened(path, most) as (file, status):
+    with opened(path, most) as (file, status):
         content = file.read(status.st_size + 1)
     if len(content) > status.st_size:
         raise BundleError(f"{path}: grows while it is read")
     return content
 
 
-def mapped(path: Path, most: int) -> Content:
-    """Map a plain file; see `read`."""
-    with _opened(path, most) as (file, status):
-        if not status.st_size:  # an empty file can't be mapped
-            return b""
-        content = MappedFile(file.fileno(), status.st_size, access=ACCESS_READ)
-    content.path, content.status = path, status
-    return content
-
-
 @contextmanager
-def _opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open a plain file; see `read`."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a device can have an effect of its own
             raise FileNotFoundError

@@ -12,10 +12,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from caveat.models.bundles.files import Content
+from caveat.models.bundles.files import BundleError
+from caveat.models.bundles.shared import LARGE, Content, SharedFile
 from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
-from caveat.models.engines.folder import folder_of
 from caveat.models.errors import CaveatError
 from caveat.models.graphs.structure import Weight
 
@@ -38,9 +38,8 @@ _OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "ba
 
 _SMALL: Final = 2**16
 
-_LARGE: Final = 2**25
-"""Bytes of weights (32 MiB) from which on they are not packed ahead for the matrix products, which copies
-them in every session; see "Memory" in docs/performance.md for what that costs."""
+_SLOWER: Final = ("SkipLayerNormFusion",)
+"""Fusions that make a run on the CPU slower: that of a sum with the layer norm behind it by 3 to 20 %."""
 
 _FOLDER: Final = "session.model_external_initializers_file_folder_path"
 
@@ -96,24 +95,37 @@ class OnnxRuntime:
         options.add_session_config_entry("session.use_env_allocators", "1")
         # Without this limit, a small file could take any amount of memory for constants as it is loaded.
         size = sum(map(len, files.values()))
-        if size >= _LARGE:
+        if size >= LARGE:
+            # Packing weights for the matrix products copies them in every session. Without, passes take 4 %
+            # longer: see "Memory" in docs/performance.md.
             options.add_session_config_entry("session.disable_prepacking", "1")
         size += len(graph) + _SMALL
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(size))
-        # On the CPU, runs use the weights where they lie. What the session computes from them as it is made,
-        # and copies to other devices, it reads from the file.
-        self._weights = _in_place(weights, files) if providers[0] == CPU else {}
-        for name, value in self._weights.items():
-            options.add_initializer(name, value)
+        shared = [content for content in files.values() if isinstance(content, SharedFile)]
+        self._weights: dict[str, ort.OrtValue] = {}
+        if shared:
+            # On the CPU, runs use the weights where they lie. What the session computes from them as it is
+            # made, and what it copies to another device, it reads from the same file.
+            options.add_session_config_entry(_FOLDER, str(shared[0].path.parent))
+            self._weights = _in_place(weights, files) if providers[0] == CPU else {}
+            for name, value in self._weights.items():
+                options.add_initializer(name, value)
+        elif files:  # as the bytes that were verified, so that ONNX Runtime follows no path
+            lengths = [len(content) for content in files.values()]
+            options.add_external_initializers_from_files_in_memory(list(files), list(files.values()), lengths)
         _refuse_unknown(providers)
         if _CUDA in providers:
             _find_libraries()
         chosen = [(provider, _OPTIONS.get(provider, {})) for provider in providers]
-        with folder_of(files) as folder, _CREATION:
-            options.add_session_config_entry(_FOLDER, str(folder))
-            # A session takes the allocator registered last: here one of its own.
+        disabled = _SLOWER if providers[0] == CPU else None
+        with _CREATION:  # a session takes the allocator registered last: here one of its own
             ort.create_and_register_allocator(_ALLOCATOR, ort.OrtArenaCfg({"max_mem": memory}))
-            self._session = ort.InferenceSession(graph, options, providers=chosen)
+            self._session = ort.InferenceSession(
+                graph, options, providers=chosen, disabled_optimizers=disabled
+            )
+        for file in shared:
+            if file.changed:
+                raise BundleError(f"{file.path}: changes while it is read")
         if self._session.get_providers()[0] != providers[0]:  # ONNX Runtime only logs this failure
             raise CaveatError(f"{providers[0]} does not start on this machine; see ONNX Runtime's log")
 

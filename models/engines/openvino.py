@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.files import Content
+from caveat.models.bundles.shared import Content
 from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError

@@ -4,17 +4,21 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from caveat.models.bundles.dimension import evaluate, names
 from caveat.models.bundles.manifest import PASSES, Cost, Site
 from caveat.models.bundles.signature import ROWS
 
+_DRAWS = "draws"
+"""Values of a pass that have no rows: what becomes of the draws before they meet the rows."""
+
 _COUNTS = re.compile(rf"\b({ROWS}|{PASSES})\b")
 
 
 def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
-    """Find the most float32 values that the passes hold at once, for a row, and for a row in a pass.
+    """Find the most float32 values that the passes hold at once: for a row, for a row in a pass, for a pass.
 
     A value is held from the node that computes it to the last node that reads it. If values depend on sizes
     that a request chooses, the peak is found for sizes of 32, and written as arithmetic on the sizes.
@@ -23,9 +27,9 @@ def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
     known = set().union(*(_free(value) for value in passes.graph.inputs))
     last_use = {value: index for index, node in enumerate(nodes) for value in node.inputs if value}
     last_use |= dict.fromkeys(passes.graph.outputs, len(nodes))
-    held: dict[str, dict[ir.Value, str]] = {ROWS: {}, PASSES: {}}
-    peaks: dict[str, tuple[int, list[str]]] = {ROWS: (1, ["1"]), PASSES: (1, ["1"])}
-    for value in passes.graph.inputs:
+    held: dict[str, dict[ir.Value, str]] = {ROWS: {}, PASSES: {}, _DRAWS: {}}
+    peaks: dict[str, tuple[int, list[str]]] = dict.fromkeys(held, (1, ["1"]))
+    for value in passes.graph.inputs[: -len(sites)]:
         _hold(value, held, known)
     for index, node in enumerate(nodes):
         for value in node.outputs:
@@ -34,16 +38,30 @@ def measure(passes: ir.Model, sites: Sequence[Site]) -> Cost:
             total = sum(_at_typical_sizes(size) for size in values.values())
             peaks[kind] = max(peaks[kind], (total, list(values.values())), key=lambda peak: peak[0])
             held[kind] = {value: size for value, size in values.items() if last_use.get(value, 0) > index}
-    units = [_product(site.shape[1:]) for site in sites]
-    return Cost(row=_sum(peaks[ROWS][1]), row_pass=_sum(peaks[PASSES][1]), mask=_sum(units))
+    return Cost(
+        row=_sum(peaks[ROWS][1]),
+        row_pass=_sum(peaks[PASSES][1]),
+        mask=_sum([*map(_drawn, sites), *peaks[_DRAWS][1]]),
+    )
+
+
+def _drawn(site: Site) -> str:
+    """Count the draws of a site; those that have one byte count as a quarter of a float32 value."""
+    units = _product(site.shape[1:])
+    each = np.dtype("float32").itemsize // np.dtype(site.dtype).itemsize
+    if each == 1:
+        return units
+    return str(-(-int(units) // each)) if units.isdigit() else f"({units} + {each - 1})//{each}"
 
 
 def _hold(value: ir.Value, held: dict[str, dict[ir.Value, str]], known: set[str]) -> None:
     if value.shape is None or any(getattr(size, "value", size) is None for size in value.shape):
         return  # the exporter lost a size; such values are few and small
     found = _free(value)
-    if ROWS in found and found <= known:  # others are draws, constants, or selected by a mask
-        held[PASSES if PASSES in found else ROWS][value] = _product(_sizes(value))
+    if found <= known and not found.isdisjoint((ROWS, PASSES)):  # others are constants, or chosen by a mask
+        held[_DRAWS if ROWS not in found else PASSES if PASSES in found else ROWS][value] = _product(
+            _sizes(value)
+        )
 
 
 def _free(value: ir.Value) -> set[str]:

@@ -60,7 +60,7 @@ def warm_up(made: Predictor, seed: int) -> None:
     with np.errstate(all="ignore"), suppress(InputError):  # a made-up example may not fit
         inputs = _example(made)
         made.predict(inputs)
-        estimate(made, inputs, _SAMPLES, seed, sampler="stratified")
+        estimate(made, inputs, _of_one_run(made, inputs), seed, sampler="stratified")
 
 
 def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, Predictor]:
@@ -73,16 +73,27 @@ def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, 
 
 
 def _seconds(made: Predictor) -> float:
-    """Time the second of two ordinary requests of one row, in seconds; 0 where the example fails."""
+    """Time the second of two ordinary requests of one row, or of the passes of one run if these are fewer.
+
+    Returns
+    -------
+    float
+        Seconds; 0 where the example fails.
+    """
     start = perf_counter()
     try:
         row = {name: array[:1] for name, array in _example(made).items()}
         for _ in range(2):
             start = perf_counter()
-            _answer(made, row)
+            estimate(made, row, _of_one_run(made, row), seed=0, sampler="independent")
     except InputError:
         return 0.0
     return perf_counter() - start
+
+
+def _of_one_run(made: Predictor, inputs: Inputs) -> int:
+    """Give the passes of an ordinary request, or as many as one run of a large network holds."""
+    return max(2, min(_SAMPLES, made.passes_at_once(inputs)))
 
 
 def _rounding(rounded: Predictor, exact: Predictor) -> float:

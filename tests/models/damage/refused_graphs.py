@@ -60,7 +60,9 @@ GRAPHS = {
         weights(offset="-12"), "takes 12 bytes at offset -12 of weights.bin"
     ),
     "weights without a length": Damage(weights(length=""), "takes no number of bytes at offset 0"),
-    "weights of another length": Damage(weights(length="16"), "ONNX Runtime can't load it"),
+    "weights of another length": Damage(
+        weights(length="16"), r"takes 16 bytes of weights.bin for a tensor of shape \(3,\)"
+    ),
     "weights of an impossible shape": Damage(predict(overflowing()), "ONNX Runtime can't load it"),
     "sparse weights": Damage(predict(extra("sparse")), "the graph has sparse weights"),
     "functions": Damage(predict(extra("functions")), "the graph has functions of its own"),

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from caveat.models.bundles import store
+from caveat.models.bundles import shared, store
 from caveat.models.bundles.bundle import PASSES, PREDICT, WEIGHTS, Bundle, BundleError, pack
-from caveat.models.bundles.files import MappedFile
+from caveat.models.bundles.shared import SharedFile
 from caveat.models.engines.onnx_runtime import OnnxRuntime
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
@@ -65,10 +65,13 @@ def external(bundle: Bundle, file: str) -> set[int | None]:
     return {value.const_value.offset for value in values if isinstance(value.const_value, ir.ExternalTensor)}
 
 
+@pytest.mark.parametrize("large", [1, 2**25], ids=["mapped", "read"])
 def test_a_bundle_answers_alike_in_memory_and_from_a_store(
-    network: nn.Module, bundle: Bundle, tmp_path: Path
+    network: nn.Module, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
 ) -> None:
+    monkeypatch.setattr(shared, "LARGE", large)
     loaded = store.load(store.add(tmp_path, bundle))
+    assert isinstance(loaded.files[WEIGHTS], SharedFile if large == 1 else bytes)
     rows = torch.rand(5, 32)
     with torch.no_grad():
         expected = network(rows).softmax(-1).numpy()
@@ -77,10 +80,17 @@ def test_a_bundle_answers_alike_in_memory_and_from_a_store(
     np.testing.assert_allclose(first, expected, atol=1e-6)
 
 
+@pytest.fixture
+def mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Map the weights of small bundles too."""
+    monkeypatch.setattr(shared, "LARGE", 1)
+
+
+@pytest.mark.usefixtures("mapping")
 def test_both_graphs_run_on_the_mapped_file(bundle: Bundle, tmp_path: Path) -> None:
     loaded = store.load(store.add(tmp_path, bundle))
     mapped = loaded.files[WEIGHTS]
-    assert isinstance(mapped, MappedFile)
+    assert isinstance(mapped, SharedFile)
     start = np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
     predictor = Predictor(loaded)
     for engine in (predictor._predict, predictor._passes):
@@ -90,6 +100,7 @@ def test_both_graphs_run_on_the_mapped_file(bundle: Bundle, tmp_path: Path) -> N
             assert start <= value.data_ptr() < start + len(mapped)
 
 
+@pytest.mark.usefixtures("mapping")
 def test_a_model_outlives_its_files(bundle: Bundle, tmp_path: Path) -> None:
     """A version that is served may be removed, or replaced by a rename."""
     folder = store.add(tmp_path, bundle)
@@ -103,6 +114,7 @@ def test_a_model_outlives_its_files(bundle: Bundle, tmp_path: Path) -> None:
     np.testing.assert_array_equal(predictor.predict(rows), before)
 
 
+@pytest.mark.usefixtures("mapping")
 def test_a_file_that_was_replaced_since_it_was_verified_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     folder = store.add(tmp_path, bundle)
     loaded = store.load(folder)
@@ -112,6 +124,7 @@ def test_a_file_that_was_replaced_since_it_was_verified_is_refused(bundle: Bundl
         Predictor(loaded)
 
 
+@pytest.mark.usefixtures("mapping")
 def test_a_changed_file_of_weights_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     folder = store.add(tmp_path, bundle)
     content = bytearray((folder / WEIGHTS).read_bytes())
@@ -131,15 +144,15 @@ def test_a_graph_reads_no_weights_from_outside_its_bundle(bundle: Bundle, tmp_pa
             value.const_value = ir.ExternalTensor(
                 str(outside), old.offset, old.length, old.dtype, shape=old.shape, name=old.name
             )
-    files = {**bundle.files, PASSES: ir.to_proto(graph).SerializeToString()}
+    changed = {**bundle.files, PASSES: ir.to_proto(graph).SerializeToString()}
     with pytest.raises(BundleError, match=r"outside\.bin', which is not a file of the bundle"):
-        Predictor(pack(bundle.manifest, files))
+        Predictor(pack(bundle.manifest, changed))
 
 
 _HELD = """
 import re, sys
 from pathlib import Path
-from caveat.models.bundles import store
+from caveat.models.bundles import shared, store
 from caveat.models.predictor import Predictor
 
 def held(what):
