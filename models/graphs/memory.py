@@ -10,7 +10,7 @@ LARGEST_ROW: Final = 2**27
 """Most float32 values (512 MiB) that the network may hold for one row whose size a request chooses."""
 
 _LEAST: Final = 2**24
-"""Values that every model may hold; a run of many rows and passes is cut to hold a quarter of these."""
+"""Values that every model may hold; a run is cut to hold a quarter of these, or all if its model is large."""
 
 _BYTES: Final = 4 * 8
 """Bytes allowed for each value that the manifest counts.

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from caveat.models import predictor as predictors
 from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.manifest import Site
+from caveat.models.draws import cache, masks
 from caveat.models.estimates.cohort import Asked, estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import NOTHING, Decisions
@@ -146,8 +148,18 @@ def test_waiting_jobs_share_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> No
     assert runs[:3] == [8, 6, 4]
 
 
-def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_job_does_not_wait_for_a_large_one_whose_draws_are_made_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(predictors, "WORKING_SET", 1000)
+    seeds: list[int] = []
+    draw = masks.draw
+
+    def counted(site: Site, seed: int, *rest: Any) -> Any:
+        seeds.append(seed)
+        return draw(site, seed, *rest)
+
+    monkeypatch.setattr(cache, "draw", counted)
 
     async def work(batcher: Batcher) -> None:
         large = Job(LINEAR, rows(LINEAR, 2000), Asked(50, seed=1))
@@ -158,7 +170,9 @@ def test_a_small_job_does_not_wait_for_a_large_one(monkeypatch: pytest.MonkeyPat
         batcher.submit(small)
         await small.answer
         assert not large.answer.done()
-        same(await large.answer, alone(large))
+        answer = await large.answer
+        assert seeds.count(1) == 1
+        same(answer, alone(large))
 
     served(work)
 
