@@ -75,14 +75,16 @@ def _mixed(numbers: NDArray[np.uint64], stream: Stream) -> NDArray[np.uint64]:
 def patterns(stream: str, rate: float, units: int, first: int, last: int, threads: int = 1) -> Patterns:
     """Draw the patterns of the blocks ``first`` to ``last`` (exclusive); see `independent`."""
     by_choice, edge = _patterns_by_choice(rate)
+    maps = np.uint64(len(by_choice) // 2)
     choices = Stream(stream)
     found = np.empty((last - first, 4, units), np.uint8)
 
     def work(part: slice) -> None:
-        chosen = choices.lines(np.uint32, units, first, last, part) * np.uint64(len(by_choice) // 2)
+        chosen = choices.lines(np.uint32, units, first, last, part) * maps
         index = (chosen >> np.uint64(32)).astype(np.uint32)
         index *= np.uint32(2)
-        index += chosen.astype(np.uint32) < edge  # the lower half is uniform, whatever the upper half
+        if edge:
+            index += chosen.astype(np.uint32) < edge  # the lower half is uniform, whatever the upper half
         each = by_choice.take(index).view(np.uint8).reshape(*index.shape, 4)
         found[:, :, part] = each.swapaxes(1, 2)
 

@@ -25,6 +25,9 @@ def in_pieces(work: Callable[[slice], None], units: int, threads: int = 1) -> No
     threads
         Most threads that work at the same time.
     """
+    if units <= PIECE:
+        work(slice(0, units))
+        return
     pieces = [slice(start, min(start + PIECE, units)) for start in range(0, units, PIECE)]
     threads = min(threads, units // _WORTH_A_THREAD)
     if threads <= 1:

@@ -20,7 +20,7 @@ from torch import Tensor, fx
 from torch.fx.node import map_arg
 
 from caveat.training.errors import ExportError
-from caveat.training.export.draw_operator import DRAW
+from caveat.training.export.draw_operator import DRAW, SCALED
 from caveat.training.export.recurrent import Lowering
 from caveat.training.export.rows import RowAxis, Rows, place
 
@@ -91,7 +91,7 @@ class Fold(Lowering):
         """Give the draws of a site; a mask is scaled before it meets the rows, of which there may be many."""
         _, site, _, law, rate = node.args
         draws = self._draws[site]  # type: ignore[index]
-        return draws.to(torch.float32) * (1 / (1 - rate)) if law == "keep" else draws  # type: ignore[operator]
+        return SCALED(draws, 1 / (1 - rate)) if law == "keep" else draws  # type: ignore[operator]
 
     def _state(self, node: fx.Node) -> State:
         return self._states.get(node, State.FIXED)

@@ -14,8 +14,9 @@ from torch.export import Dim
 from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
 
 from caveat.training.errors import ExportError
+from caveat.training.export import draw_operator, recurrent
 from caveat.training.export.capture import quiet
-from caveat.training.export.recurrent import TRANSLATIONS, Lowering
+from caveat.training.export.recurrent import Lowering
 
 OPSET = 20
 OUTPUT = "output"
@@ -77,7 +78,7 @@ def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, 
             dynamic_shapes=(free,),
             input_names=list(inputs),
             output_names=[OUTPUT],
-            custom_translation_table=TRANSLATIONS,
+            custom_translation_table=recurrent.TRANSLATIONS | draw_operator.TRANSLATIONS,
             verbose=False,
         )
     assert program is not None
