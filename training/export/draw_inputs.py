@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
+from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import PASSES, Site
 from caveat.models.draws.masks import draw
 from caveat.training.errors import ExportError
@@ -52,6 +53,16 @@ class DrawInputs:
     def per_row(self) -> bool:
         """Whether PyTorch makes separate draws for every row, at all sites."""
         return all(axis is not None for axis in self._row_axes)
+
+    def of_torch(self, row_count: int) -> list[tuple[int, ...]]:
+        """Give the shape of PyTorch's own draw for ``row_count`` rows like the example's, by site."""
+        shapes = []
+        for site, axis in zip(self.sites, self._row_axes, strict=True):
+            shape = [evaluate(size, self._hints) for size in site.shape[1:]]
+            if axis is not None:
+                shape[axis.position] *= row_count
+            shapes.append(tuple(shape))
+        return shapes
 
     def examples(self) -> dict[str, Tensor]:
         """Make draws to trace with, by site."""
