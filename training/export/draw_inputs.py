@@ -36,7 +36,8 @@ class DrawInputs:
         self, graph: fx.GraphModule, rows: Rows, sites: Sequence[Found], axes: Sequence[Mapping[int, str]]
     ) -> None:
         symbols = _symbols(graph, axes)
-        self._hints = dict(symbols.values())
+        self.hints: dict[str, int] = dict(symbols.values())
+        """The sizes of the example, by name."""
         found: dict[int, tuple[Site, RowAxis | None]] = {}
         for node in graph.graph.nodes:
             if node.target is DRAW:
@@ -58,7 +59,7 @@ class DrawInputs:
         """Give the shape of PyTorch's own draw for ``row_count`` rows like the example's, by site."""
         shapes = []
         for site, axis in zip(self.sites, self._row_axes, strict=True):
-            shape = [evaluate(size, self._hints) for size in site.shape[1:]]
+            shape = [evaluate(size, self.hints) for size in site.shape[1:]]
             if axis is not None:
                 shape[axis.position] *= row_count
             shapes.append(tuple(shape))
@@ -67,7 +68,7 @@ class DrawInputs:
     def examples(self) -> dict[str, Tensor]:
         """Make draws to trace with, by site."""
         return {
-            site.name: torch.from_numpy(draw(site, 0, 0, _EXAMPLE_PASSES, self._hints)) for site in self.sites
+            site.name: torch.from_numpy(draw(site, 0, 0, _EXAMPLE_PASSES, self.hints)) for site in self.sites
         }
 
     def axes(self) -> list[dict[int, str]]:

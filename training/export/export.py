@@ -4,7 +4,6 @@ import copy
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -15,13 +14,13 @@ from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
-from caveat.training.export import checks, choose
+from caveat.training.export import checks, choose, laws
 from caveat.training.export.bits import find_stable_bits
 from caveat.training.export.capture import answer, capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
+from caveat.training.export.given import a_few, by_name
 from caveat.training.export.graphs import Plain, translate
-from caveat.training.export.laws import draws_as_stated
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved
 from caveat.training.export.randomness import is_random, rate_of
@@ -39,7 +38,6 @@ from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning, Stated
 from caveat.training.vocabulary import Outputs, Task
 
-_EXAMPLES = 8  # most rows of the example that are used
 _ROWS_DRAWN = 3
 
 
@@ -129,7 +127,7 @@ def export(
     >>> [(site.name, site.rate) for site in bundle.manifest.sites]
     [('2', 0.2)]
     """
-    named = _by_name(example, "x" if inputs is None else inputs[0].name)
+    named = by_name(example, "x" if inputs is None else inputs[0].name)
     learning = tasks.named(task)
     _check_options(name, learning, outputs, named, free or {}, insert or {})
     if isinstance(module, torch.jit.ScriptModule):
@@ -138,7 +136,7 @@ def export(
     module = _single_precision(module)
     names = list(named) if isinstance(example, Mapping) else None
     served = Served(module, learning, outputs, names, output, preprocess)
-    rows = _a_few(named)
+    rows = a_few(named)
     evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
 
@@ -169,7 +167,8 @@ def export(
     row_axes = Rows(graph)
     find_interleaved(graph, row_axes, rows)
     draws = DrawInputs(graph, row_axes, found, axes)
-    draws_as_stated(drawing, [tensor[:_ROWS_DRAWN] for tensor in rows], draws)
+    laws.draws_as_stated(drawing, [tensor[:_ROWS_DRAWN] for tensor in rows], draws)
+    laws.draws_as_drawn_here(draws.sites, draws.hints)
 
     step(f"write {PREDICT}")
     tensors = dict(zip(named, rows, strict=True))
@@ -201,6 +200,7 @@ def export(
     verification.independence()
     step("compare with PyTorch's own dropout")
     verification.moments()
+    step.end()
     return replace(bundle, manifest=manifest)
 
 
@@ -235,32 +235,6 @@ def _check_options(
     for pattern, rate in insert.items():
         if not 0 < rate < 1:
             raise ExportError(f"--insert {pattern}:{rate}: a rate is above 0 and below 1")
-
-
-def _by_name(example: Any, only: str) -> dict[str, Tensor]:
-    named = example if isinstance(example, Mapping) else {only: example}
-    tensors = {key: torch.as_tensor(value) for key, value in named.items()}
-    for key, tensor in tensors.items():
-        if tensor.ndim == 0 or len(tensor) == 0:
-            raise ExportError(f"the example of {key} has no rows; its first axis is the row")
-        if not tensor.isfinite().all():
-            raise ExportError(f"the example of {key} holds values that are not finite; give ordinary rows")
-    return {
-        key: tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else _whole(tensor)
-        for key, tensor in tensors.items()
-    }
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    narrow = (torch.int8, torch.int16, torch.int32, torch.uint8, torch.bool)
-    return tensor.long() if tensor.dtype in narrow else tensor
-
-
-def _a_few(named: Mapping[str, Tensor]) -> list[Tensor]:
-    """Take 2 to `_EXAMPLES` rows: the tracer would treat a size of 1 as a constant."""
-    return [
-        torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:_EXAMPLES] for tensor in named.values()
-    ]
 
 
 def _single_precision(module: nn.Module) -> nn.Module:

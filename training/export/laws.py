@@ -1,14 +1,16 @@
 """Exact checks of the draws: what a bundle states of its sites, what PyTorch draws, what the bundle draws."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, chi2, norm
 from torch import Tensor, nn
 
+from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
+from caveat.models.draws.masks import draw
 from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
@@ -16,6 +18,9 @@ from caveat.training.export.reference import Drawn
 
 FALSE_ALARM = 1e-12
 """Largest chance that correct draws of a site are refused; each of two bounds has half of it."""
+
+_DRAWS = 2**20
+"""Draws of a site to look at; with more units in a pass, one pass."""
 
 _ROUNDING = 1e-6
 _REPORT = "Please report this network: it shows a fault in Caveat"
@@ -61,6 +66,22 @@ def _alike(drawn: Drawn, expected: Drawn) -> bool:
 def _words(drawn: Drawn) -> str:
     chance = "" if drawn.chance is None else f" of {drawn.chance:g}"
     return f"{drawn.law} draws{chance} of shape {drawn.shape}"
+
+
+def draws_as_drawn_here(sites: Sequence[Site], chosen: Mapping[str, int]) -> None:
+    """Refuse sites whose draws, as a service makes them, do not follow their law.
+
+    Parameters
+    ----------
+    sites
+        The sites.
+    chosen
+        Values of the free sizes.
+    """
+    for site in sites:
+        units = math.prod(evaluate(size, chosen) for size in site.shape[1:])
+        if not follows_its_law(site, draw(site, 0, 0, max(1, _DRAWS // units), chosen)):
+            raise ExportError(f"the draws of site {site.name} do not follow its law, {site.law}. {_REPORT}")
 
 
 def follows_its_law(site: Site, values: NDArray[np.generic]) -> bool:

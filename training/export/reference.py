@@ -41,7 +41,7 @@ _DRAWING: dict[Any, Callable[..., Tensor]] = {
     aten.normal_.default: lambda draw, x, mean=0.0, std=1.0, **_: _fill(x, draw * std + mean),
     aten.normal.float_float: lambda draw, mean, std, size, **_: _sized(draw * std + mean, size),
     aten.normal.Tensor_float: lambda draw, mean, std=1.0, **_: draw.expand_as(mean) * std + mean,
-    aten.normal.Tensor_Tensor: lambda draw, mean, std, **_: draw.expand_as(mean) * std + mean,
+    aten.normal.Tensor_Tensor: lambda draw, mean, std, **_: draw.expand_as(mean + std) * std + mean,
     aten.normal.float_Tensor: lambda draw, mean, std, **_: draw.expand_as(std) * std + mean,
 }
 

@@ -23,3 +23,8 @@ class Steps:
         if self._progress is not None:
             self._progress(name, self._number, COUNT)
         self._number += 1
+
+    def end(self) -> None:
+        """Tell that the last step has ended."""
+        if self._progress is not None:
+            self._progress("", COUNT, COUNT)
