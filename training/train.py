@@ -27,32 +27,41 @@ from caveat.training.metrics import held_out_metrics
 from caveat.training.objectives.objective import Objective
 from caveat.training.options import Options
 from caveat.training.preprocess import preprocess
+from caveat.training.progress import Progress
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
 
 
-def train(dataset: Dataset, options: Options) -> Bundle:
+def train(dataset: Dataset, options: Options, progress: Progress | None = None) -> Bundle:
     """Train on a data set, and export the network with its metrics and its calibration, in memory.
 
     A part of the rows is held out to test the model on and then to calibrate it; another part decides when
     training stops. A regression without a stated noise is trained with either kind; the bundle that makes
     the validation rows likelier is kept.
 
+    Parameters
+    ----------
+    dataset, options
+        The rows, and how to train on them.
+    progress
+        Called at each step of an export; see `caveat.training.export.export.export`.
+
     Raises
     ------
     CaveatError
         If the rows do not fit the network, or the options do not fit the task.
     """
-    return _Training(dataset, options).bundle()
+    return _Training(dataset, options, progress).bundle()
 
 
 class _Training:
     """One training: its data, split, and the options with their defaults for the task."""
 
-    def __init__(self, dataset: Dataset, options: Options) -> None:
+    def __init__(self, dataset: Dataset, options: Options, progress: Progress | None) -> None:
         refuse_misfit(options.network, dataset.input.shape[1:])
         self._dataset = dataset
         self._options = options
+        self._progress = progress
         self._parts: Split = split(dataset, options.test_size, options.seed)
         self._architecture = ARCHITECTURES[options.network]
         defaults = dataset.learning.model.training
@@ -121,6 +130,7 @@ class _Training:
             target=dataset.target,
             targets=dataset.targets,
             provenance=self._provenance(),
+            progress=self._progress,
         )
 
     def _network(self, aim: Objective) -> nn.Module:

@@ -104,29 +104,32 @@ class Export(Command):
             from caveat.training.export.export import export
             from caveat.training.held_out import read_held_out
             from caveat.training.measured import measured
+            from caveat.training.progress import Bar
             from caveat.training.report import report
             from caveat.training.user_code import user_network
 
         network = user_network(self.factory, "FACTORY")
         if self.weights is not None:
             load_weights(network, self.weights)
-        bundle = export(
-            network,
-            _arrays(self.example),
-            task=self.task,
-            outputs=self.outputs,
-            name=self.name,
-            output=int(self.output) if self.output and self.output.isdigit() else self.output,
-            preprocess=user_network(self.preprocess, "--preprocess") if self.preprocess else None,
-            free=_free(self.free),
-            sites=self.sites,
-            rates=_rates(self.rate, "=", "--rate head.drop=0.2"),
-            insert=_rates(self.insert, ":", "--insert relu:0.1"),
-            classes=self.classes,
-            target=self.target,
-            targets=self.targets,
-            description=self.description,
-        )
+        with Bar() as bar:
+            bundle = export(
+                network,
+                _arrays(self.example),
+                task=self.task,
+                outputs=self.outputs,
+                name=self.name,
+                output=int(self.output) if self.output and self.output.isdigit() else self.output,
+                preprocess=user_network(self.preprocess, "--preprocess") if self.preprocess else None,
+                free=_free(self.free),
+                sites=self.sites,
+                rates=_rates(self.rate, "=", "--rate head.drop=0.2"),
+                insert=_rates(self.insert, ":", "--insert relu:0.1"),
+                classes=self.classes,
+                target=self.target,
+                targets=self.targets,
+                description=self.description,
+                progress=bar,
+            )
         if self.calibration is not None:
             inputs, y = read_held_out(self.calibration, bundle.manifest)
             bundle = measured(bundle, inputs, y, samples=100, seed=0)

@@ -80,6 +80,7 @@ class Train(Options, Command):
 
             from caveat.training.data.bundled import BUNDLED
             from caveat.training.data.read import read
+            from caveat.training.progress import Bar
             from caveat.training.report import report
             from caveat.training.train import train
 
@@ -87,5 +88,6 @@ class Train(Options, Command):
         torch.set_num_threads(1)
         store.prepare(self.out)
         dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
-        bundle = train(dataset, self)
+        with Bar() as bar:
+            bundle = train(dataset, self, bar)
         print(report(store.add(self.out, bundle), bundle))

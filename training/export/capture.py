@@ -48,6 +48,28 @@ def in_training_mode(module: nn.Module) -> nn.Module:
     return module
 
 
+def answer(module: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Run a network on the example.
+
+    Raises
+    ------
+    ExportError
+        If the network does not run.
+    """
+    try:
+        with torch.no_grad():
+            output: Tensor = module(*(tensor.clone() for tensor in inputs))  # it may write into its inputs
+    except ExportError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        hint = _other_types(module, inputs)
+        raise ExportError(
+            f"the network does not run on the example of shape {shapes}: {error}{hint}"
+        ) from error
+    return output
+
+
 def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]) -> fx.GraphModule:
     """Trace a network into a graph, in its current mode.
 
@@ -63,19 +85,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     Raises
     ------
     ExportError
-        If the network does not run on the example, or its control flow depends on data.
+        If the network's control flow depends on data, or the tracer fails.
     """
-    try:
-        with torch.no_grad(), RunningStatistics():
-            module(*(tensor.clone() for tensor in inputs))  # the network may write into its inputs
-    except ExportError:
-        raise
-    except Exception as error:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-        hint = _other_types(module, inputs)
-        raise ExportError(
-            f"the network does not run on the example of shape {shapes}: {error}{hint}"
-        ) from error
     try:
         with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free():
             return _graph(trace(module, inputs, axes))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
+from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import PASSES, Site
 from caveat.models.draws.masks import draw
 from caveat.training.errors import ExportError
@@ -35,7 +36,8 @@ class DrawInputs:
         self, graph: fx.GraphModule, rows: Rows, sites: Sequence[Found], axes: Sequence[Mapping[int, str]]
     ) -> None:
         symbols = _symbols(graph, axes)
-        self._hints = dict(symbols.values())
+        self.hints: dict[str, int] = dict(symbols.values())
+        """The sizes of the example, by name."""
         found: dict[int, tuple[Site, RowAxis | None]] = {}
         for node in graph.graph.nodes:
             if node.target is DRAW:
@@ -53,10 +55,20 @@ class DrawInputs:
         """Whether PyTorch makes separate draws for every row, at all sites."""
         return all(axis is not None for axis in self._row_axes)
 
+    def of_torch(self, row_count: int) -> list[tuple[int, ...]]:
+        """Give the shape of PyTorch's own draw for ``row_count`` rows like the example's, by site."""
+        shapes = []
+        for site, axis in zip(self.sites, self._row_axes, strict=True):
+            shape = [evaluate(size, self.hints) for size in site.shape[1:]]
+            if axis is not None:
+                shape[axis.position] *= row_count
+            shapes.append(tuple(shape))
+        return shapes
+
     def examples(self) -> dict[str, Tensor]:
         """Make draws to trace with, by site."""
         return {
-            site.name: torch.from_numpy(draw(site, 0, 0, _EXAMPLE_PASSES, self._hints)) for site in self.sites
+            site.name: torch.from_numpy(draw(site, 0, 0, _EXAMPLE_PASSES, self.hints)) for site in self.sites
         }
 
     def axes(self) -> list[dict[int, str]]:

@@ -4,7 +4,6 @@ import copy
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -13,28 +12,33 @@ from torch import Tensor, fx, nn
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
+from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
-from caveat.training.export import checks, choose
-from caveat.training.export.bits import with_stable_bits
-from caveat.training.export.capture import capture, copy_network, functional, in_training_mode
+from caveat.training.export import checks, choose, laws
+from caveat.training.export.bits import find_stable_bits
+from caveat.training.export.capture import answer, capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
+from caveat.training.export.given import a_few, by_name
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved
 from caveat.training.export.randomness import is_random, rate_of
 from caveat.training.export.rewrite import Rewritten
 from caveat.training.export.rows import Rows, place
+from caveat.training.export.runs import Runs
 from caveat.training.export.served import Served
 from caveat.training.export.sites import Found, active, find_sites
 from caveat.training.export.stated_inputs import stated_inputs
-from caveat.training.export.verify import verify
+from caveat.training.export.steps import Steps
+from caveat.training.export.verify import Verification
 from caveat.training.export.weights import to_files
+from caveat.training.progress import Progress
 from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning, Stated
 from caveat.training.vocabulary import Outputs, Task
 
-_EXAMPLES = 8  # most rows of the example that are used
+_ROWS_DRAWN = 3
 
 
 def export(
@@ -57,6 +61,7 @@ def export(
     description: str = "",
     provenance: Provenance | None = None,
     noise_variance: float | Sequence[float] = 0.0,
+    progress: Progress | None = None,
 ) -> Bundle:
     """Export a network with dropout as a bundle, and verify it against the network.
 
@@ -122,30 +127,34 @@ def export(
     >>> [(site.name, site.rate) for site in bundle.manifest.sites]
     [('2', 0.2)]
     """
-    named = _by_name(example, "x" if inputs is None else inputs[0].name)
+    named = by_name(example, "x" if inputs is None else inputs[0].name)
     learning = tasks.named(task)
     _check_options(name, learning, outputs, named, free or {}, insert or {})
     if isinstance(module, torch.jit.ScriptModule):
         raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made from")
+    step = Steps(progress)
     module = _single_precision(module)
     names = list(named) if isinstance(example, Mapping) else None
     served = Served(module, learning, outputs, names, output, preprocess)
-    rows = _a_few(named)
+    rows = a_few(named)
     evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
 
+    step("check the answers")
+    answers = answer(evaluated, rows)
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
     facts = learning.facts(outputs, shape, Stated(classes, target, targets, noise_variance))
-    checks.answers_as_stated(evaluated, rows, learning, outputs)
+    checks.answers_as_stated(answers, learning, outputs)
     checks.keeps_running_statistics(predicting)
-    checks.answers_each_row_alone(evaluated, predicting, rows)
-    checks.answers_alike_in_both_modes(evaluated, sampled, rows)
+    checks.answers_each_row_alone(evaluated, predicting, rows, answers)
+    step("check the draws")
+    checks.answers_alike_in_both_modes(answers, sampled, rows)
     captured = capture(sampled, rows, axes)
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
     checks.draws_with_torch_alone(sampled, rows)
-    checks.differs_by_its_draws_alone(captured, active(own), evaluated, rows, "targets" in facts)
+    checks.differs_by_its_draws_alone(captured, active(own), answers, rows, "targets" in facts)
     changed = _change(captured, sites, rates or {}, insert or {})
     found = _unlike_inputs(active(find_sites(captured, trained)), named)
     if not found:
@@ -153,13 +162,18 @@ def export(
             "the network has no active dropout, so all of its passes would be equal; add nn.Dropout with a "
             "rate above 0 before training it, or try --insert relu:0.1"
         )
+    drawing = captured if changed else sampled
     graph = functional(Rewritten(captured, found), rows, axes)
     row_axes = Rows(graph)
     find_interleaved(graph, row_axes, rows)
     draws = DrawInputs(graph, row_axes, found, axes)
+    laws.draws_as_stated(drawing, [tensor[:_ROWS_DRAWN] for tensor in rows], draws)
+    laws.draws_as_drawn_here(draws.sites, draws.hints)
 
+    step(f"write {PREDICT}")
     tensors = dict(zip(named, rows, strict=True))
     predict = translate(Plain(predicting), tensors, axes)
+    step(f"write {PASSES}")
     passes = translate(Passes(graph, row_axes, len(rows)), tensors | draws.examples(), [*axes, *draws.axes()])
     manifest = Manifest(
         name=name,
@@ -174,9 +188,20 @@ def export(
         cost=measure(passes, draws.sites),
         provenance=provenance or Provenance(),
     )
-    bundle = with_stable_bits(pack(manifest, to_files({PREDICT: predict, PASSES: passes})), rows)
-    verify(bundle, evaluated, captured if changed else sampled, rows, axes, draws)
-    return bundle
+    step("load both graphs")
+    bundle = pack(manifest, to_files({PREDICT: predict, PASSES: passes}))
+    del predict, passes
+    runs = Runs(Predictor(bundle), rows)
+    step("compare the bits of a row in several batches")
+    manifest = bundle.manifest.model_copy(update={"least_rows": find_stable_bits(runs)})
+    verification = Verification(runs, evaluated, drawing, draws, answers)
+    step("compare with PyTorch, given the same draws")
+    verification.same_draws(rows, axes)
+    verification.independence()
+    step("compare with PyTorch's own dropout")
+    verification.moments()
+    step.end()
+    return replace(bundle, manifest=manifest)
 
 
 def _check_options(
@@ -210,32 +235,6 @@ def _check_options(
     for pattern, rate in insert.items():
         if not 0 < rate < 1:
             raise ExportError(f"--insert {pattern}:{rate}: a rate is above 0 and below 1")
-
-
-def _by_name(example: Any, only: str) -> dict[str, Tensor]:
-    named = example if isinstance(example, Mapping) else {only: example}
-    tensors = {key: torch.as_tensor(value) for key, value in named.items()}
-    for key, tensor in tensors.items():
-        if tensor.ndim == 0 or len(tensor) == 0:
-            raise ExportError(f"the example of {key} has no rows; its first axis is the row")
-        if not tensor.isfinite().all():
-            raise ExportError(f"the example of {key} holds values that are not finite; give ordinary rows")
-    return {
-        key: tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else _whole(tensor)
-        for key, tensor in tensors.items()
-    }
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    narrow = (torch.int8, torch.int16, torch.int32, torch.uint8, torch.bool)
-    return tensor.long() if tensor.dtype in narrow else tensor
-
-
-def _a_few(named: Mapping[str, Tensor]) -> list[Tensor]:
-    """Take 2 to `_EXAMPLES` rows: the tracer would treat a size of 1 as a constant."""
-    return [
-        torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor[:_EXAMPLES] for tensor in named.values()
-    ]
 
 
 def _single_precision(module: nn.Module) -> nn.Module:

@@ -19,6 +19,9 @@ def differ(
     Statistical Hypotheses", ch. 15.2): for equal distributions it finds a difference with a probability of
     at most 1 / (PERMUTATIONS + 1).
 
+    With a chance of more than 0.9, 200 passes find a mean that differs by 0.6 standard deviations, or a
+    standard deviation that differs by a factor of 1.6; 25 passes find 1.5, or a factor of 3.
+
     Parameters
     ----------
     ours, theirs

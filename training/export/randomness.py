@@ -119,7 +119,8 @@ def _normal_sized(draw: Drawer, mean: float, std: float, size: Sequence[int], **
 
 
 def _normal_around(draw: Drawer, mean: Tensor, std: Tensor | float = 1.0, **_: object) -> Tensor:
-    return mean + std * draw("normal", "normal", mean.shape)
+    shape = torch.broadcast_tensors(mean, std)[0].shape if isinstance(std, Tensor) else mean.shape
+    return mean + std * draw("normal", "normal", shape)
 
 
 def _normal_wide(draw: Drawer, mean: float, std: Tensor, **_: object) -> Tensor:

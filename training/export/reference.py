@@ -5,7 +5,8 @@ reference shares nothing with the exported graph but the draws.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -40,9 +41,63 @@ _DRAWING: dict[Any, Callable[..., Tensor]] = {
     aten.normal_.default: lambda draw, x, mean=0.0, std=1.0, **_: _fill(x, draw * std + mean),
     aten.normal.float_float: lambda draw, mean, std, size, **_: _sized(draw * std + mean, size),
     aten.normal.Tensor_float: lambda draw, mean, std=1.0, **_: draw.expand_as(mean) * std + mean,
-    aten.normal.Tensor_Tensor: lambda draw, mean, std, **_: draw.expand_as(mean) * std + mean,
+    aten.normal.Tensor_Tensor: lambda draw, mean, std, **_: draw.expand_as(mean + std) * std + mean,
     aten.normal.float_Tensor: lambda draw, mean, std, **_: draw.expand_as(std) * std + mean,
 }
+
+
+# The chance of a 1 in each Bernoulli draw, from the operator's arguments.
+_CHANCES: dict[Any, Callable[..., float]] = {
+    aten.bernoulli_.float: lambda _x, p=0.5, **_: float(p),
+    aten.bernoulli.p: lambda _x, p=0.5, **_: float(p),
+}
+
+_NORMAL = {
+    aten.randn.default,
+    aten.randn_like.default,
+    aten.normal_.default,
+    aten.normal.float_float,
+    aten.normal.Tensor_float,
+    aten.normal.Tensor_Tensor,
+    aten.normal.float_Tensor,
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What PyTorch draws in one call: the law, the chance of a 1 in a Bernoulli draw, and the shape."""
+
+    law: Literal["bernoulli", "uniform", "normal"]
+    chance: float | None
+    shape: tuple[int, ...]
+
+
+class _Recording(TorchDispatchMode):
+    """A mode that notes every random draw, and makes it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.drawn: list[Drawn] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        value = func(*args, **(kwargs or {}))
+        if func in _CHANCES:
+            chance = _CHANCES[func](*args, **(kwargs or {}))
+            self.drawn.append(Drawn("bernoulli", chance, tuple(value.shape)))
+        elif func in _DRAWING:
+            law: Literal["normal", "uniform"] = "normal" if func in _NORMAL else "uniform"
+            self.drawn.append(Drawn(law, None, tuple(value.shape)))
+        return value
+
+
+def drawn(module: nn.Module, inputs: Sequence[Tensor]) -> list[Drawn]:
+    """Run the network once, and list what it draws, in the order of the run."""
+    recording = _Recording()
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), RunningStatistics(), recording:
+        module(*inputs)
+    return recording.drawn
 
 
 class GivenDraws(TorchDispatchMode):
@@ -118,7 +173,10 @@ def passes(module: nn.Module, inputs: Sequence[Tensor], draws: Sequence[Tensor])
         Shape (N, B, ...).
     """
     outputs = []
+    before = torch.get_rng_state()
     for one in zip(*draws, strict=True):
         with torch.no_grad(), RunningStatistics(), GivenDraws(one):
             outputs.append(module(*inputs))
+    if not torch.equal(torch.get_rng_state(), before):  # all draws were given, so none may be left to make
+        raise ExportError("the network draws more than its captured graph; draw with dropout or torch.rand")
     return torch.stack(outputs)

@@ -26,7 +26,7 @@ def resized(tensors: Sequence[Tensor], axes: Axes, name: str, size: int) -> list
     return changed
 
 
-def runs(module: nn.Module, tensors: Sequence[Tensor]) -> bool:
+def runs_on(module: nn.Module, tensors: Sequence[Tensor]) -> bool:
     """Tell whether a network runs on the given inputs."""
     try:
         with torch.no_grad():
@@ -41,7 +41,7 @@ def least(module: nn.Module, tensors: Sequence[Tensor], axes: Axes, name: str) -
     low, high = 1, free_sizes(tensors, axes)[name]
     while low < high:
         middle = (low + high) // 2
-        if runs(module, resized(tensors, axes, name, middle)):
+        if runs_on(module, resized(tensors, axes, name, middle)):
             high = middle
         else:
             low = middle + 1

@@ -1,21 +1,21 @@
 """The self-test of every bundle: its graphs are compared with the PyTorch network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs, sizes
 from caveat.models.draws.masks import draw
-from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.moments import differ
-from caveat.training.export.sizes import Axes, free_sizes, resized, runs
+from caveat.training.export.runs import SEED, Runs
+from caveat.training.export.sizes import Axes, free_sizes, resized, runs_on
 from caveat.training.tasks import tasks
 
 TOLERANCE = 1e-4
@@ -23,104 +23,102 @@ TOLERANCE = 1e-4
 
 _ROUNDINGS = 8  # units in the last place by which two computations of an output may differ
 
-PASSES_TESTED = (1, 2, 7)
-ROWS_TESTED = (1, 2, 5)
-_SAMPLE = 200
+ROWS_TESTED = (1, 3, 5)
+_MOST_SAMPLES = 200
+_LEAST_SAMPLES = 25
 _AT_ONCE = 25  # samples of PyTorch's own dropout
-_SEED = 0
 
 
-def verify(
-    bundle: Bundle,
-    evaluated: nn.Module,
-    sampled: nn.Module,
-    rows: Sequence[Tensor],
-    axes: Axes,
-    draws: DrawInputs,
-) -> None:
-    """Compare a bundle with the network that it was made from.
-
-    Checks the deterministic outputs and the passes with the same draws, for several numbers of rows and
-    passes, and for several values of each free size; that a row's answer does not depend on the other
-    rows; that passes differ; and that their mean and variance equal those of PyTorch's own dropout.
-    The last check is a statistical test, which is repeated once if it fails: it refuses a correct bundle
-    with a probability of at most 1e-6.
+class Verification:
+    """Compares a bundle with the network that it was made from; each method raises `ExportError`.
 
     Parameters
     ----------
-    bundle
-        The bundle.
+    runs
+        The bundle's graphs on rows of the example.
     evaluated, sampled
         The network in eval mode, and the network with its dropout on.
-    rows, axes
-        Example inputs to compare on, and the names of their free sizes.
     draws
         The draws of the bundle's sites.
-
-    Raises
-    ------
-    ExportError
-        Naming the output that differs; for passes, also the first site with which they differ.
+    answers
+        The network's answers to the example in eval mode, whose spread is the scale of a difference.
     """
-    check = _Check(Predictor(bundle), evaluated, sampled, draws, rows)
-    for count in ROWS_TESTED:
-        tensors = [tensor[torch.arange(count) % len(tensor)] for tensor in rows]
-        check.prediction(tensors, f"{count} rows")
-        for samples in PASSES_TESTED:
-            check.passes(tensors, samples, f"{count} rows x {samples} passes")
-    for name, size in free_sizes(rows, axes).items():
-        for other in (1, 2 * size + 1):
-            tensors = [tensor[:2] for tensor in resized(rows, axes, name, other)]
-            if runs(evaluated, tensors):  # on other sizes, the service refuses the request
-                check.prediction(tensors, f"rows with a {name} of {other}")
-                check.passes(tensors, 2, f"rows with a {name} of {other}")
-    check.independence([tensor[torch.arange(5) % len(tensor)] for tensor in rows])
-    check.moments([tensor[:1] for tensor in rows])
 
-
-class _Check:
     def __init__(
         self,
-        predictor: Predictor,
+        runs: Runs,
         evaluated: nn.Module,
         sampled: nn.Module,
         draws: DrawInputs,
-        rows: Sequence[Tensor],
+        answers: Tensor,
     ) -> None:
-        self.predictor = predictor
+        self._runs = runs
+        self._predictor = runs.predictor
         self._evaluated = evaluated
         self._sampled = sampled
         self._draws = draws
-        self._sites = predictor.manifest.sites
-        with torch.no_grad():
-            # The spread over rows: two passes over one row may differ by less than the rounding of float32.
-            output = evaluated(*rows).numpy()
-        points = predictor.task.point(output)
-        self._by_target = predictor.task.own_units
-        self._targets = tasks.of(predictor.manifest).targets(predictor.manifest)
+        self._sites = self._predictor.manifest.sites
+        # The spread over rows: two passes over one row may differ by less than the rounding of float32.
+        points = self._predictor.task.point(answers.numpy())
+        self._by_target = self._predictor.task.own_units
+        self._targets = tasks.of(self._predictor.manifest).targets(self._predictor.manifest)
         self._spreads = np.ptp(points.reshape(len(points), -1), axis=0).tolist()
 
-    def named(self, tensors: Sequence[Tensor]) -> Inputs:
-        names = (spec.name for spec in self.predictor.manifest.inputs)
-        return {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+    def same_draws(self, rows: Sequence[Tensor], axes: Axes) -> None:
+        """Compare answers, and passes with the same draws: of several rows, passes and free sizes.
 
-    def prediction(self, tensors: Sequence[Tensor], what: str) -> None:
+        Parameters
+        ----------
+        rows, axes
+            Example inputs, and the names of their free sizes.
+        """
+        shapes = self._runs.shapes()
+        for count in ROWS_TESTED:
+            samples = [passes for rows_of_run, passes in shapes if rows_of_run == count]
+            if samples:
+                tensors, what = self._runs.tensors(count), f"{count} rows"
+                self.prediction(tensors, self._runs.predict(count), what)
+                self._passes(tensors, samples, partial(self._runs.passes, count), what)
+        for name, size in free_sizes(rows, axes).items():
+            for other in (1, 2 * size + 1):
+                self._other_size([tensor[:2] for tensor in resized(rows, axes, name, other)], name, other)
+
+    def _other_size(self, tensors: Sequence[Tensor], name: str, size: int) -> None:
+        if not runs_on(self._evaluated, tensors):  # on such sizes, the service refuses the request
+            return
+        inputs, what = self._runs.named(tensors), f"rows with a {name} of {size}"
+        self.prediction(tensors, self._predictor.predict(inputs), what)
+        self._passes(tensors, [2], partial(self._made, inputs, seed=SEED), what)
+
+    def _made(self, inputs: Inputs, samples: int, seed: int) -> NDArray[np.floating]:
+        """Make passes as a service does, in several runs if they are large."""
+        return np.concatenate(list(self._predictor.passes(inputs, samples, seed)))
+
+    def prediction(self, tensors: Sequence[Tensor], found: NDArray[np.floating], what: str) -> None:
+        """Compare answers without dropout."""
         with torch.no_grad():
             outputs = self._evaluated(*tensors).numpy()
-        expected = torch.from_numpy(self.predictor.task.point(outputs))
-        self._compare_each(
-            self.predictor.predict(self.named(tensors)), expected, f"predict.onnx on {what}", 1
-        )
+        expected = torch.from_numpy(self._predictor.task.point(outputs))
+        self._compare_each(found, expected, f"predict.onnx on {what}", 1)
 
-    def passes(self, tensors: Sequence[Tensor], samples: int, what: str) -> None:
-        inputs = self.named(tensors)
-        chosen = sizes(self.predictor.manifest.inputs, inputs)
-        values = [torch.from_numpy(draw(site, _SEED, 0, samples, chosen)) for site in self._sites]
-        found = np.concatenate(list(self.predictor.passes(inputs, samples, _SEED)))
-        try:
-            self._compare_each(found, self._reference(tensors, values), f"passes.onnx on {what}", 2)
-        except ExportError as error:
-            raise ExportError(f"{error}. {self._first_differing_site(tensors, values)}") from None
+    def _passes(
+        self,
+        tensors: Sequence[Tensor],
+        samples: Sequence[int],
+        found: Callable[[int], NDArray[np.floating]],
+        what: str,
+    ) -> None:
+        """Compare runs of several numbers of passes; the loop over PyTorch's passes runs once."""
+        chosen = sizes(self._predictor.manifest.inputs, self._runs.named(tensors))
+        values = [torch.from_numpy(draw(site, SEED, 0, max(samples), chosen)) for site in self._sites]
+        expected = self._reference(tensors, values)
+        for number in samples:
+            place = f"passes.onnx on {what} x {number} passes"
+            try:
+                self._compare_each(found(number), expected[:number], place, 2)
+            except ExportError as error:
+                few = [value[:number] for value in values]
+                raise ExportError(f"{error}. {self._first_differing_site(tensors, few)}") from None
 
     def _reference(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
         return reference.passes(self._sampled, tensors, self._draws.raw(values, len(tensors[0])))
@@ -134,47 +132,56 @@ class _Check:
         for number, site in enumerate(self._sites):
             mixed = [*values[: number + 1], *keeping[number + 1 :]]
             feed = {
-                **self.named(tensors),
+                **self._runs.named(tensors),
                 **{s.name: v.numpy() for s, v in zip(self._sites, mixed, strict=True)},
             }
             try:
-                self._compare_each(self.predictor.run_passes(feed), self._reference(tensors, mixed), "", 2)
+                self._compare_each(self._predictor.run_passes(feed), self._reference(tensors, mixed), "", 2)
             except ExportError:
                 return f"The difference begins at site {site.name} ({site.kind})"
         return "No single site makes a difference"
 
-    def independence(self, tensors: Sequence[Tensor]) -> None:
-        inputs = self.named(tensors)
-        together = np.concatenate(list(self.predictor.passes(inputs, 2, _SEED)))
-        for row in range(len(tensors[0])):
-            one = {name: array[row : row + 1] for name, array in inputs.items()}
-            alone = np.concatenate(list(self.predictor.passes(one, 2, _SEED)))
+    def independence(self) -> None:
+        """Compare each row alone with the same row among others."""
+        count = max(rows for rows, _ in self._runs.shapes() if rows <= max(ROWS_TESTED))
+        together = self._runs.passes(count, 1)
+        for row in range(count):
+            alone = self._runs.alone(row)
             try:
                 self._compare_each(alone, torch.from_numpy(together[:, row : row + 1]), "", 2)
             except ExportError:
                 raise ExportError(
-                    f"row {row} of the example gets another answer alone than among {len(tensors[0])} rows: "
+                    f"row {row} of the example gets another answer alone than among {count} rows: "
                     "the network mixes the rows of a batch. Compute each row on its own"
                 ) from None
 
-    def moments(self, tensors: Sequence[Tensor]) -> None:
-        ours = np.concatenate(list(self.predictor.passes(self.named(tensors), _SAMPLE, _SEED)))[:, 0]
-        if (ours == ours[0]).all():
-            raise ExportError(
-                "all passes over the example are equal: no draw reaches the output. "
-                "Check that the served output depends on the sites"
-            )
+    def moments(self) -> None:
+        """Compare mean and variance of the passes over a row with those of PyTorch's own dropout.
+
+        This is a statistical test, which is repeated once if it fails: it refuses a correct bundle with a
+        probability of at most 1e-6. A small network makes 200 passes. A large one makes as many as fit a
+        run, but at least 25: what these find is in `caveat.training.export.moments`. The draws themselves
+        are compared exactly, by `caveat.training.export.laws`.
+        """
+        tensors = self._runs.tensors(1)
+        inputs = self._runs.named(tensors)
+        count = min(max(self._predictor.passes_at_once(inputs), _LEAST_SAMPLES), _MOST_SAMPLES)
         at_once = _AT_ONCE if self._draws.per_row else 1
         for attempt in range(2):
+            ours = self._made(inputs, count, SEED + attempt)[:, 0]
+            if (ours == ours[0]).all():
+                raise ExportError(
+                    "all passes over the example are equal: no draw reaches the output. "
+                    "Check that the served output depends on the sites"
+                )
             with torch.random.fork_rng(devices=[]), torch.no_grad():
-                torch.manual_seed(_SEED + attempt)
-                theirs = reference.sample(self._sampled, tensors, _SAMPLE, at_once).numpy()
+                torch.manual_seed(SEED + attempt)
+                theirs = reference.sample(self._sampled, tensors, count, at_once).numpy()
             # Each of several targets has its own scale, which must not hide another target.
             size = np.abs(theirs).max(axis=0 if self._by_target else None).ravel()
             blur = TOLERANCE * size.astype(np.float64)
-            if not differ(ours.reshape(_SAMPLE, -1), theirs.reshape(_SAMPLE, -1), blur=blur):
+            if not differ(ours.reshape(count, -1), theirs.reshape(count, -1), blur=blur):
                 return
-            ours = np.concatenate(list(self.predictor.passes(self.named(tensors), _SAMPLE, _SEED + 1)))[:, 0]
         raise ExportError(
             "mean or variance of the passes differ from those of the network's own dropout. "
             "Please report this network: it shows a fault in Caveat"

@@ -14,7 +14,8 @@ from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.capture import in_training_mode
 from caveat.training.export.export import export
-from caveat.training.export.verify import _Check
+from caveat.training.export.runs import Runs
+from caveat.training.export.verify import Verification
 
 DRAWS: Any = None
 """Draws for a check that makes no passes."""
@@ -121,9 +122,11 @@ def test_an_error_in_the_smallest_target_is_found() -> None:
     predictor = Predictor(export(nn.Sequential(body, Scaled()), rows, **options))
     wrong = nn.Sequential(body, Scaled(wrong=0.01)).train()
     body.eval()
-    _Check(predictor, nn.Sequential(body, Scaled()).eval(), wrong, DRAWS, [rows]).prediction([rows], "4 rows")
+    right, runs = nn.Sequential(body, Scaled()).eval(), Runs(predictor, [rows])
+    answers, found = right(rows).detach(), runs.predict(4)
+    Verification(runs, right, wrong, DRAWS, answers).prediction([rows], found, "4 rows")
     with pytest.raises(ExportError, match=r"predict\.onnx on 4 rows, target 0: differs from the PyTorch"):
-        _Check(predictor, wrong, wrong, DRAWS, [rows]).prediction([rows], "4 rows")
+        Verification(runs, wrong, wrong, DRAWS, answers).prediction([rows], found, "4 rows")
 
 
 def test_passes_equal_a_loop_over_pytorch_with_the_same_masks(network: nn.Sequential, bundle: Bundle) -> None:
