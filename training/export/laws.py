@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
-from caveat.models.draws.masks import draw
+from caveat.models.draws.masks import Sampler, draw
 from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
@@ -80,14 +81,19 @@ def draws_as_drawn_here(sites: Sequence[Site], chosen: Mapping[str, int]) -> Non
     """
     for site in sites:
         units = math.prod(evaluate(size, chosen) for size in site.shape[1:])
-        if not follows_its_law(site, draw(site, 0, 0, max(1, _DRAWS // units), chosen)):
-            raise ExportError(f"the draws of site {site.name} do not follow its law, {site.law}. {_REPORT}")
+        passes = max(1, _DRAWS // units)
+        for sampler in get_args(Sampler):
+            if not follows_its_law(site, draw(site, 0, 0, passes, chosen, sampler)):
+                raise ExportError(
+                    f"the {sampler} draws of site {site.name} do not follow its law, {site.law}. {_REPORT}"
+                )
 
 
 def follows_its_law(site: Site, values: NDArray[np.generic]) -> bool:
     """Tell whether the draws of a site may come from the law that it states.
 
-    Correct draws are refused with a chance of at most `FALSE_ALARM`. A kept fraction of many draws that is
+    Correct independent draws are refused with a chance of at most `FALSE_ALARM`; stratified ones, which
+    spread less, with a smaller one. A kept fraction of many draws that is
     off by 15 standard deviations, ``sqrt(rate * (1 - rate) / n)`` for n draws, is found as surely.
 
     Parameters

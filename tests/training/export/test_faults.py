@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from caveat.models import predictor as predictors
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.manifest import Law, Site
-from caveat.models.draws import masks
+from caveat.models.draws import keeping
 from caveat.models.draws.masks import draw
 from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
@@ -111,12 +111,20 @@ def test_a_scaled_mask_is_found(monkeypatch: pytest.MonkeyPatch, factor: float) 
     assert message.endswith("The difference begins at site 1 (dropout)")
 
 
+@pytest.mark.parametrize("sampler", ["independent", "stratified"])
 @pytest.mark.parametrize("off", [-0.01, 0.01])
-def test_masks_of_another_rate_than_stated_are_found(monkeypatch: pytest.MonkeyPatch, off: float) -> None:
+def test_masks_of_another_rate_than_stated_are_found(
+    monkeypatch: pytest.MonkeyPatch, off: float, sampler: str
+) -> None:
     """PyTorch and the graph take the same masks here, so that their passes agree."""
-    right = masks._LAWS["keep"]
-    monkeypatch.setitem(masks._LAWS, "keep", lambda words, units, rate: right(words, units, rate + off))
-    assert "the draws of site 1 do not follow its law, keep" in refused(dropping())
+    name = "independent" if sampler == "independent" else "_patterns_by_choice"
+    right, place = getattr(keeping, name), 1 if sampler == "independent" else 0
+
+    def wrong(*of: Any) -> Any:
+        return right(*of[:place], of[place] + off, *of[place + 1 :])
+
+    monkeypatch.setattr(keeping, name, wrong)
+    assert f"the {sampler} draws of site 1 do not follow its law, keep" in refused(dropping())
 
 
 def test_a_network_that_draws_outside_of_its_sites_is_found() -> None:
