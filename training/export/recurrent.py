@@ -14,7 +14,9 @@ from torch import Tensor, fx
 from torch._higher_order_ops.scan import scan
 from torch.overrides import TorchFunctionMode
 
+from caveat.models.bundles.shared import LARGE
 from caveat.training.errors import ExportError
+from caveat.training.export import stable
 from caveat.training.export.draw_operator import LIBRARY
 
 op: Any = opset20  # its annotations have no optional inputs
@@ -99,10 +101,19 @@ _ARITHMETIC = {
 
 
 class Lowering(fx.Interpreter):
-    """Runs a captured graph, and rewrites what ONNX has no operator for."""
+    """Runs a captured graph, and rewrites what ONNX has no operator for, or what would not be stable."""
+
+    def __init__(self, graph: fx.GraphModule, **options: Any) -> None:
+        super().__init__(graph, **options)
+        # Weights that are not packed ahead are multiplied in another way by a lone row.
+        self._is_large = sum(weights.nbytes for weights in graph.state_dict().values()) >= LARGE
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator; an LSTM with projections becomes a scan over time."""
+        if stable.adds_up_inner_axes(target, args, kwargs):
+            return stable.as_product(target, args, kwargs)
+        if self._is_large and stable.multiplies_lone_row(target, args):
+            return stable.with_one_more_row(target, args)
         if target is torch.ops.aten.copy.default:  # not tagged as pointwise, though it is
             over, source, *_ = args
             return torch.broadcast_tensors(over, source)[1].to(over.dtype)
