@@ -8,7 +8,7 @@ from caveat.training.export.moments import PERMUTATIONS, differ
 
 
 def sample(
-    random: np.random.Generator, mean: float = 0.0, spread: float = 1.0, passes: int = 200
+    random: np.random.Generator, passes: int = 200, /, mean: float = 0.0, spread: float = 1.0
 ) -> NDArray[np.float32]:
     """Draw passes of 4 outputs, each a sum of 5 terms with dropout: neither normal nor smooth."""
     kept = random.random((passes, 4, 5)) < 0.7
@@ -38,9 +38,7 @@ def test_different_moments_are_found(law: dict[str, float]) -> None:
 def test_few_passes_find_a_coarse_difference(law: dict[str, float]) -> None:
     """With 25 passes, the least number, 1.5 standard deviations of the mean or a factor of 3 are found."""
     random = np.random.default_rng(1)
-    found = [
-        differ(sample(random, passes=25), sample(random, **law, passes=25), seed=seed) for seed in range(20)
-    ]
+    found = [differ(sample(random, 25), sample(random, 25, **law), seed=seed) for seed in range(20)]
     assert sum(found) >= 18
 
 
