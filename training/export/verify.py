@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 
 _ROUNDINGS = 8  # units in the last place by which two computations of an output may differ
 
-ROWS_TESTED = (1, 3, 5)
+_MOST_ROWS = 5
 _MOST_SAMPLES = 200
 _LEAST_SAMPLES = 25
 _AT_ONCE = 25  # samples of PyTorch's own dropout
@@ -73,15 +73,17 @@ class Verification:
             Example inputs, and the names of their free sizes.
         """
         shapes = self._runs.shapes()
-        for count in ROWS_TESTED:
+        for count in sorted({1, *self._counts()[-2:]}):  # two that differ from each other and from the passes
             samples = [passes for rows_of_run, passes in shapes if rows_of_run == count]
-            if samples:
-                tensors, what = self._runs.tensors(count), f"{count} rows"
-                self.prediction(tensors, self._runs.predict(count), what)
-                self._passes(tensors, samples, partial(self._runs.passes, count), what)
+            tensors, what = self._runs.tensors(count), f"{count} rows"
+            self.prediction(tensors, self._runs.predict(count), what)
+            self._passes(tensors, samples, partial(self._runs.passes, count), what)
         for name, size in free_sizes(rows, axes).items():
             for other in (1, 2 * size + 1):
                 self._other_size([tensor[:2] for tensor in resized(rows, axes, name, other)], name, other)
+
+    def _counts(self) -> list[int]:
+        return sorted({count for count, _ in self._runs.shapes() if count <= _MOST_ROWS})
 
     def _other_size(self, tensors: Sequence[Tensor], name: str, size: int) -> None:
         if not runs_on(self._evaluated, tensors):  # on such sizes, the service refuses the request
@@ -143,7 +145,7 @@ class Verification:
 
     def independence(self) -> None:
         """Compare each row alone with the same row among others."""
-        count = max(rows for rows, _ in self._runs.shapes() if rows <= max(ROWS_TESTED))
+        count = self._counts()[-1]
         together = self._runs.passes(count, 1)
         for row in range(count):
             alone = self._runs.alone(row)

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 from caveat.training.export.moments import PERMUTATIONS, differ
 
 
-def sample(random: np.random.Generator, mean: float = 0.0, spread: float = 1.0) -> NDArray[np.float32]:
-    """Draw 200 passes of 4 outputs, each a sum of 5 terms with dropout: neither normal nor smooth."""
-    kept = random.random((200, 4, 5)) < 0.7
+def sample(
+    random: np.random.Generator, passes: int = 200, /, mean: float = 0.0, spread: float = 1.0
+) -> NDArray[np.float32]:
+    """Draw passes of 4 outputs, each a sum of 5 terms with dropout: neither normal nor smooth."""
+    kept = random.random((passes, 4, 5)) < 0.7
     sums: NDArray[np.float64] = (kept * [1, -2, 3, 0.5, 1.5] / 0.7).sum(axis=-1)
     return (mean + spread * sums).astype(np.float32)
 
@@ -36,7 +38,7 @@ def test_different_moments_are_found(law: dict[str, float]) -> None:
 def test_few_passes_find_a_coarse_difference(law: dict[str, float]) -> None:
     """With 25 passes, the least number, 1.5 standard deviations of the mean or a factor of 3 are found."""
     random = np.random.default_rng(1)
-    found = [differ(sample(random)[:25], sample(random, **law)[:25], seed=seed) for seed in range(20)]
+    found = [differ(sample(random, 25), sample(random, 25, **law), seed=seed) for seed in range(20)]
     assert sum(found) >= 18
 
 
