@@ -26,6 +26,7 @@ from caveat.models.predictor import Predictor
 
 SAMPLERS: tuple[Sampler, Sampler] = ("independent", "stratified")
 COUNTS = (5, 10, 25, 50, 75, 100, 200, 400)
+TICKS = (5, 10, 25, 50, 100, 200, 400)
 TITLES = {
     "mean_error": "error of the mean / √(variance / N)",
     "variance_error": "error of the variance / variance",
@@ -198,13 +199,15 @@ def plot(figures: dict[str, dict[Sampler, dict[int, dict[str, Figure]]]], path: 
                     errors = [2 * scale * of[sampler][count][name].error for count in COUNTS]
                     label = kind if sampler == "stratified" else None
                     panel.errorbar(
-                        COUNTS, values, errors, fmt=style, color=colour, linewidth=1.2, capsize=2, label=label
+                        COUNTS, values, errors, fmt=style, color=colour, linewidth=1.2, label=label
                     )
-            panel.set(title=title, xlabel="N", xscale="log", xticks=COUNTS, xticklabels=map(str, COUNTS))
+            panel.set(title=title, xlabel="N", xscale="log")
+            panel.set_xticks(TICKS, map(str, TICKS))
             panel.minorticks_off()
             panel.grid(visible=True)
         panels[0].set_ylim(bottom=0)
-        panels[1].set_yscale("log")
+        panels[1].set(yscale="log", yticks=(0.1, 0.2, 0.5, 1), yticklabels=("0.1", "0.2", "0.5", "1"))
+        panels[1].minorticks_off()
         for edge in zip(*map(bounds, COUNTS), strict=True):
             panels[2].plot(COUNTS, [100 * value for value in edge], ":", color="black", linewidth=1)
         handles = panels[0].get_legend_handles_labels()

@@ -50,7 +50,7 @@ def main() -> int:
         misses += [f"{kind}, {miss}" for miss in run.differences()]
         figures[kind] = costs(run.measure(options.seeds, 2 * place + 1))
         misses += [miss for first, of in figures[kind].items() for miss in outside(kind, first, of)]
-        cells = [f"{of['variance_bias']:+.1%}" for of in figures[kind].values()]
+        cells = [f"{of['variance_bias']:+.2%}" for of in figures[kind].values()]
         print(
             f"| {kind} | {' | '.join(cells)} | {figures[kind][FIRST_LOOKS[-1]]['passes']:.0f} |", flush=True
         )
