@@ -1,19 +1,20 @@
 """The effects of bfloat16: time, error relative to the Monte Carlo error, and whether bits are reproducible.
 
-Trains one network of every kind, as `sampling.py` does, and takes the networks of `serving.py` untrained.
+Trains one network of every kind, as in `kinds.py`, and takes the networks of `serving.py` untrained.
 Needs the training extra and OpenVINO (the extra ``bfloat16``).
 """
 
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kinds import KINDS, passes, trained
 from report import parser, write
-from sampling import KINDS, passes, trained
 from serving import NETS, make
 
 from caveat.models.bundles import store
@@ -51,6 +52,8 @@ def network(kind: str, epochs: int) -> tuple[Bundle, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as scratch:
         make(NETS[kind], Path(scratch))
         bundle = store.load(store.find(Path(scratch) / "store" / "mlp"))
+        # The weights are mapped from a file that goes with the folder.
+        bundle = replace(bundle, files={name: bytes(content) for name, content in bundle.files.items()})
     return bundle, {"x": np.random.default_rng(0).random((16, NETS[kind][0]), np.float32)}
 
 

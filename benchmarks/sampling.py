@@ -1,227 +1,224 @@
-"""The accuracy of N passes, stratified and independent, and the cost of stopping early.
+"""The accuracy of N passes, stratified and independent.
 
-Trains one network of every kind on scikit-learn's digits, as images, rows of pixels or sequences, and one on
-its diabetes set. For each, the moments of many independent passes count as the truth; for many seeds, the
-moments of the first N passes are compared with it. Needs the training extra and matplotlib.
+Trains one network of every kind on scikit-learn's digits, as images or sequences, and one on its diabetes
+set. The passes of a seed are cut into runs of N, each from the beginning of a block of the stratified
+sampler. How far the means of these runs scatter gives the error of the mean. The bias of the variance
+follows from it: for N passes that each have the variance V, s^2 has the mean N / (N - 1) (V - Var(mean)).
+
+A figure outside the bounds that are known for it ends the program with exit code 1. Needs the training extra
+and matplotlib.
 """
 
-import argparse
-import contextlib
-import io
-import json
-import tempfile
-from collections import defaultdict
-from dataclasses import dataclass
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
+from jackknife import Averages, Figure, jackknife, over_rows, plain, root, seeds_of, told
+from kinds import KINDS, passes, trained
 from numpy.typing import NDArray
-from sklearn.datasets import load_diabetes, load_digits
+from report import parser, write
 
-from caveat.commands.train import Train
-from caveat.models.bundles import store
-from caveat.models.bundles.bundle import Bundle
-from caveat.models.estimates import cohort
-from caveat.models.estimates.cohort import estimate
+from caveat.models.draws.masks import Sampler
+from caveat.models.draws.strata import BLOCK
 from caveat.models.predictor import Predictor
 
-HERE = Path(__file__).parent
-SAMPLERS = ("independent", "stratified")
-COUNTS = (10, 25, 50, 75, 100, 200, 400)
-KINDS: dict[str, dict[str, Any]] = {
-    "mlp": {"dataset": "digits"},
-    "mlp, rate 0.1": {"dataset": "digits", "dropout": (0.1,)},
-    "mlp, 3 x 256": {"dataset": "digits", "hidden": (256, 256, 256)},
-    "cnn": {"network": "cnn"},
-    "lstm": {"network": "lstm"},
-    "gru": {"network": "gru"},
-    "transformer": {"network": "transformer"},
-    "mlp, regression": {"dataset": "diabetes"},
+SAMPLERS: tuple[Sampler, Sampler] = ("independent", "stratified")
+COUNTS = (5, 10, 25, 50, 75, 100, 200, 400)
+TICKS = (5, 10, 25, 50, 100, 200, 400)
+TITLES = {
+    "mean_error": "error of the mean / √(variance / N)",
+    "variance_error": "error of the variance / variance",
+    "variance_bias": "bias of the variance / variance, %",
 }
+FORMATS = {"mean_error": ".2f", "variance_error": ".2f", "variance_bias": "+.2%"}
+COLUMNS: tuple[tuple[str, Sampler, int], ...] = (
+    ("mean_error", "independent", 100),
+    ("mean_error", "stratified", 100),
+    ("variance_error", "independent", 100),
+    ("variance_error", "stratified", 100),
+    ("variance_bias", "stratified", 25),
+    ("variance_bias", "stratified", 100),
+)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and variance over passes, (rows, outputs)."""
-
-    mean: NDArray[np.float64]
-    variance: NDArray[np.float64]
-
-
-def main() -> None:
-    """Measure, print tables, and write them as JSON and as a plot."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("kinds", nargs="*", help="kinds of network (default: all)")
-    parser.add_argument("--seeds", type=int, default=60, help="seeds to average over (default: 60)")
-    parser.add_argument("--rows", type=int, default=40, help="rows to ask about (default: 40)")
-    parser.add_argument("--truth", type=int, default=20_000, help="passes of the truth (default: 20000)")
-    parser.add_argument("--epochs", type=int, default=25, help="epochs of training (default: 25)")
-    parser.add_argument("--plot", type=Path, help="where to write a plot, such as docs/sampling.svg")
-    options = parser.parse_args()
-    figures = {}
+def main() -> int:
+    """Measure, print a table, write it as JSON and as a plot, and give the exit code."""
+    arguments = parser(__doc__)
+    arguments.add_argument("kinds", nargs="*", help="kinds of network (default: all)")
+    arguments.add_argument("--seeds", type=int, default=200, help="seeds for each sampler (default: 200)")
+    arguments.add_argument("--rows", type=int, default=24, help="rows to ask about (default: 24)")
+    arguments.add_argument("--epochs", type=int, default=15, help="epochs of training (default: 15)")
+    arguments.add_argument("--plot", type=Path, help="where to write a plot, such as docs/sampling.svg")
+    options = arguments.parse_args()
+    figures, misses = {}, []
+    print("| network |" + "".join(f" {name}, {sampler}, N = {count} |" for name, sampler, count in COLUMNS))
+    print("|---" * (1 + len(COLUMNS)) + "|")
     for kind in options.kinds or KINDS:
         bundle, rows = trained(kind, options.rows, options.epochs)
-        predictor = Predictor(bundle)
-        truth = moments(predictor, rows, options.truth, seed=10**6, sampler="independent")
-        figures[kind] = {
-            "samplers": samplers(predictor, rows, truth, options.seeds),
-            "stopping": stopping(predictor, rows, truth, options.seeds),
+        predictor = Predictor(bundle, threads=1)
+        measured = {
+            sampler: measure(predictor, rows, options.seeds, 2 * list(KINDS).index(kind) + place, sampler)
+            for place, sampler in enumerate(SAMPLERS)
         }
-        print(table(kind, figures[kind]), flush=True)
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    (results / "sampling.json").write_text(json.dumps(figures, indent=1) + "\n")
+        figures[kind] = {sampler: accuracy(of) for sampler, of in measured.items()}
+        misses += outside(kind, figures[kind], measured)
+        cells = [f"{figures[kind][sampler][count][name]:{FORMATS[name]}}" for name, sampler, count in COLUMNS]
+        print(f"| {kind} | {' | '.join(cells)} |", flush=True)
+    write("sampling", plain(figures))
     if options.plot:
         plot(figures, options.plot)
+    return told(misses)
 
 
-def trained(kind: str, count: int, epochs: int) -> tuple[Bundle, dict[str, NDArray[Any]]]:
-    """Train a network of a kind; return it with rows to predict."""
-    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
-        options = dict(KINDS[kind])
-        if "network" in options:
-            digits = load_digits()
-            np.savez(Path(scratch) / "digits.npz", x=digits.images.astype(np.float32), y=digits.target)
-            options["data"] = Path(scratch) / "digits.npz"
-        Train(name="kind", out=Path(scratch) / "store", epochs=epochs, **options).cli_cmd()
-        bundle = store.load(store.find(Path(scratch) / "store" / "kind"))
-    shape = bundle.manifest.inputs[0]
-    values = load_diabetes(scaled=False).data if "regression" in kind else load_digits().images
-    chosen = np.random.default_rng(0).permutation(len(values))[:count]
-    encoded = values[chosen].astype(shape.dtype)
-    return bundle, {shape.name: encoded}
+def measure(
+    predictor: Predictor, rows: Any, seeds: int, place: int, sampler: Sampler
+) -> dict[int, NDArray[np.float64]]:
+    """Measure by seed, for each N, the averages of m, m^2, v and v^2: shape (seeds, 4, rows, outputs).
 
-
-def passes(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: Any) -> NDArray[np.float64]:
-    """Make passes, (samples, rows, outputs)."""
-    chunks = list(predictor.passes(rows, samples, seed, sampler))
-    made = np.concatenate(chunks).astype(np.float64)
-    return made.reshape(samples, len(made[0]), -1)
-
-
-def moments(predictor: Predictor, rows: Any, samples: int, seed: int, sampler: Any) -> Moments:
-    """Compute mean and variance over many passes."""
-    made = passes(predictor, rows, samples, seed, sampler)
-    return Moments(made.mean(0), made.var(0, ddof=1))
-
-
-def samplers(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[str, Any]:
-    """Measure error and bias of mean and variance for the first N passes of both samplers.
-
-    The error of the mean is relative to the theoretical error of N independent passes, sqrt(variance / N);
-    the error and the bias of the variance are relative to the variance. Errors are root mean squares over
-    rows and outputs.
+    Here m and v are the mean and the variance of N passes. With N = 1, m is a pass, and v is left out.
     """
-    figures: dict[str, Any] = {}
-    for sampler in SAMPLERS:
-        errors: dict[int, list[Moments]] = defaultdict(list)
-        for seed in range(seeds):
-            made = passes(predictor, rows, max(COUNTS), seed, sampler)
-            for count in COUNTS:
-                first = made[:count]
-                errors[count].append(Moments(first.mean(0) - truth.mean, first.var(0, ddof=1)))
-        figures[sampler] = {
-            count: {
-                "mean_error": rms([each.mean for each in of]) / float(np.sqrt(truth.variance.mean() / count)),
-                "variance_error": rms([each.variance - truth.variance for each in of])
-                / float(np.sqrt((truth.variance**2).mean())),
-                "variance_bias": float(np.mean([each.variance.mean() for each in of]))
-                / float(truth.variance.mean())
-                - 1,
-            }
-            for count, of in errors.items()
-        }
-    return figures
+    measured: dict[int, list[NDArray[np.float64]]] = {count: [] for count in (1, *COUNTS)}
+    for seed in seeds_of(place, seeds):
+        made = passes(predictor, rows, max(COUNTS), seed, sampler)
+        for count, of in measured.items():
+            of.append(averages(made, count))
+    return {count: np.stack(of) for count, of in measured.items()}
 
 
-def rms(errors: list[NDArray[np.float64]]) -> float:
-    """Average squares over seeds, rows and outputs."""
-    return float(np.sqrt(np.mean(np.square(errors))))
+def averages(made: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Average over the runs of N passes from beginnings of blocks; see `measure`."""
+    if count == 1:
+        return np.stack([made.mean(axis=0), (made**2).mean(axis=0)])
+    apart = -(-count // BLOCK) * BLOCK
+    whole = len(made) // apart * apart
+    runs = made[:whole].reshape(-1, apart, *made.shape[1:])[:, :count]
+    mean, variance = runs.mean(axis=1), runs.var(axis=1, ddof=1)
+    return np.stack([each.mean(axis=0) for each in (mean, mean**2, variance, variance**2)])
 
 
-def stopping(predictor: Predictor, rows: Any, truth: Moments, seeds: int) -> dict[int, dict[str, float]]:
-    """Measure the cost of a tolerance, for several numbers of passes before a row is first checked.
+def accuracy(measured: dict[int, NDArray[np.float64]]) -> dict[int, dict[str, Figure]]:
+    """Compute the figures of a sampler for each N.
 
-    The tolerance is the median standard error of 150 passes, so that most rows stop between 50 and 400.
+    Errors are root mean squares over rows and outputs: that of the mean relative to sqrt(variance / N), the
+    error of N independent passes; that of the variance relative to the variance.
     """
-    worst = np.sqrt(truth.variance.max(axis=1) / 150)
-    tolerance = float(np.median(worst))
-    figures = {}
-    for first in (25, 50, 75, 100):
-        with patch.object(cohort, "FIRST_LOOK", first):
-            answers = [
-                estimate(predictor, rows, 1000, seed, "stratified", tolerance) for seed in range(seeds)
-            ]
-        stopped = np.array([answer["passes"] for answer in answers])
-        shape = truth.mean.shape
-        mean = np.array([answer["mean"].reshape(shape) for answer in answers])
-        name = "variance" if predictor.manifest.task == "classification" else "epistemic_variance"
-        variance = np.array([answer[name].reshape(shape) for answer in answers])
-        figures[first] = {
-            "passes": float(stopped.mean()),
-            "mean_bias": float(np.abs(mean.mean(0) - truth.mean).max(axis=1).mean()) / tolerance,
-            "variance_bias": float(variance.mean() / truth.variance.mean()) - 1,
-            "largest_error": float(np.sqrt(((mean - truth.mean) ** 2).mean(0)).max()) / tolerance,
+    one = measured[1]
+    return {
+        count: {
+            "mean_error": jackknife(partial(mean_error, count), measured[count], one),
+            "variance_error": jackknife(variance_error, measured[count], one),
+            "variance_bias": jackknife(partial(bias, count), measured[count], one),
         }
-    return figures
+        for count in COUNTS
+    }
 
 
-def table(kind: str, figures: dict[str, Any]) -> str:
-    """Format the figures of a kind as a table."""
-    lines = [
-        kind,
-        f"{'N':>8}{'error of the mean':>24}{'error of the variance':>26}{'bias of the variance':>24}",
-        " " * 8 + "".join(f"{word:>12}" for word in SAMPLERS * 3),
-    ]
+def mean_error(count: int, runs: Averages, one: Averages) -> Averages:
+    """Give the error of the mean of N passes, relative to that of independent passes."""
+    return root(count * over_rows(spread(runs), True) / over_rows(spread(one), True))
+
+
+def bias(count: int, runs: Averages, one: Averages) -> Averages:
+    """Give the bias of the variance that follows from the error of the mean."""
+    return (1 - mean_error(count, runs, one) ** 2) / (count - 1)
+
+
+def surplus(count: int, runs: Averages, one: Averages, independent: Averages) -> Averages:
+    """Give the bias of the variance beside the variance of independent passes, less what it should be."""
+    direct = over_rows(runs[..., 2, :, :], True) / over_rows(spread(independent), True) - 1
+    return direct - bias(count, runs, one)
+
+
+def variance_error(runs: Averages, one: Averages) -> Averages:
+    """Give the error of the variance of N passes, relative to the variance."""
+    truth = spread(one)
+    squares = runs[..., 3, :, :] - 2 * truth * runs[..., 2, :, :] + truth**2
+    return root(over_rows(squares, True) / over_rows(truth**2, True))
+
+
+def spread(of: Averages) -> Averages:
+    """Give the variance of what has these averages of itself and its square."""
+    return of[..., 1, :, :] - of[..., 0, :, :] ** 2
+
+
+def outside(
+    kind: str,
+    figures: dict[Sampler, dict[int, dict[str, Figure]]],
+    measured: dict[Sampler, dict[int, NDArray[np.float64]]],
+) -> list[str]:
+    """List what is outside its bounds."""
+    misses = []
+    independent = measured["independent"][1]
     for count in COUNTS:
-        cells = [
-            f"{figures['samplers'][sampler][count][name]:>12.3f}"
-            for name in ("mean_error", "variance_error", "variance_bias")
-            for sampler in SAMPLERS
-        ]
-        lines.append(f"{count:>8}" + "".join(cells))
-    lines.append("stopping  first look  passes  bias of mean / tol.  bias of variance  largest error / tol.")
-    for first, of in figures["stopping"].items():
-        lines.append(
-            f"{first:>20}{of['passes']:>8.0f}{of['mean_bias']:>21.3f}{of['variance_bias']:>18.3f}"
-            f"{of['largest_error']:>22.2f}"
-        )
-    return "\n".join([*lines, ""])
+        cell = f"{kind}, independent, N = {count}"
+        misses += figures["independent"][count]["mean_error"].misses(f"{cell}, error of the mean", 1, 1)
+        cell = f"{kind}, stratified, N = {count}"
+        low, high = bounds(count)
+        of = figures["stratified"][count]
+        misses += of["variance_bias"].misses(f"{cell}, bias of the variance", low, high)
+        most, least = (np.sqrt(max(0, 1 - (count - 1) * edge)) for edge in (low, high))
+        misses += of["mean_error"].misses(f"{cell}, error of the mean", least, most)
+        runs, one = (measured["stratified"][each] for each in (count, 1))
+        more = jackknife(partial(surplus, count), runs, one, independent)
+        misses += more.misses(f"{cell}, bias beside independent passes, less the one that follows", 0, 0)
+    return misses
 
 
-def plot(figures: dict[str, Any], path: Path) -> None:
-    """Draw error and bias against N for every kind."""
+def bounds(count: int) -> tuple[float, float]:
+    """Give the bounds of the stratified variance's bias, relative to the variance.
+
+    The bias is that of the mean correlation of two passes, with the other sign. In a block, the draws of a
+    unit have a correlation of -1/24 at least and 0 at most; in what k units do together, passes have the
+    product of k of these. So two passes of a block have a correlation from -1/24 to 1/24^2, and others 0.
+    """
+    blocks, rest = divmod(count, BLOCK)
+    together = blocks * BLOCK * (BLOCK - 1) + rest * (rest - 1)
+    share = together / (count * (count - 1))
+    return -share / (BLOCK - 1) ** 2, share / (BLOCK - 1)
+
+
+def plot(figures: dict[str, dict[Sampler, dict[int, dict[str, Figure]]]], path: Path) -> None:
+    """Draw errors and bias against N for every kind, each with two standard errors to both sides."""
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot
+    from plots import STYLE
 
-    mpl.rcParams.update({"svg.hashsalt": "caveat", "font.size": 9})
-    figure, panels = pyplot.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-    titles = {
-        "mean_error": "error of the mean / sqrt(variance / N)",
-        "variance_error": "error of the variance / variance",
-        "variance_bias": "bias of the variance / variance",
-    }
-    colours = mpl.color_sequences["tab10"]
-    for panel, (name, title) in zip(panels, titles.items(), strict=True):
-        for colour, (kind, of) in zip(colours, figures.items(), strict=False):
-            for sampler, style in zip(SAMPLERS, ("--", "-"), strict=True):
-                values = [of["samplers"][sampler][count][name] for count in COUNTS]
-                label = kind if sampler == "stratified" and panel is panels[0] else None
-                panel.plot(COUNTS, values, style, color=colour, linewidth=1.2, label=label)
-        panel.set(title=title, xlabel="N", xscale="log", xticks=COUNTS, xticklabels=map(str, COUNTS))
-        panel.minorticks_off()
-        panel.grid(alpha=0.3)
-    panels[1].set_yscale("log")
-    figure.legend(loc="outside lower center", ncols=4, title="solid: stratified, dashed: independent")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    with mpl.rc_context(STYLE):
+        figure, panels = pyplot.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
+        for panel, (name, title) in zip(panels, TITLES.items(), strict=True):
+            scale = 100 if name == "variance_bias" else 1
+            for colour, (kind, of) in zip(mpl.color_sequences["tab10"], figures.items(), strict=False):
+                for sampler, style in zip(SAMPLERS, ("--", "-"), strict=True):
+                    if name == "variance_bias" and sampler == "independent":
+                        continue  # which has none
+                    values = [scale * of[sampler][count][name].value for count in COUNTS]
+                    errors = [2 * scale * of[sampler][count][name].error for count in COUNTS]
+                    label = kind if sampler == "stratified" else None
+                    panel.errorbar(
+                        COUNTS, values, errors, fmt=style, color=colour, linewidth=1.2, label=label
+                    )
+            panel.set(title=title, xlabel="N", xscale="log")
+            panel.set_xticks(TICKS, map(str, TICKS))
+            panel.minorticks_off()
+            panel.grid(visible=True)
+        panels[0].set_ylim(bottom=0)
+        panels[1].set(yscale="log", yticks=(0.1, 0.2, 0.5, 1), yticklabels=("0.1", "0.2", "0.5", "1"))
+        panels[1].minorticks_off()
+        for edge in zip(*map(bounds, COUNTS), strict=True):
+            panels[2].plot(COUNTS, [100 * value for value in edge], ":", color="black", linewidth=1)
+        handles = panels[0].get_legend_handles_labels()
+        title = (
+            "solid: stratified, dashed: independent, dotted: bounds of the bias; bars: ± 2 standard errors"
+        )
+        figure.legend(*handles, loc="outside lower center", ncols=8, title=title)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

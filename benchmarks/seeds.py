@@ -1,14 +1,14 @@
 """The quality of `caveat train` on its two bundled data sets, over ten seeds.
 
 A seed decides both the weights and which rows are held out. The figures are the metrics in each bundle,
-measured on held-out rows with the exported graphs.
+measured on held-out rows with the exported graphs; the standard error is that of the mean over the seeds.
 
 Usage: python benchmarks/seeds.py [--json]
 """
 
 import json
 import sys
-from statistics import mean
+from statistics import mean, stdev
 
 import torch
 
@@ -35,7 +35,8 @@ def main() -> None:
             values = [result[metric] for result in results[name]]
             listed = " ".join(f"{value:.4g}" for value in values)
             span = f"{min(values):.4g} to {max(values):.4g}"
-            print(f"{name:<9} {metric:<15} mean {mean(values):.4g}  {span}  ({listed})")
+            error = stdev(values) / len(values) ** 0.5
+            print(f"{name:<9} {metric:<15} mean {mean(values):.4g} ± {error:.2g}  {span}  ({listed})")
 
 
 if __name__ == "__main__":

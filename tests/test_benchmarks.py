@@ -1,5 +1,6 @@
 """What the benchmarks claim, they must be able to deny."""
 
+import doctest
 import importlib
 import importlib.util
 import json
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -171,3 +173,49 @@ def test_a_load_is_told_in_multiples_of_the_weights(program: Any, tmp_path: Path
     assert 4 * parameters <= figures["weights"] < 4 * parameters + 100
     assert figures["bundle"] > 1
     assert figures["peak"] >= figures["rss"]
+
+
+def test_a_jackknifed_mean_has_the_standard_error_of_a_mean(program: Any) -> None:
+    jackknife = program("jackknife")
+    assert doctest.testmod(jackknife) == (0, 4)
+    values = np.random.default_rng(0).normal(size=50)
+    mean = jackknife.jackknife(lambda average: average, values)
+    assert mean.value == pytest.approx(values.mean())
+    assert mean.error == pytest.approx(values.std(ddof=1) / np.sqrt(50))
+
+
+def test_the_standard_error_of_a_ratio_has_the_part_of_its_truth(program: Any) -> None:
+    """By the delta method, the squares of the relative errors of two independent means add up."""
+    generator = np.random.default_rng(0)
+    one, other = generator.normal(5, 1, size=(2, 4000))
+    ratio = program("jackknife").jackknife(lambda one, other: one / other, one, other)
+    relative = np.hypot(*(each.std() / each.mean() / np.sqrt(4000) for each in (one, other)))
+    assert ratio.error == pytest.approx(ratio.value * relative, rel=0.05)
+
+
+def test_a_figure_outside_its_bounds_is_an_exit_code(
+    program: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jackknife = program("jackknife")
+    figure = jackknife.Figure(1.5, 0.1)
+    assert jackknife.told(figure.misses("cell", 1.0, 1.2)) == 0  # three standard errors beyond
+    assert jackknife.told(figure.misses("cell", 1.0, 1.0)) == 1
+    assert "cell: 1.50000 ± 0.10000" in capsys.readouterr().out
+
+
+def test_the_bias_of_a_stratified_variance_is_within_what_correlations_of_passes_allow(program: Any) -> None:
+    bounds = program("sampling").bounds
+    assert bounds(25) == pytest.approx((-1 / 576, 1 / 24))
+    assert bounds(10) == bounds(25)
+    assert bounds(100)[1] == pytest.approx(1 / 99)
+    assert bounds(26)[1] < 1 / 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sampling", "stopping", "entropies"])
+def test_the_exactness_of_passes_is_within_its_bounds(
+    name: str, program: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert program(name, "mlp", "--seeds", "10", "--rows", "6", "--epochs", "2").main() == 0
+    assert capsys.readouterr().out.count("±") >= 5
+    assert json.loads((tmp_path / f"{name}.json").read_text())["figures"]["mlp"]
