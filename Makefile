@@ -51,6 +51,7 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 	$(BIN)/python benchmarks/passes.py --bundles build/benchmarks
 	$(BIN)/python benchmarks/encoder.py --bundles build/benchmarks
 	$(BIN)/python benchmarks/weights.py --bundles build/benchmarks
+	$(BIN)/python benchmarks/packing.py --bundles build/benchmarks
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overload.py

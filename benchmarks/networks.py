@@ -159,6 +159,9 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(0.1)
         layer = nn.TransformerEncoderLayer(width, width // 64, 4 * width, dropout=0.1, batch_first=True)
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        for weights in self.layers.parameters():  # the layers begin as copies of one
+            if weights.ndim > 1:
+                nn.init.xavier_uniform_(weights)
         self.head = nn.Linear(width, 10)
 
     def forward(self, tokens: Tensor) -> Tensor:
