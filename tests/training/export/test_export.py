@@ -266,3 +266,10 @@ def test_an_output_can_be_picked_by_its_number_as_text() -> None:
 
     bundle = export(Two(), torch.rand(3, 6), task="classification", outputs="logits", name="two", output="1")
     assert bundle.manifest.output == ("rows", 3)
+
+
+def test_a_row_that_no_draw_changes_is_no_reason_to_refuse() -> None:
+    network = nn.Sequential(nn.ReLU(), nn.Dropout(0.3), nn.Linear(6, 2))
+    rows = torch.rand(4, 6)
+    rows[0] = -1
+    export(network, rows, task="classification", outputs="logits", name="idle")
