@@ -217,7 +217,8 @@ class Predictor:
             return engine.run(feed)
         except Exception as error:  # the engines' errors have no other base class
             chosen = sizes(self.manifest.inputs, feed)
-            if not chosen and all(spec.dtype != "int64" for spec in self.manifest.inputs):
+            integers = any(spec.dtype == "int64" for spec in self.manifest.inputs)
+            if not chosen and (isinstance(error, MemoryError) or not integers):
                 raise
             got = " and ".join(f"a {name} of {size}" for name, size in chosen.items()) or "other integers"
             raise InputError("inputs", "sizes and indices that the network can run on", got) from error
