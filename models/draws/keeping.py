@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from caveat.models.draws.pieces import in_pieces
 from caveat.models.draws.strata import BLOCK, affine_maps
-from caveat.models.draws.stream import Stream
+from caveat.models.draws.stream import BYTES, LONG_WORDS, WORDS, Stream
 
 Mask = NDArray[np.uint8]
 """Shape (passes, units): 1 for a unit that is kept."""
@@ -47,7 +47,7 @@ def independent(stream: str, rate: float, units: int, start: int, stop: int, thr
     kept = np.empty((stop - start, units), np.bool_)
 
     def work(part: slice) -> None:
-        random = bits.lines(np.uint8, units, start, stop, part)
+        random = bits.lines(BYTES, units, start, stop, part)
         np.less(random, settled, out=kept[:, part])
         if rest:
             passes, places = np.nonzero(random == settled)
@@ -65,7 +65,7 @@ def _mixed(numbers: NDArray[np.uint64], stream: Stream) -> NDArray[np.uint64]:
     SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) gives the
     numbers of scattered places at once.
     """
-    mixed: NDArray[np.uint64] = stream.lines(np.uint64, 1, 0, 1, slice(0, 1))[0] + numbers * _GOLDEN
+    mixed: NDArray[np.uint64] = stream.lines(LONG_WORDS, 1, 0, 1, slice(0, 1))[0] + numbers * _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
@@ -80,7 +80,7 @@ def patterns(stream: str, rate: float, units: int, first: int, last: int, thread
     found = np.empty((last - first, 4, units), np.uint8)
 
     def work(part: slice) -> None:
-        chosen = choices.lines(np.uint32, units, first, last, part) * maps
+        chosen = choices.lines(WORDS, units, first, last, part) * maps
         index = (chosen >> np.uint64(32)).astype(np.uint32)
         index *= np.uint32(2)
         if edge:

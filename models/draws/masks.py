@@ -20,7 +20,7 @@ from caveat.models.bundles.manifest import Site
 from caveat.models.draws import keeping
 from caveat.models.draws.keeping import Mask, Patterns, unfolded
 from caveat.models.draws.strata import BLOCK, spread
-from caveat.models.draws.stream import Stream
+from caveat.models.draws.stream import WORDS, Stream
 
 Sampler = Literal["stratified", "independent"]
 """How the draws of several passes depend on each other."""
@@ -117,7 +117,7 @@ def _noise(
 
 
 def _words(stream: str, width: int, first: int, last: int) -> NDArray[np.uint32]:
-    return Stream(stream).lines(np.uint32, width, first, last, slice(0, width))
+    return Stream(stream).lines(WORDS, width, first, last, slice(0, width))
 
 
 def _uniform(words: NDArray[np.uint32]) -> NDArray[np.float32]:

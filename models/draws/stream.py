@@ -9,12 +9,14 @@ from threading import local
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 _STEP: Final = 32
 """Bytes that Philox makes per step of its counter."""
 
-_OF_THIS_THREAD: Final = local()
+BYTES: Final = np.dtype("u1")
+WORDS: Final = np.dtype("<u4")
+LONG_WORDS: Final = np.dtype("<u8")
 
 
 class Stream:
@@ -29,13 +31,13 @@ class Stream:
     def __init__(self, name: str) -> None:
         self._key = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=16).digest(), "<u8")
 
-    def lines(self, kind: DTypeLike, width: int, first: int, last: int, part: slice) -> NDArray[Any]:
+    def lines(self, kind: np.dtype[Any], width: int, first: int, last: int, part: slice) -> NDArray[Any]:
         """Read a part of the lines ``first`` to ``last`` (exclusive).
 
         Parameters
         ----------
         kind
-            Type of the numbers: unsigned integers of 1, 2, 4 or 8 bytes.
+            Type of the numbers: `BYTES`, `WORDS` or `LONG_WORDS`.
         width
             Numbers in a line.
         part
@@ -46,7 +48,7 @@ class Stream:
         NDArray
             Shape (last - first, part), uniform over all numbers of the kind.
         """
-        size = np.dtype(kind).itemsize
+        size = kind.itemsize
         steps, before = -(-width * size // _STEP), part.start * size // _STEP
         wanted = part.stop - part.start
         if wanted == width:  # the lines lie one behind the other
@@ -56,26 +58,32 @@ class Stream:
         read = [self._read(line * steps + before, taken, kind)[:wanted] for line in range(first, last)]
         return read[0][None] if len(read) == 1 else np.stack(read)
 
-    def _read(self, start: int, steps: int, kind: DTypeLike) -> NDArray[Any]:
-        generator = _generator()
-        # A generator takes five times as long to make as to set.
-        generator.state = {
+    def _read(self, start: int, steps: int, kind: np.dtype[Any]) -> NDArray[Any]:
+        counter = _OF_THIS_THREAD.counter
+        counter[0] = start
+        # A generator takes several times as long to make as to set.
+        _OF_THIS_THREAD.generator.state = {
             "bit_generator": "Philox",
-            "state": {"counter": np.array([start, 0, 0, 0], np.uint64), "key": self._key},
+            "state": {"counter": counter, "key": self._key},
             "buffer": _NO_BUFFER,
             "buffer_pos": len(_NO_BUFFER),
             "has_uint32": 0,
             "uinteger": 0,
         }
-        raw = np.asarray(generator.random_raw(steps * _STEP // 8), dtype="<u8")
-        return raw.view(np.dtype(kind).newbyteorder("<"))
+        raw = _OF_THIS_THREAD.generator.random_raw(steps * _STEP // 8)
+        numbers: NDArray[Any] = raw.astype(LONG_WORDS, copy=False).view(kind)
+        return numbers
 
 
 _NO_BUFFER: Final = np.zeros(4, np.uint64)
 
 
-def _generator() -> np.random.Philox:
-    if not hasattr(_OF_THIS_THREAD, "generator"):
-        _OF_THIS_THREAD.generator = np.random.Philox(key=0)
-    made: np.random.Philox = _OF_THIS_THREAD.generator
-    return made
+class _Generator(local):
+    """A generator of each thread's own, and the counter to set it to."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.Philox(key=0)
+        self.counter = np.zeros(4, np.uint64)
+
+
+_OF_THIS_THREAD: Final = _Generator()

@@ -123,7 +123,8 @@ class Service:
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """Return the lines of the log so far, of all events or of one kind."""
-        lines = [json.loads(line) for line in self.process.logged().splitlines()]
+        whole = self.process.logged().rpartition("\n")[0]  # the last line may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if line["event"].startswith(name)]
 
     def complaints(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The exact laws of masks, from all that their random bits can be, and the streams of these bits."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from caveat.models.draws import keeping
 from caveat.models.draws.keeping import independent, patterns, unfolded
 from caveat.models.draws.pieces import PIECE, in_pieces
 from caveat.models.draws.strata import BLOCK
-from caveat.models.draws.stream import Stream
+from caveat.models.draws.stream import BYTES, LONG_WORDS, WORDS, Stream
 
 RATES = [1e-12, 0.003, 0.1, 0.2, 1 / 3, 0.5, 0.77, 0.96, 1 - 1e-9]
 
@@ -36,7 +37,7 @@ def test_further_bits_settle_what_eight_leave_open(rate: float) -> None:
     """Of the bytes that settle nothing, as many keep their unit as the rate needs."""
     passes, units = 400, 2000
     kept = independent("s", rate, units, 0, passes).astype(bool)
-    random = Stream("s").lines(np.uint8, units, 0, passes, slice(0, units))
+    random = Stream("s").lines(BYTES, units, 0, passes, slice(0, units))
     first, rest = divmod((1 - rate) * 256, 1)
     assert kept[random < int(first)].all()
     assert not kept[random > int(first)].any()
@@ -85,9 +86,9 @@ def test_a_failure_in_a_thread_is_raised() -> None:
         in_pieces(work, 40 * PIECE, threads=2)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.uint32, np.uint64])
-def test_a_stream_is_that_of_philox_read_from_any_place(kind: type) -> None:
-    width, size = 75, np.dtype(kind).itemsize
+@pytest.mark.parametrize("kind", [BYTES, WORDS, LONG_WORDS], ids=str)
+def test_a_stream_is_that_of_philox_read_from_any_place(kind: np.dtype[Any]) -> None:
+    width, size = 75, kind.itemsize
     steps = -(-width * size // 32)
     stream = Stream("any")
     lines = stream.lines(kind, width, 2, 6, slice(0, width))
