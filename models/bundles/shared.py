@@ -68,17 +68,22 @@ def share(path: Path, most: int, digest: str) -> Content:
     with opened(path, most) as (file, status):
         with suppress(OSError):  # some file systems have no locks; two processes may then copy the file each
             flock(file, LOCK_EX)
-        try:
+        memory = None
+        with suppress(OSError):  # some systems allow no such memory
             memory = _found(f"caveat-{digest}", status.st_size)
             if memory is None:
                 memory = _copied(f"caveat-{digest}", file)
-            try:
-                content = SharedFile(memory, status.st_size, flags=MAP_PRIVATE, prot=PROT_READ)
-            finally:
-                os.close(memory)
+        with suppress(OSError):
+            flock(file, LOCK_UN)
+        if memory is None:
+            return read(path, most)
+        try:
+            size = os.fstat(memory).st_size
+            if not size:  # an empty file can't be mapped
+                return b""
+            content = SharedFile(memory, size, flags=MAP_PRIVATE, prot=PROT_READ)
         finally:
-            with suppress(OSError):
-                flock(file, LOCK_UN)
+            os.close(memory)
     content.path, content.status = path, status
     return content
 
@@ -104,7 +109,7 @@ def _found(name: str, size: int) -> int | None:
                     if os.readlink(process / number) != f"/memfd:{name} (deleted)":
                         continue
                     memory = os.open(process / number, os.O_RDONLY | os.O_CLOEXEC)
-                    if os.fstat(memory).st_size == size and fcntl(memory, F_GET_SEALS) == _SEALS:
+                    if os.fstat(memory).st_size == size and fcntl(memory, F_GET_SEALS) & _SEALS == _SEALS:
                         return memory
                     os.close(memory)
     return None

@@ -83,6 +83,24 @@ def test_memory_that_is_not_sealed_is_not_taken(file: Path) -> None:
         os.close(memory)
 
 
+def test_a_file_that_is_empty_or_cut_off_is_read_as_it_is(file: Path) -> None:
+    """The caller compares the size with the manifest's."""
+    os.truncate(file, 100)
+    assert share(file, len(CONTENT), "f")[:] == CONTENT[:100]
+    os.truncate(file, 0)
+    assert share(file, len(CONTENT), "g")[:] == b""
+
+
+def test_a_system_that_allows_no_such_memory_reads_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", denied)
+    assert share(file, len(CONTENT), "h") == CONTENT
+
+
 def test_files_that_are_no_plain_files_of_that_size_are_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"holds 16,384 bytes; expected at most 10"):
         share(file, 10, "e")
