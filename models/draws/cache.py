@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from threading import Lock
 from typing import Any, Final
 
@@ -56,7 +55,6 @@ class DrawCache:
         self._latest: tuple[object, Drawn] = (None, {})
         self._patterns = _LatestPatterns()
         self._patterns_of: object = None  # the seed and sizes that the patterns belong to
-        self._bytes_of = lru_cache(self._count_bytes)
         self._lock = Lock()
 
     def make(self, seed: int, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
@@ -64,41 +62,46 @@ class DrawCache:
         if sizes:
             self._refuse_too_small(sizes)
         with self._lock:
-            if seed == self._kept_seed and self._bytes_of(KEPT_PASSES, *sizes.items()) <= KEPT_BYTES:
-                return self._from_pieces(sampler, start, stop, sizes)
+            if seed == self._kept_seed and (kept := self._from_pieces(sampler, start, stop, sizes)):
+                return kept
             key = (seed, sampler, start, stop, *sizes.items())
             if self._latest[0] == key:
                 return self._latest[1]
             self._latest = (None, {})  # before the next draws take as much memory
             drawn = self._draw(seed, sampler, start, stop, sizes)
-            if self._bytes_of(stop - start, *sizes.items()) <= LATEST_BYTES:
+            if _bytes_of(drawn) <= LATEST_BYTES:
                 self._latest = (key, drawn)
             return drawn
 
     def _from_pieces(self, sampler: Sampler, start: int, stop: int, sizes: Mapping[str, int]) -> Drawn:
+        """Give the draws of the kept seed; empty if they are too large to keep."""
         first = start // KEPT_PASSES
         pieces = [self._piece(number, sampler, sizes) for number in range(first, -(-stop // KEPT_PASSES))]
+        if not all(pieces):
+            return {}
         start, stop = start - first * KEPT_PASSES, stop - first * KEPT_PASSES
         return {site.name: _joined(piece[site.name] for piece in pieces)[start:stop] for site in self._sites}
 
     def _piece(self, number: int, sampler: Sampler, sizes: Mapping[str, int]) -> Drawn:
-        """Give the draws of piece ``number``."""
+        """Give the draws of piece ``number``; empty if a piece is too large to keep."""
         key = (number, sampler, *sizes.items())
         piece = self._kept.pop(key, None)
         if piece is None:
-            size = self._bytes_of(KEPT_PASSES, *sizes.items())
+            size = self._bytes_of_a_piece(sizes)
+            if size > KEPT_BYTES:
+                return {}
             while self._bytes + size > KEPT_BYTES:
                 oldest = self._kept.pop(next(iter(self._kept)))
-                self._bytes -= sum(array.nbytes for array in oldest.values())
+                self._bytes -= _bytes_of(oldest)
             self._bytes += size
             start = number * KEPT_PASSES
             piece = self._draw(self._kept_seed or 0, sampler, start, start + KEPT_PASSES, sizes)
         self._kept[key] = piece  # now the last used, at the end
         return piece
 
-    def _count_bytes(self, passes: int, *sizes: tuple[str, int]) -> int:
-        return passes * sum(
-            np.dtype(site.dtype).itemsize * math.prod(evaluate(size, dict(sizes)) for size in site.shape[1:])
+    def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
+        return KEPT_PASSES * sum(
+            np.dtype(site.dtype).itemsize * math.prod(evaluate(size, sizes) for size in site.shape[1:])
             for site in self._sites
         )
 
@@ -138,6 +141,10 @@ class _LatestPatterns:
         if end.nbytes + sum(patterns.nbytes for _, patterns in self._kept.values()) <= LATEST_BYTES:
             self._kept[stream] = (last - 1, end)
         return found
+
+
+def _bytes_of(drawn: Drawn) -> int:
+    return sum(array.nbytes for array in drawn.values())
 
 
 def _joined(pieces: Iterable[NDArray[Any]]) -> NDArray[Any]:

@@ -54,9 +54,6 @@ class Job:
         """Number of values that one row holds in memory."""
         self.most = predictor.working_set
         """Number of values that one run may hold in memory."""
-        outputs = math.prod(int(size) for size in predictor.manifest.output[1:])
-        self.together = max(1, self.most // outputs) if asked else 1
-        """Number of rows whose statistics may be in memory."""
         self.submitted = self.began = self.ended = 0.0
         """When it was queued, first in a turn, and answered or failed, by `perf_counter`; 0 until then."""
         self._started = 0  # rows that have been in a turn; turns take rows in order
@@ -73,6 +70,11 @@ class Job:
     def waiting(self) -> int:
         """Number of rows that have not been in a turn."""
         return self.rows - self._started
+
+    @property
+    def together(self) -> int:
+        """Number of rows whose statistics may be in memory."""
+        return max(1, self.most // math.prod(int(size) for size in self.predictor.manifest.output[1:]))
 
     def take(self, most: int) -> slice:
         """Take the next rows for a turn, ``most`` of them if there are as many."""
