@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -79,6 +79,10 @@ class Site(_Part):
     def dtype(self) -> Literal["uint8", "float32"]:
         """The type of the draws in the graph."""
         return "uint8" if self.law == "keep" else "float32"
+
+    def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Give the shape of the draws of a pass, at the sizes that a request chose."""
+        return tuple(dimension.evaluate(size, sizes) for size in self.shape[1:])
 
 
 class Cost(_Part):

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws import keeping
 from caveat.models.draws.keeping import Patterns
@@ -101,12 +100,11 @@ class DrawCache:
 
     def _bytes_of_a_piece(self, sizes: Mapping[str, int]) -> int:
         return KEPT_PASSES * sum(
-            np.dtype(site.dtype).itemsize * math.prod(evaluate(size, sizes) for size in site.shape[1:])
-            for site in self._sites
+            np.dtype(site.dtype).itemsize * math.prod(site.shape_at(sizes)) for site in self._sites
         )
 
     def _refuse_too_small(self, sizes: Mapping[str, int]) -> None:
-        if min(evaluate(size, sizes) for site in self._sites for size in (*site.shape[1:], 1)) < 1:
+        if min(size for site in self._sites for size in (*site.shape_at(sizes), 1)) < 1:
             got = " and ".join(f"a {name} of {size}" for name, size in sizes.items())
             raise InputError("inputs", "sizes that the network can run on", got)
 

@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws import keeping
 from caveat.models.draws.keeping import Mask, Patterns, unfolded
@@ -76,7 +75,7 @@ def draw(
     <BLANKLINE>
            [[1, 1, 1, 0, 1, 1]]], dtype=uint8)
     """
-    shape = tuple(evaluate(size, sizes) for size in site.shape[1:])
+    shape = site.shape_at(sizes)
     units = math.prod(shape)
     stream = f"{seed}/{site.name}"
     values: NDArray[Any] = (

@@ -12,8 +12,6 @@ from caveat.training.export.randomness import rate_of, set_rate
 from caveat.training.export.reference import RunningStatistics
 from caveat.training.export.rows import place
 from caveat.training.export.sites import Found
-from caveat.training.tasks.task import Learning
-from caveat.training.vocabulary import Outputs
 
 aten = torch.ops.aten
 
@@ -22,11 +20,6 @@ _TOLERANCE = 1e-4
 # the graphs refuses the network, which runs it at least 5 times more.
 _REPEATS = 6
 _ROWS_REPEATED = 2
-
-
-def answers_as_stated(answers: Tensor, task: Learning, outputs: Outputs) -> None:
-    """Refuse outputs that are not of the kind that they are stated to be."""
-    task.check_answers(answers, outputs)
 
 
 def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:

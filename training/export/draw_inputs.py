@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
-from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import PASSES, Site
 from caveat.models.draws.masks import draw
 from caveat.training.errors import ExportError
@@ -59,7 +58,7 @@ class DrawInputs:
         """Give the shape of PyTorch's own draw for ``row_count`` rows like the example's, by site."""
         shapes = []
         for site, axis in zip(self.sites, self._row_axes, strict=True):
-            shape = [evaluate(size, self.hints) for size in site.shape[1:]]
+            shape = [*site.shape_at(self.hints)]
             if axis is not None:
                 shape[axis.position] *= row_count
             shapes.append(tuple(shape))

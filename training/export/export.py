@@ -145,7 +145,7 @@ def export(
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
     facts = learning.facts(outputs, shape, Stated(classes, target, targets, noise_variance))
-    checks.answers_as_stated(answers, learning, outputs)
+    learning.check_answers(answers, outputs)
     checks.keeps_running_statistics(predicting)
     checks.answers_each_row_alone(evaluated, predicting, rows, answers)
     step("check the draws")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.stats import binom, chi2, norm
 from torch import Tensor, nn
 
-from caveat.models.bundles.dimension import evaluate
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws.masks import Sampler, draw
 from caveat.training.errors import ExportError
@@ -80,7 +79,7 @@ def draws_as_drawn_here(sites: Sequence[Site], chosen: Mapping[str, int]) -> Non
         Values of the free sizes.
     """
     for site in sites:
-        units = math.prod(evaluate(size, chosen) for size in site.shape[1:])
+        units = math.prod(site.shape_at(chosen))
         passes = max(1, _DRAWS // units)
         for sampler in get_args(Sampler):
             if not follows_its_law(site, draw(site, 0, 0, passes, chosen, sampler)):
