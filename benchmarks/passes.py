@@ -68,7 +68,7 @@ class Plan:
 PLANS = {
     "mlp": Plan(6400),
     "mlp-wide": Plan(6400),
-    "wrn": Plan(kept=False),
+    "wrn": Plan(),
     "resnet18": Plan(),
     "lstm": Plan(),
     "encoder": Plan(128, whole=False, kept=False),
