@@ -11,17 +11,22 @@ CONFIDENCE: Final = 0.95
 _STEP: Final = 0.025
 """Fraction of the calibration rows that each next threshold answers in addition."""
 
+_FIRST_SHARE: Final = 0.9
+"""Part of the tests' level that the strictest threshold gets; the other starts share the rest."""
+
 
 def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: float) -> float | None:
     """Find the highest uncertainty at which to answer.
 
-    Thresholds are tested from the strictest on, each on the rows that it would answer, until a test fails.
-    All thresholds that passed hold together with the confidence of one test, without a correction for
-    their number (fixed-sequence testing; Angelopoulos et al., "Learn then test: calibrating predictive
-    algorithms to achieve risk control", 2022, sec. 2.3). Each test is exact: the number of wrong answers
-    among those given is binomial (Geifman & El-Yaniv, "Selective classification for deep neural networks",
-    2017). The strictest threshold answers half of the rows, or the number that a test without an error needs
-    if that is more.
+    Thresholds are tested from the strictest on, each on the rows that it would answer. The strictest answers
+    as few rows as a test can pass on, if none of them is answered wrongly. A test that passes hands its level
+    on to the next; one that fails ends the sequence. But some later thresholds, which answer fixed fractions
+    of the rows, have a little level of their own, so that one error among the surest rows does not end
+    everything. All thresholds that pass hold together with the confidence of one test (the fallback procedure
+    of Wiens, "A fixed sequence Bonferroni procedure for testing multiple endpoints", 2003; Angelopoulos et
+    al., "Learn then test: calibrating predictive algorithms to achieve risk control", 2022, sec. 2.3). Each
+    test is exact: the number of wrong answers among those given is binomial (Geifman & El-Yaniv, "Selective
+    classification for deep neural networks", 2017).
 
     Parameters
     ----------
@@ -38,26 +43,53 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
     """
     order = np.argsort(uncertainty, kind="stable")
     ascending, errors = uncertainty[order], np.cumsum(wrong[order])
-    rows = len(order)
-    least = max(_least_rows(max_error), rows / 2)
-    if least > rows:
-        return None
-    found = None
-    for count in range(math.ceil(least), rows + 1, max(1, round(_STEP * rows))):
+    found, level = None, 0.0
+    for count, own in _tests(len(order), max_error):
+        level += own
+        if not level:
+            continue
         answered = int(np.searchsorted(ascending, ascending[count - 1], side="right"))  # includes all ties
-        if binomial_cdf(int(errors[answered - 1]), answered, max_error) > 1 - CONFIDENCE:
-            break
-        found = float(ascending[count - 1])
+        if binomial_cdf(int(errors[answered - 1]), answered, max_error) <= level:
+            found = float(ascending[count - 1])
+        else:
+            level = 0.0
     return found
 
 
-def lowest_error(uncertainty: NDArray[Any], wrong: NDArray[np.bool_]) -> float:
-    """Find the lowest rate, rounded up to three digits, that some threshold keeps; 1 if there is none."""
-    low, high = 0.0, 1.0
-    while high - low > 0.0005:
-        middle = (low + high) / 2
-        low, high = (low, middle) if threshold(uncertainty, wrong, middle) is not None else (middle, high)
-    return math.ceil(high * 1000) / 1000
+def lowest_error(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], above: float = 0.0) -> float:
+    """Find the lowest rate that some threshold keeps, in steps of 0.001; 1 if there is none.
+
+    Parameters
+    ----------
+    uncertainty, wrong
+        See `threshold`.
+    above
+        A rate that no threshold keeps.
+    """
+    low, high = math.floor(above * 1000), 1000
+    while high - low > 1:
+        middle = (low + high) // 2
+        kept = threshold(uncertainty, wrong, middle / 1000) is not None
+        low, high = (low, middle) if kept else (middle, high)
+    return high / 1000
+
+
+def _tests(rows: int, max_error: float) -> list[tuple[int, float]]:
+    """List how many rows each threshold answers, ascending, with the level that its test has of its own."""
+    level = 1 - CONFIDENCE
+    least = _least_rows(max_error, level)
+    if least > rows:
+        return []
+    halvings = [rows >> power for power in range(1, rows.bit_length())]
+    further = [count for count in halvings if count >= 2 * least]
+    own = {count: (1 - _FIRST_SHARE) * level / len(further) for count in further}
+    if further:
+        level *= _FIRST_SHARE
+        least = _least_rows(max_error, level)
+    first = math.ceil(least)
+    own[first] = level
+    steps = range(first, rows + 1, max(1, round(_STEP * rows)))
+    return [(count, own.get(count, 0.0)) for count in sorted({*steps, *own})]
 
 
 def binomial_cdf(successes: int, trials: int, rate: float) -> float:
@@ -72,6 +104,6 @@ def binomial_cdf(successes: int, trials: int, rate: float) -> float:
     return float(min(1.0, np.exp(logs).sum()))
 
 
-def _least_rows(max_error: float) -> float:
-    """Give the least number of rows that pass the test without a wrong answer."""
-    return math.log(1 - CONFIDENCE) / math.log1p(-max_error)
+def _least_rows(max_error: float, level: float) -> float:
+    """Give the least number of rows whose test passes at a level, if none is answered wrongly."""
+    return math.log(level) / math.log1p(-max_error)

@@ -31,6 +31,31 @@ def test_extreme_rates_are_handled(max_error: float, answers: bool) -> None:
     assert (threshold(np.arange(400.0), wrong, max_error) is not None) == answers
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("max_error", [0.05, 0.1])
+def test_a_small_sure_part_of_the_rows_is_answered(max_error: float, seed: int) -> None:
+    """Of 4,000 rows the surest 30 % are wrong at 0.5 %, and the others are not worth an answer."""
+    random = np.random.default_rng(seed)
+    uncertainty = random.random(4000)
+    wrong = random.random(4000) < np.where(uncertainty < 0.3, 0.005, 0.5)
+    found = threshold(uncertainty, wrong, max_error)
+    assert found is not None
+    assert 0.2 < found < 0.4
+
+
+def test_a_test_starts_where_it_can_first_pass() -> None:
+    """59 rows without an error support 5 %, 58 don't; whatever the less certain rows are."""
+    for rows in (59, 100):
+        wrong = np.arange(rows) >= 59
+        assert threshold(np.arange(rows), wrong, 0.05) == 58
+    assert threshold(np.arange(100), np.arange(100) >= 58, 0.05) is None
+
+
+def test_one_error_among_the_surest_rows_does_not_end_everything() -> None:
+    wrong = np.arange(4000) == 3
+    assert threshold(np.arange(4000), wrong, 0.02) == 3953
+
+
 def test_ties_are_answered_together() -> None:
     uncertainty = np.repeat([0.0, 1.0], [300, 100])
     wrong = uncertainty == 1.0
@@ -43,7 +68,19 @@ def test_the_lowest_rate_has_a_threshold_and_a_lower_one_has_none() -> None:
     wrong = random.random(500) < 0.3 * uncertainty
     lowest = lowest_error(uncertainty, wrong)
     assert threshold(uncertainty, wrong, lowest) is not None
-    assert threshold(uncertainty, wrong, lowest - 0.002) is None
+    assert threshold(uncertainty, wrong, lowest - 0.001) is None
+
+
+def test_the_lowest_rate_is_above_one_that_is_refused() -> None:
+    random = np.random.default_rng(0)
+    uncertainty = random.random(4000)
+    wrong = random.random(4000) < np.where(uncertainty < 0.3, 0.005, 0.5)
+    refused = [rate for rate in (0.001, 0.002, 0.005, 0.01) if threshold(uncertainty, wrong, rate) is None]
+    assert refused
+    for rate in refused:
+        lowest = lowest_error(uncertainty, wrong, above=rate)
+        assert rate < lowest < 0.03
+        assert threshold(uncertainty, wrong, lowest) is not None
 
 
 @pytest.mark.parametrize("max_error", [0.02, 0.05, 0.1])
@@ -59,3 +96,14 @@ def test_the_rate_is_kept_with_the_promised_confidence(max_error: float) -> None
             broken += found**2 / 6 > max_error  # the mean of u**2 / 2 over u below it
     assert answered > 60 or max_error == 0.02
     assert broken <= stats.binom.ppf(0.9999, 600, 0.05)
+
+
+@pytest.mark.parametrize("max_error", [0.02, 0.05, 0.1])
+def test_the_rate_is_kept_where_no_threshold_keeps_it(max_error: float) -> None:
+    """Rows are wrong at just above the rate whatever their uncertainty, so that any threshold is an error."""
+    random = np.random.default_rng(2)
+    broken = sum(
+        threshold(random.random(2000), random.random(2000) < 1.001 * max_error, max_error) is not None
+        for _ in range(1000)
+    )
+    assert broken <= stats.binom.ppf(0.9999, 1000, 0.05)
