@@ -1,6 +1,6 @@
 """Runs the graphs of a bundle."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -98,9 +98,6 @@ class Predictor:
         InputError
             If they do not fit the model; the message names the first row and field that does not.
         """
-        names = [spec.name for spec in self.manifest.inputs]
-        if len(names) == 1 and isinstance(rows, Mapping) and list(rows) == names:
-            rows = rows[names[0]]
         return encode(self.manifest.inputs, rows)
 
     def predict(self, inputs: Inputs) -> NDArray[np.floating]:

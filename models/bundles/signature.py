@@ -177,11 +177,18 @@ def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
     return next(((index, *path) for index, path in paths if path is not None), None)
 
 
+def unnamed(inputs: Sequence[Input], rows: object) -> object:
+    """Take the rows of the only input out of an object that has them by its name."""
+    (spec, *others) = inputs
+    named = not others and isinstance(rows, Mapping) and list(rows) == [spec.name]
+    return rows[spec.name] if named else rows  # type: ignore[index]
+
+
 def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
     """Turn the ``inputs`` of a request into one array per input of the graphs.
 
-    For a model with one input, ``rows`` are the rows of that input; for a model with several, an object
-    with the rows of each input by name.
+    ``rows`` are an object with the rows of each input by name or, for a model with one input, the rows of
+    that input.
 
     Raises
     ------
@@ -189,7 +196,7 @@ def encode(inputs: Sequence[Input], rows: object) -> dict[str, NDArray[Any]]:
         Naming the first input, row and field that does not fit.
     """
     if len(inputs) == 1:
-        return {inputs[0].name: inputs[0].encode(rows)}
+        return {inputs[0].name: inputs[0].encode(unnamed(inputs, rows))}
     names = [spec.name for spec in inputs]
     if not isinstance(rows, dict) or set(rows) != set(names):
         raise InputError("inputs", f"an object with the fields {', '.join(names)}", describe(rows))

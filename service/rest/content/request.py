@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import Inputs, describe, encode, refuse_non_numbers
+from caveat.models.bundles.signature import Inputs, describe, encode, refuse_non_numbers, unnamed
 from caveat.models.draws.masks import MAX_SEED, Sampler
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
@@ -36,7 +36,8 @@ class PredictRequest(BaseModel):
 
     inputs: Rows = Field(
         description="The rows: a list of nested lists in the shape of the model's signature, or of objects"
-        " with one value per feature. A model with several inputs takes an object with the rows of each."
+        " with one value per feature. Or an object with the rows of each input by its name, which a model"
+        " with several inputs needs."
     )
 
 
@@ -154,7 +155,7 @@ def parse(
     if body is None:
         refuse_more_than(raw, manifest.inputs, max_rows)
         body = _asked(raw, query, kind)
-        rows = body.inputs
+        rows = unnamed(manifest.inputs, body.inputs)
     _refuse_more_rows_than(max_rows, rows)
     _hold_to_numbers(manifest, rows)
     arrays = encode(manifest.inputs, rows)
