@@ -36,7 +36,7 @@ from torch import nn
 
 from caveat.models.bundles import store
 from caveat.models.bundles.signature import Inputs
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 SAMPLES = 100

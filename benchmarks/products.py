@@ -17,7 +17,7 @@ from report import parser, write
 from serving import NETS, make
 
 from caveat.models.bundles import store
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 SAMPLES = 100

@@ -18,7 +18,7 @@ from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.engines.onnx_runtime import CPU
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 SAMPLES = 100

@@ -20,7 +20,7 @@ from report import parser, write
 
 from caveat.models.draws.strata import BLOCK
 from caveat.models.estimates import cohort
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 FIRST_LOOKS = (25, 50, 75, 100)

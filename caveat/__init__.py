@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caveat.models.bundles.bundle import Bundle as Bundle
     from caveat.models.bundles.store import add as add
     from caveat.models.bundles.store import load as load
-    from caveat.models.estimates.cohort import estimate as estimate
+    from caveat.models.estimates.answer import estimate as estimate
     from caveat.models.predictor import Predictor as Predictor
     from caveat.training.export.export import export as export
 
@@ -33,7 +33,7 @@ _PLACES = {
     "Bundle": "caveat.models.bundles.bundle",
     "Predictor": "caveat.models.predictor",
     "add": "caveat.models.bundles.store",
-    "estimate": "caveat.models.estimates.cohort",
+    "estimate": "caveat.models.estimates.answer",
     "export": "caveat.training.export.export",
     "load": "caveat.models.bundles.store",
 }

@@ -8,10 +8,11 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
+from caveat.models.answers.chance import CHANCE, chances
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import Cost, Manifest, Site
 from caveat.models.bundles.signature import Feature, Input
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.facts import CalibrationFacts
@@ -89,6 +90,22 @@ def tabular(name: str = "tabular", version: int = 1, rate: float = 0.5) -> Bundl
         ),
         output=("rows", 2),
         classes=("no", "yes"),
+    )
+
+
+def softmax_classifier(classes: int, spread: float, rate: float = 0.1) -> Bundle:
+    """Make ``softmax((x * mask) @ weights)`` with random weights: the larger their spread, the surer rows."""
+    weights = spread * np.random.default_rng(classes).normal(size=(3, classes))
+    return _bundle(
+        weights.astype(np.float32),
+        [0.0] * classes,
+        rate,
+        name="softmax",
+        version=1,
+        task="classification",
+        inputs=(Input(name="x", dtype="float32", shape=("rows", 3)),),
+        output=("rows", classes),
+        classes=tuple(map(str, range(classes))),
     )
 
 
@@ -176,6 +193,7 @@ def calibrated(bundle: Bundle, rows: int = 199, seed: int = 1) -> Bundle:
         bundle,
         *drawn(bundle.manifest, rows, seed),
         temperature=TEMPERATURE if classes else None,
+        deterministic_temperature=TEMPERATURE if classes else None,
         sets="lac" if classes else None,
     )
 
@@ -185,6 +203,7 @@ def calibrated_on(
 ) -> Bundle:
     """Give a bundle the calibration that these rows make, with these facts about it."""
     stated = CalibrationFacts(rows=len(truth), samples=samples, seed=0, **facts)
-    content = calibration_file.write(truth, estimate(Predictor(bundle), inputs, samples, 0))
+    answers = {**estimate(Predictor(bundle), inputs, samples, 0), CHANCE: chances(inputs, 0)}
+    content = calibration_file.write(truth, answers)
     manifest = bundle.manifest.model_copy(update={"calibration": stated})
     return pack(manifest, {**bundle.files, calibration_file.FILE: content})

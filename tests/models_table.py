@@ -15,8 +15,10 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
 from caveat.models.bundles.manifest import Cost, Manifest, Site
 from caveat.models.bundles.signature import Feature, Input, Inputs
-from caveat.models.estimates.cohort import FIRST_LOOK, estimate
+from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.cohort import FIRST_LOOK
 from caveat.models.predictor import Predictor
+from caveat.models.tasks.facts import ErrorRatios
 from tests.bundles import TEMPERATURE, calibrated_on
 
 CALIBRATION_ROWS = 399
@@ -295,7 +297,12 @@ MODELS: list[Model] = [
         "classes",
         _numbers(),
         classes=("no", "yes", "null"),
-        facts={"sets": "lac", "temperature": TEMPERATURE},
+        facts={
+            "sets": "lac",
+            "temperature": TEMPERATURE,
+            "deterministic_temperature": 2.5,
+            "error_ratios": ErrorRatios(greatest=0.2, ratios=(0.5, 0.9)),
+        },
     ),
     *_twice(
         "classes-of-features",
@@ -313,7 +320,13 @@ MODELS: list[Model] = [
     ),
     *_twice("value", _numbers(), target="price", noise_variance=0.25, double=True),
     *_twice("value-and-noise", _numbers(), target="price", outputs="mean_variance"),
-    *_twice("targets", _numbers(dtype="float64"), targets=("price", "rent"), noise_variance=(0.25, 400.0)),
+    *_twice(
+        "targets",
+        _numbers(dtype="float64"),
+        targets=("price", "rent"),
+        noise_variance=(0.25, 400.0),
+        facts={"error_ratios": ErrorRatios(greatest=(40.0, 400_000.0), ratios=(0.3, 0.6))},
+    ),
     *_twice(
         "targets-and-noise",
         _numbers("image", 2, 2),

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from caveat.models.bundles import store
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from tests.bundles import linear_regression, tabular
 from tests.service.serving import TIMEOUT, Process, Service, serving, until

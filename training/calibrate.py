@@ -5,19 +5,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.answers.chance import CHANCE, chances
 from caveat.models.answers.conformal import Sets
 from caveat.models.bundles.bundle import CARD, Bundle, pack
-from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
+from caveat.models.draws.strata import BLOCK
 from caveat.models.errors import CaveatError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
+from caveat.models.tasks import tasks as models
 from caveat.models.tasks.facts import CalibrationFacts
+from caveat.models.tasks.task import TRUTH
+from caveat.training.fits.error_ratios import BLOCKS, error_ratios
 from caveat.training.tasks import tasks
 
 LEAST_ROWS = 20
 """Least number of rows to calibrate on."""
+
+_MOST_ROWS = 100  # to measure the errors of means on
 
 
 def calibrate(
@@ -53,39 +59,45 @@ def calibrate(
     Raises
     ------
     CaveatError
-        If there are too few rows, or the network's answers are not finite.
+        If there are too few rows, the network's answers are not finite, or nothing holds a truth.
     """
-    task, manifest = tasks.of(bundle.manifest), bundle.manifest
+    task = tasks.of(bundle.manifest)
     if len(y) < LEAST_ROWS:
         raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
-    missing = missing_groups(manifest, y)
-    if by_class and missing:
-        raise CaveatError(
-            f"no row of the {task.truth} {missing[0]!r} to calibrate on; "
-            "sets by class need rows of every class"
-        )
-    manifest = manifest.model_copy(update=task.fit(bundle, inputs, y, samples, seed))
+    manifest = bundle.manifest.model_copy(update=task.fit(bundle, inputs, y, samples, seed))
     files = {
         name: content for name, content in bundle.files.items() if name not in (calibration_file.FILE, CARD)
     }
     bare = pack(manifest.model_copy(update={"calibration": None}), files)
-    answers = estimate(Predictor(bare), inputs, samples, seed)
-    for name, column in answers.items():
+    predictor = Predictor(bare)
+    once, answers = predictor.predict(inputs), dict(estimate(predictor, inputs, samples, seed))
+    for name, column in {"answer without dropout": once, **answers}.items():
         if not np.isfinite(column).all():
             raise CaveatError(f"the {name} is not finite on the rows to calibrate on")
+    chosen = _mostly_uncertain(answers[models.of(bundle.manifest).uncertainty], len(y) * samples)
+    ratios = error_ratios(
+        predictor, {name: rows[chosen] for name, rows in inputs.items()}, bool(bundle.manifest.targets)
+    )
     facts = CalibrationFacts(
         rows=len(y),
         samples=samples,
         seed=seed,
-        **task.calibration(answers, y, sets, by_class),
+        error_ratios=ratios,
+        **task.calibration(answers, once, y, sets, by_class),
     )
-    return pack(
-        bare.manifest.model_copy(update={"calibration": facts}),
-        {**files, calibration_file.FILE: calibration_file.write(y, answers)},
-    )
+    if facts.randomised:
+        answers[CHANCE] = chances(inputs, seed)
+    manifest = bare.manifest.model_copy(update={"calibration": facts})
+    try:
+        models.of(manifest).calibration({TRUTH: y, **answers})
+    except ValueError as error:
+        raise CaveatError(f"the rows to calibrate on: {error}") from None
+    return pack(manifest, {**files, calibration_file.FILE: calibration_file.write(y, answers)})
 
 
-def missing_groups(manifest: Manifest, y: NDArray[Any]) -> list[str]:
-    """List the classes that no row is of."""
-    groups = tasks.of(manifest).groups(manifest.classes, y)
-    return [name for name, rows in groups.items() if not len(rows)]
+def _mostly_uncertain(uncertainty: NDArray[Any], passes: int) -> NDArray[np.intp]:
+    """Choose rows to measure the errors of means on with about as many passes, more of the uncertain ones."""
+    rows = len(uncertainty)
+    count = min(max(passes // (BLOCKS * BLOCK), LEAST_ROWS), _MOST_ROWS, rows)
+    descending = np.argsort(-uncertainty.reshape(rows, -1)[:, 0], kind="stable")
+    return descending[np.unique(((rows - 1) * np.linspace(0, 1, count) ** 2).round().astype(np.intp))]

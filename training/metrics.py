@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.tasks import tasks
 

@@ -28,7 +28,7 @@ from caveat.models.answers.selection import CONFIDENCE
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.errors import InputError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import tasks
 from caveat.models.tasks.task import TRUTH

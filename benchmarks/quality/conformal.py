@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.models.errors import InputError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import Decisions
 from caveat.training.calibrate import calibrate

@@ -19,7 +19,7 @@ from scipy.ndimage import rotate
 from caveat.models.bundles.store import BUNDLED, load
 from caveat.models.drift.drift import Capital, Drift
 from caveat.models.drift.ranks import MOST
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import split

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.answers.uncertainty import Columns
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.training.measures.classes import Vector, deterministic_scores, scores
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -21,7 +21,7 @@ from scipy.ndimage import rotate
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.answers.uncertainty import entropy
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.training.measures.classes import scaled
 
 RESULTS = Path(__file__).parents[1] / "results"

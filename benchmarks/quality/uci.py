@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from caveat.models.bundles.signature import ROWS, Input
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
 from caveat.training.data.dataset import Part

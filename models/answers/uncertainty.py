@@ -4,6 +4,7 @@ Passes arrive in chunks, and none is kept. All sums run over the passes in their
 the bits of a row's statistics depend neither on the cut into chunks nor on the other rows of a batch.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
@@ -33,7 +34,7 @@ class Summary(Protocol):
         """Give the statistics of all passes added, of which there must be at least two."""
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Give the standard error of each row's mean, shape (B,): the largest over classes or targets."""
+        """Give the standard error of each row's mean over independent passes, shape (B, ...)."""
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop all rows but these; ``rows`` has a flag for each row, shape (B,)."""
@@ -129,6 +130,17 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     total: NDArray[np.float64] = information(probabilities).sum(axis=-1)
     return total
+
+
+def highest_entropy(classes: int) -> float:
+    """Give the highest entropy of a number of classes, rounded down to float32, which answers have.
+
+    >>> round(highest_entropy(10), 5), highest_entropy(10) <= math.log(10)
+    (2.30258, True)
+    """
+    exact = math.log(classes)
+    nearest = np.float32(exact)
+    return float(nearest if float(nearest) <= exact else np.nextafter(nearest, np.float32(0)))
 
 
 def information(probabilities: NDArray[_Float]) -> NDArray[_Float]:

@@ -14,7 +14,7 @@ from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
 from caveat.models.tasks import tasks
 from caveat.models.tasks.facts import CalibrationFacts
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -133,7 +133,7 @@ class Manifest(_Part):
     is the ``inputs`` of a request, as a client writes them.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, lt=10**18)]
     task: str

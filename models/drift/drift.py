@@ -113,16 +113,10 @@ class Capital:
 def comparable(asked: Asked, facts: CalibrationFacts) -> bool:
     """Tell whether rows were answered in the same way as the calibration rows, so that they can be compared.
 
-    The distribution of the uncertainty depends on the number of passes. It also depends on the seed, since
-    all rows of a seed get the same masks: the test would find the masks of another seed to be a drift.
+    The distribution of the uncertainty also depends on the seed, since all rows of a seed get the same masks:
+    the test would find the masks of another seed to be a drift.
     """
-    calibration = Asked(facts.samples, facts.seed)
-    return (asked.samples, asked.seed, asked.sampler, asked.tolerance) == (
-        calibration.samples,
-        calibration.seed,
-        calibration.sampler,
-        calibration.tolerance,
-    )
+    return asked.seed == facts.seed and asked.as_calibrated(facts)
 
 
 def _of_rows(uncertainty: NDArray[Any]) -> Vector:

@@ -7,12 +7,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.answers.chance import CHANCE, chances
 from caveat.models.answers.uncertainty import Columns, Summary
 from caveat.models.bundles.signature import Inputs
 from caveat.models.draws.masks import Sampler
 from caveat.models.draws.strata import BLOCK
+from caveat.models.estimates.errors import stratified
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import NOTHING, Decisions
+from caveat.models.tasks.facts import CalibrationFacts
 
 FIRST_LOOK: Final = 4 * BLOCK
 """Passes after which a row is first checked against its tolerance; from then on, every `BLOCK` passes."""
@@ -40,6 +43,19 @@ class Asked:
     sampler: Sampler = "stratified"
     tolerance: float = 0.0
     decisions: Decisions = NOTHING
+
+    def as_calibrated(self, facts: CalibrationFacts) -> bool:
+        """Tell whether passes are made as those over the calibration rows were.
+
+        Only then has an uncertainty the law of theirs: it depends on the number of passes and on their
+        sampler.
+        """
+        calibration = Asked(facts.samples, facts.seed)
+        return (self.samples, self.sampler, self.tolerance) == (
+            calibration.samples,
+            calibration.sampler,
+            calibration.tolerance,
+        )
 
 
 class Cohort:
@@ -106,8 +122,8 @@ class Cohort:
         -------
         rows, columns
             Indices of the rows that left in this step, and their answers: the columns of
-            the task's summary, ``passes`` (the number of passes of a row), and
-            the columns of `Calibration.columns` if the model has a calibration.
+            the task's summary, ``passes`` (the number of passes of a row) and, if the model has a
+            calibration, the columns of `Calibration.columns` and those that its decisions need.
         """
         block = self._ahead.popleft()
         if not self._passed and len(block.rows) > most:
@@ -141,19 +157,31 @@ class Cohort:
         """Take the rows out of a block that have the passes they need, with their answers."""
         done = block.samples == self._stop
         if self._checks_tolerance_at(self._stop):
-            done |= (block.tolerance > 0) & (block.summary.standard_error() <= block.tolerance)
+            worst = self._standard_error(block).reshape(len(done), -1).max(axis=1)
+            done |= (block.tolerance > 0) & (worst <= block.tolerance)
         count = np.count_nonzero(done)
         if not count:
             return _NO_ROWS, {}
         columns = {**block.summary.columns(), "passes": np.full(len(done), self._stop)}
-        if self._predictor.calibration is not None:
-            columns |= self._predictor.calibration.columns(columns)
+        columns["standard_error"] = self._standard_error(block).astype(columns["standard_error"].dtype)
+        if (calibration := self._predictor.calibration) is not None:
+            columns |= calibration.columns(columns)
+            if calibration.facts.randomised:
+                columns |= {CHANCE: chances(block.inputs, calibration.facts.seed)}
         if count == len(done):
             rows, block.rows = block.rows, _NO_ROWS
             return rows, columns
         rows = block.rows[done]
         block.keep(~done)
         return rows, {name: column[done] for name, column in columns.items()}
+
+    def _standard_error(self, block: "_Block") -> NDArray[np.float64]:
+        """Give the standard error of the mean of each of a block's rows, shape (B, ...)."""
+        errors, calibration = block.summary.standard_error(), self._predictor.calibration
+        known = calibration.facts.error_ratios if calibration else None
+        if known is None or self._sampler != "stratified":
+            return errors
+        return stratified(errors, self._stop, known)
 
     def _go_on(self) -> None:
         """Begin the next chunk once all blocks are through with this one."""
@@ -207,43 +235,6 @@ class _Block:
         self.tolerance = self.tolerance[kept]
         if self.begun:
             self.summary.keep(kept)
-
-
-def estimate(
-    predictor: Predictor,
-    rows: object,
-    samples: int = 100,
-    seed: int = 0,
-    sampler: Sampler = "stratified",
-    tolerance: float = 0.0,
-) -> Columns:
-    """Answer rows with their uncertainty, in memory that does not depend on ``samples``.
-
-    Parameters
-    ----------
-    rows
-        B rows as a client writes them, or as arrays: those of the only input, or of each input by its name.
-    samples, seed, sampler, tolerance
-        See `Asked`.
-
-    Returns
-    -------
-    Columns
-        See `Cohort.step`.
-
-    Raises
-    ------
-    InputError
-        If the rows do not fit the model; the message names the first that does not.
-    """
-    inputs = predictor.encode(rows)
-    count = len(next(iter(inputs.values())))
-    cohort = Cohort(predictor, inputs, seed, sampler, np.full(count, samples), np.full(count, tolerance))
-    most = predictor.rows_at_once(inputs, samples)
-    pieces = []
-    while cohort.next_rows(most):
-        pieces.append(cohort.step(most))
-    return in_order([piece for piece in pieces if len(piece[0])])
 
 
 def in_order(pieces: list[tuple[NDArray[np.intp], Columns]]) -> Columns:

@@ -31,8 +31,8 @@ class Calibration(ABC):
         Uncertainty of the answers to n calibration rows, and how wrong they are, shape (n,), or (n, T) for T
         targets.
     scores
-        Conformal scores of the rows' truths, a sequence for each group that keeps a rate by itself: a target,
-        a class, or all rows.
+        Conformal scores of the rows' truths, finite, a sequence for each group that keeps a rate by itself: a
+        target, a class, or all rows.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Calibration(ABC):
         self.column = column
         self.uncertainty: NDArray[np.float64] = uncertainty.astype(np.float64)
         self._percentiles = [Percentiles(each) for each in by_target(self.uncertainty)]
-        self._rows = min(map(len, scores))
+        self._rows = max(map(len, scores))
         ascending = [np.sort(each) for each in scores]
         # Clients ask for the same few rates again and again. The caches hold arrays, not methods: a cached
         # method would hold this object, which holds the cache, so that neither would be freed.
@@ -56,7 +56,7 @@ class Calibration(ABC):
 
     @property
     def highest_coverage(self) -> float:
-        """The highest coverage that the calibration rows can support."""
+        """The highest coverage that the calibration rows of some group can support."""
         return conformal.highest_coverage(self._rows)
 
     def uncertainty_of(self, columns: Columns) -> NDArray[np.float64]:
@@ -80,12 +80,22 @@ class Calibration(ABC):
         each = zip(self._percentiles, values.T, strict=True)
         return {"percentile": np.stack([percentiles.of(of) for percentiles, of in each], axis=-1)}
 
+    def predicted(
+        self,
+        columns: Columns,  # noqa: ARG002  # for tasks that calibrate them
+    ) -> Columns:
+        """Give the columns that the calibration adds to answers without dropout."""
+        return {}
+
     @abstractmethod
     def region(self, columns: Columns, coverage: float) -> NDArray[Any]:
         """Give the prediction region of each row, which holds the truth at the asked rate."""
 
     def quantiles(self, coverage: float) -> NDArray[np.float64]:
-        """Give the highest score in a region, for all rows alike, or for each class or target."""
+        """Give the highest score in a region, for all rows alike, or for each class or target.
+
+        It is infinite for a class that has too few calibration rows.
+        """
         return self._quantiles(coverage)
 
     def abstain(
@@ -112,12 +122,6 @@ class Calibration(ABC):
                 f"at most {self.highest_coverage:.6g}, which {self._rows} calibration rows support",
                 str(decisions.coverage),
             )
-        if decisions.coverage is not None and not np.isfinite(self.quantiles(decisions.coverage)).all():
-            raise InputError(
-                "coverage",
-                "a lower rate: some calibration rows are wrong without any variance, and nothing holds them",
-                str(decisions.coverage),
-            )
         if decisions.max_error is not None:
             self._thresholds(decisions.max_error, decisions.error_tolerance)
 
@@ -137,7 +141,7 @@ def _thresholds(
     each = by_target(uncertainty)
     found = [selection.threshold(*of, max_error) for of in zip(each, wrong, strict=True)]
     if None in found:
-        lowest = max(map(selection.lowest_error, each, wrong))
+        lowest = max(selection.lowest_error(*of, max_error) for of in zip(each, wrong, strict=True))
         raise InputError(
             "max_error",
             f"at least {lowest:.3g}, the lowest rate that {len(errors)} calibration rows support with a "

@@ -1,14 +1,24 @@
 """Classification: which of several classes a row is of."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.answers import conformal
+from caveat.models.answers.chance import CHANCE
 from caveat.models.answers.tempering import tempered
-from caveat.models.answers.uncertainty import TINY, Columns, Moments, Total, blocks, entropy, information
+from caveat.models.answers.uncertainty import (
+    TINY,
+    Columns,
+    Moments,
+    Total,
+    blocks,
+    entropy,
+    highest_entropy,
+    information,
+)
 from caveat.models.errors import InputError
 from caveat.models.tasks.calibration import Arrays, Calibration
 from caveat.models.tasks.column import PASSES, Column, Form
@@ -16,15 +26,26 @@ from caveat.models.tasks.decisions import Decisions
 from caveat.models.tasks.facts import CalibrationFacts
 from caveat.models.tasks.task import TRUTH, Task
 
+_NAMED: Final = 5  # classes that a note names, at most
+
 _LABEL = Column("label", "The most probable class.", "class")
 
 _PREDICTION = Form(
     "Classes",
     "A classifier's deterministic answer: one entry per row.",
-    "probabilities",
+    "mean",
     (
         _LABEL,
-        Column("probabilities", "Probability of every class, (rows, classes).", axes=("classes",)),
+        Column(
+            "mean", "Probability of every class, as the network gives it, (rows, classes).", axes=("classes",)
+        ),
+        Column(
+            "probabilities",
+            "Calibrated probability of every class: that of the network at the temperature that is most"
+            " likely for the calibration rows; present if the model has a calibration.",
+            axes=("classes",),
+            optional=True,
+        ),
     ),
 )
 
@@ -53,14 +74,22 @@ _ESTIMATE = Form(
             optional=True,
         ),
         Column(
+            "credibility",
+            "How well the label conforms with the calibration rows: the fraction of them whose truth had no"
+            " higher probability than the label has, 0 to 1. Where it is low no class fits; present if the"
+            " model has a calibration.",
+            optional=True,
+        ),
+        Column(
             "percentile",
             "Percentile of the row's uncertainty among the calibration rows, 0 to 100; present if the model"
-            " has a calibration.",
+            " has a calibration whose passes were made as these.",
             optional=True,
         ),
         Column(
             "prediction_set",
-            "Possible classes at the requested coverage; present if the request had a coverage.",
+            "Possible classes at the requested coverage, the label among them; present if the request had a"
+            " coverage.",
             "classes",
             optional=True,
         ),
@@ -112,8 +141,8 @@ class Classification(Task):
             raise ValueError("gives numbers outside 0 to 1, not probabilities")
 
     def predicted(self, points: NDArray[np.floating]) -> Columns:
-        """Give ``label`` (B,) and ``probabilities`` (B, C)."""
-        return {"label": points.argmax(axis=-1), "probabilities": points}
+        """Give ``label`` (B,) and ``mean`` (B, C)."""
+        return {"label": points.argmax(axis=-1), "mean": points}
 
     def summary(self) -> "ClassificationSummary":
         """See `Task.summary`."""
@@ -121,8 +150,10 @@ class Classification(Task):
 
     def calibration_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """See `Task.calibration_shapes`."""
-        rows = (_calibrated(self).rows,)
-        return {TRUTH: rows, "label": rows, self.uncertainty: rows, "mean": (*rows, len(self.classes))}
+        facts = _calibrated(self)
+        rows = (facts.rows,)
+        names = [TRUTH, "label", self.uncertainty, *([CHANCE] if facts.randomised else [])]
+        return {**dict.fromkeys(names, rows), "mean": (*rows, len(self.classes))}
 
     def calibration(self, arrays: Arrays) -> Calibration:
         """See `Task.calibration`."""
@@ -141,6 +172,20 @@ class Classification(Task):
                 "error_tolerance", "none: a class is right or wrong", str(decisions.error_tolerance)
             )
 
+    def notes(self, decisions: Decisions, calibration: Calibration | None) -> Mapping[str, str]:
+        """Name the classes that are in every set, since too few calibration rows are of them."""
+        if decisions.coverage is None or not isinstance(calibration, ClassCalibration):
+            return {}
+        unbounded = np.flatnonzero(np.isinf(calibration.quantiles(decisions.coverage))).tolist()
+        if not unbounded:
+            return {}
+        named = ", ".join(f"{self.classes[code]} ({calibration.rows[code]})" for code in unbounded[:_NAMED])
+        more = f" and {len(unbounded) - _NAMED} more" if len(unbounded) > _NAMED else ""
+        return {
+            self.region: "every set holds the classes of which there are too few calibration rows for this "
+            f"coverage: {named}{more}"
+        }
+
     def described(self) -> Sequence[tuple[str, str]]:
         """See `Task.described`."""
         return [("classes", ", ".join(self.classes))]
@@ -156,7 +201,7 @@ class ClassificationSummary:
 
     The mean over N passes has a lower entropy than the mean over infinitely many, in expectation by
     ``sum(variance / mean) / (2 N)`` to the first order in 1 / N (the delta method). ``predictive_entropy``
-    adds this difference, so that with few passes it may exceed the logarithm of the number of classes.
+    adds this difference, up to the entropy that any probabilities of so many classes have at most.
     """
 
     def __init__(self) -> None:
@@ -170,9 +215,8 @@ class ClassificationSummary:
             self._information.add(information(block).astype(np.float64))
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Give the standard error of each row's mean, shape (B,): the largest over its classes."""
-        worst: NDArray[np.float64] = self._probabilities.standard_error.max(axis=-1)
-        return worst
+        """Give the standard error of each row's mean, shape (B, C)."""
+        return self._probabilities.standard_error
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop all rows but these."""
@@ -184,8 +228,9 @@ class ClassificationSummary:
         mean, variance = self._probabilities.mean, self._probabilities.variance
         count = self._probabilities.count
         bias = (variance / np.maximum(mean, TINY[mean.dtype])).sum(axis=-1) / (2 * count)
-        predictive = entropy(mean) + bias
-        expected = self._information.value.sum(axis=-1) / count
+        most = highest_entropy(mean.shape[-1])
+        predictive = np.minimum(entropy(mean) + bias, most)
+        expected = np.minimum(self._information.value.sum(axis=-1) / count, most)
         return {
             "label": mean.argmax(axis=-1),
             "mean": _single(mean),
@@ -201,31 +246,75 @@ class ClassCalibration(Calibration):
     """Calibrated probabilities and prediction sets; see `caveat.models.answers.conformal`."""
 
     def __init__(self, facts: CalibrationFacts, classes: int, arrays: Arrays) -> None:
-        self._temperature = facts.temperature or 1.0
-        self._sets = facts.sets or "lac"
         truth = arrays[TRUTH]
-        every = conformal.scores(self._probabilities(arrays), self._sets)
-        scores = np.take_along_axis(every, truth[:, None], axis=1)[:, 0]
+        groups = [truth == code for code in range(classes)] if facts.by_class else [truth >= 0]
+        probabilities = _at(arrays, facts.temperature)
+        own, least = (
+            np.take_along_axis(scores, truth[:, None], axis=1)[:, 0]
+            for scores in (
+                _scores(probabilities, facts, arrays),
+                conformal.least_ambiguous(probabilities),
+            )
+        )
+        self._least_ambiguous = [np.sort(least[group]) for group in groups]
+        self.rows = [int(group.sum()) for group in groups]
+        """Calibration rows of each class, or all of them."""
         super().__init__(
             facts,
             Classification.uncertainty,
             arrays[Classification.uncertainty],
             errors=(arrays["label"] != truth).astype(np.float64),
-            scores=[scores[truth == code] for code in range(classes)] if facts.by_class else [scores],
+            scores=[own[group] for group in groups],
         )
 
     def columns(self, columns: Columns) -> Columns:
-        """Add ``probabilities`` (B, C): the mean at the temperature that fits the calibration rows best."""
-        return {"probabilities": self._probabilities(columns), **super().columns(columns)}
+        """Add two columns to those of every calibration.
+
+        Returns
+        -------
+        Columns
+            ``probabilities`` (B, C): the mean at the temperature that fits the calibration rows best.
+            ``credibility`` (B,): the conformal p-value of the label, among the calibration rows or those of
+            its class. It is that of the least ambiguous sets whichever sets are made, since a randomised
+            score tells nothing of a single row.
+        """
+        probabilities = _at(columns, self.facts.temperature)
+        label = columns["label"]
+        scores = np.take_along_axis(conformal.least_ambiguous(probabilities), label[:, None], axis=1)[:, 0]
+        if self.facts.by_class:
+            credibility = np.empty(len(scores))
+            for code in np.unique(label).tolist():
+                rows = label == code
+                credibility[rows] = conformal.p_values(scores[rows], self._least_ambiguous[code])
+        else:
+            credibility = conformal.p_values(scores, self._least_ambiguous[0])
+        return {"probabilities": probabilities, "credibility": credibility, **super().columns(columns)}
+
+    def predicted(self, columns: Columns) -> Columns:
+        """Add ``probabilities`` (B, C): those without dropout, at a temperature of their own."""
+        return {"probabilities": _at(columns, self.facts.deterministic_temperature)}
 
     def region(self, columns: Columns, coverage: float) -> NDArray[Any]:
-        """Tell which classes are in each row's prediction set, shape (B, C); a set may be empty."""
-        scores = conformal.scores(columns["probabilities"], self._sets)
-        held: NDArray[np.bool_] = scores <= self.quantiles(coverage)
+        """Tell which classes are in each row's prediction set, shape (B, C).
+
+        The label is in every set, and so is a class that has too few calibration rows.
+        """
+        held: NDArray[np.bool_] = _scores(columns["probabilities"], self.facts, columns) <= self.quantiles(
+            coverage
+        )
+        np.put_along_axis(held, columns["label"][:, None], True, axis=1)
         return held
 
-    def _probabilities(self, columns: Columns) -> NDArray[np.float32]:
-        return tempered(columns["mean"], self._temperature).astype(np.float32)
+
+def _scores(probabilities: NDArray[Any], facts: CalibrationFacts, columns: Columns) -> NDArray[np.float64]:
+    """Score every class of every row, shape (B, C); the lower the score, the better a class conforms."""
+    if facts.randomised:
+        return conformal.adaptive(probabilities, columns[CHANCE], regularised=facts.sets == "raps")
+    return conformal.least_ambiguous(probabilities)
+
+
+def _at(columns: Columns, temperature: float | None) -> NDArray[np.float32]:
+    return tempered(columns["mean"], temperature or 1.0).astype(np.float32)
 
 
 def _calibrated(task: Task) -> CalibrationFacts:

@@ -6,6 +6,35 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from caveat.models.answers.conformal import Sets
 
+Ratio = Annotated[float, Field(ge=0, le=1.03)]
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ErrorRatios(BaseModel):
+    """How exact the mean of stratified passes is, measured on calibration rows.
+
+    The units of a pass are not dropped independently of the other passes, so that the error of the mean is
+    smaller than that of independent passes. How much smaller depends on the variance: where only few passes
+    differ, as in a row that is nearly certain, it is hardly smaller.
+
+    Parameters
+    ----------
+    greatest
+        The greatest variance of an output over passes; of each target, if there are several.
+    ratios
+        Upper bounds of the error of the mean over a block of passes, in units of that of independent ones:
+        for outputs with a variance above half the greatest, above a quarter of it, and so on. For a smaller
+        variance than the last it is 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    greatest: Variance | tuple[Variance, ...]
+    ratios: Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=64)]
+
+
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 class CalibrationFacts(BaseModel):
     """How the model's uncertainty was calibrated on held-out rows; a file of arrays has the rows' answers.
@@ -16,12 +45,14 @@ class CalibrationFacts(BaseModel):
         Number of calibration rows.
     samples, seed
         Number of passes behind each row's answer, and their seed.
-    temperature
-        Temperature at which a classification's mean becomes calibrated probabilities; see
-        `caveat.models.answers.tempering`.
+    temperature, deterministic_temperature
+        Temperatures at which a classification's mean over passes, and its answer without dropout, become
+        calibrated probabilities; see `caveat.models.answers.tempering`.
     sets, by_class
         How a classification's prediction sets are made, and whether they reach the asked coverage in every
         class by itself; see `caveat.models.answers.conformal`.
+    error_ratios
+        How exact the mean of stratified passes is; None takes it to be as exact as that of independent ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,9 +60,16 @@ class CalibrationFacts(BaseModel):
     rows: Annotated[int, Field(ge=2)]
     samples: Annotated[int, Field(ge=2)]
     seed: Annotated[int, Field(ge=0)]
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    temperature: Temperature | None = None
+    deterministic_temperature: Temperature | None = None
     sets: Sets | None = None
     by_class: bool = False
+    error_ratios: ErrorRatios | None = None
+
+    @property
+    def randomised(self) -> bool:
+        """Whether prediction sets take a random number for each row; see `caveat.models.answers.chance`."""
+        return self.sets in ("aps", "raps")
 
 
 class Facts(Protocol):

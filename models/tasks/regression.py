@@ -25,8 +25,8 @@ def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
         Form(
             name,
             f"A deterministic answer of {whose}: one entry per row.",
-            "prediction",
-            (Column("prediction", f"The predicted value, in the units of {target}{shape}.", axes=axes),),
+            "mean",
+            (Column("mean", f"The predicted value, in the units of {target}{shape}.", axes=axes),),
         ),
         Form(
             f"Uncertain{name}",
@@ -50,7 +50,7 @@ def _forms(name: str, whose: str, axes: tuple[Axis, ...]) -> tuple[Form, Form]:
                 Column(
                     "percentile",
                     f"Percentile of the variance of {target} among the calibration rows, 0 to 100; present if"
-                    " the model has a calibration.",
+                    " the model has a calibration whose passes were made as these.",
                     axes=axes,
                     optional=True,
                 ),
@@ -150,8 +150,8 @@ class Regression(Task):
         return np.ascontiguousarray(outputs[..., 0]) if self._predicts_noise else outputs
 
     def predicted(self, points: NDArray[np.floating]) -> Columns:
-        """Give ``prediction`` (B,), or (B, T)."""
-        return {"prediction": points}
+        """Give ``mean`` (B,), or (B, T)."""
+        return {"mean": points}
 
     def summary(self) -> "RegressionSummary":
         """See `Task.summary`."""
@@ -228,13 +228,8 @@ class RegressionSummary:
             self._values.add(block)
 
     def standard_error(self) -> NDArray[np.float64]:
-        """Give the standard error of each row's mean, shape (B,), in the target's units.
-
-        For several targets this is the largest of their standard errors.
-        """
-        errors = self._values.standard_error
-        worst: NDArray[np.float64] = errors.reshape(len(errors), -1).max(axis=-1)
-        return worst
+        """Give the standard error of each row's mean, in the target's units; (B,), or (B, T)."""
+        return self._values.standard_error
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop all rows but these."""
@@ -266,8 +261,17 @@ class ValueCalibration(Calibration):
 
     def __init__(self, facts: CalibrationFacts, arrays: Arrays) -> None:
         errors = np.abs(arrays[TRUTH] - arrays["mean"])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scores = np.where(errors == 0, 0.0, errors / np.sqrt(arrays["variance"]))
+        with np.errstate(divide="ignore", over="ignore"):
+            deviations = np.sqrt(arrays["variance"])
+            scores = np.divide(errors, deviations, out=np.zeros_like(errors), where=errors > 0)
+        unbounded = ~np.isfinite(scores)
+        if unbounded.any():
+            row = int(np.argmax(by_target(unbounded).any(axis=0)))
+            error, variance = (values[unbounded][0] for values in (errors, arrays["variance"]))
+            raise ValueError(
+                f"row {row} is wrong by {error:.3g} and has a variance of {variance:.3g}, so that no "
+                "multiple of its standard deviation reaches the truth"
+            )
         super().__init__(facts, Regression.uncertainty, arrays["variance"], errors, list(by_target(scores)))
 
     def region(self, columns: Columns, coverage: float) -> NDArray[Any]:

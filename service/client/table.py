@@ -14,17 +14,17 @@ def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> st
 
     Examples
     --------
-    >>> columns = {"label": ["a", "b"], "probabilities": [[0.9, 0.1], [0.25, 0.75]]}
+    >>> columns = {"label": ["a", "b"], "mean": [[0.9, 0.1], [0.25, 0.75]]}
     >>> print(table({"model": "m", "version": 1, **columns}))
     m version 1
-    row  label  probabilities
-      0  a                0.9
-      1  b               0.75
-    >>> print(table({"model": "m", "version": 1, "prediction": [[3, 0.5]]}, ["price", "rent"]))
+    row  label  mean
+      0  a       0.9
+      1  b      0.75
+    >>> print(table({"model": "m", "version": 1, "mean": [[3, 0.5]]}, ["price", "rent"]))
     m version 1
-    row  target  prediction
-      0  price            3
-      0  rent           0.5
+    row  target  mean
+      0  price      3
+      0  rent     0.5
     """
     head = f"{answer['model']} version {answer['version']}"
     if "samples" in answer:
@@ -32,33 +32,36 @@ def table(answer: Mapping[str, Any], targets: Sequence[str] | None = None) -> st
     columns = {name: values for name, values in answer.items() if isinstance(values, list)}
     form = form_of(answer)
     if form is not None:
-        classes = columns.get("probabilities", columns.get("mean", []))
+        main = columns[form.main]
         for column in form.columns:
             if column.name in columns and column.axes == ("classes",):
                 values = columns[column.name]
                 columns[column.name] = [
-                    value[row.index(max(row))] for value, row in zip(values, classes, strict=True)
+                    value[row.index(max(row))] for value, row in zip(values, main, strict=True)
                 ]
     rows = len(next(iter(columns.values())))
     columns = {"row": list(range(rows)), **columns}
     if targets:
         columns = {"row": columns.pop("row"), "target": [list(targets)] * rows, **columns}
         columns = {name: _by_target(values, len(targets)) for name, values in columns.items()}
-    notes = [f"no {name}: {why}" for name, why in answer.get("notes", {}).items()]
+    notes = [f"{name}: {note}" for name, note in answer.get("notes", {}).items()]
     return "\n".join([head, *_align(columns), *notes])
 
 
 def form_of(answer: Mapping[str, Any]) -> Form | None:
-    """Find the form of an answer, by its main column and the axes of that; None for any other."""
-    for task in tasks.every():
-        for pair in task.forms:
-            for form in pair:
-                names = {column.name for column in form.columns if not column.optional}
-                if names <= answer.keys() and _depth(answer[form.main]) == 1 + len(
-                    form.column(form.main).axes
-                ):
-                    return form
-    return None
+    """Find the form of an answer, by its columns and the axes of the main one; None for any other."""
+    forms = [form for task in tasks.every() for pair in task.forms for form in pair]
+    found = [form for form in forms if _is_of(answer, form)]
+    return max(found, key=lambda form: len(_always(form)), default=None)
+
+
+def _always(form: Form) -> set[str]:
+    return {column.name for column in form.columns if not column.optional}
+
+
+def _is_of(answer: Mapping[str, Any], form: Form) -> bool:
+    axes = 1 + len(form.column(form.main).axes)
+    return _always(form) <= answer.keys() and _depth(answer[form.main]) == axes
 
 
 def _depth(values: Any) -> int:

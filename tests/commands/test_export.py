@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from caveat.commands import main
 from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 SOURCE = """

@@ -20,10 +20,12 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
+from caveat.models.answers.chance import CHANCE
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles import aliases, store
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate, notes, predicted
+from caveat.models.estimates.cohort import Asked
 from caveat.models.tasks import tasks
 from caveat.models.tasks.column import Column, Form
 from caveat.models.tasks.decisions import Decisions
@@ -40,6 +42,7 @@ DEFAULT = "default"
 """Name of the default model, whose highest version is the model under test."""
 
 BODY = "JSON"
+NAMED = "JSON with the name of the only input"
 QUERY = "JSON with the options in the query"
 ARRAY = "an array with the options in the query"
 
@@ -98,7 +101,7 @@ class Case:
         headers = {"Content-Type": NPY if self.sent == ARRAY else JSON}
         if self.accept is not None:
             headers["Accept"] = self.accept
-        query = "" if self.sent == BODY else f"?{_query(self.asked)}"
+        query = "" if self.sent in (BODY, NAMED) else f"?{_query(self.asked)}"
         connection.request("POST", f"{self.route.path}/{self.verb}{query}", self.content, headers)
         response = connection.getresponse()
         return Answer(response.status, response.headers["Content-Type"], response.read())
@@ -111,8 +114,11 @@ class Case:
             (array, *_) = self.model.predictor.encode(self.model.rows).values()
             np.save(stream, array[: self.rows], allow_pickle=False)
             return stream.getvalue()
-        options = self.asked if self.sent == BODY else {}
-        return orjson.dumps({"inputs": self.model.first(self.rows), **options})
+        options = self.asked if self.sent in (BODY, NAMED) else {}
+        rows = self.model.first(self.rows)
+        if self.sent == NAMED:
+            rows = {self.model.manifest.inputs[0].name: rows}
+        return orjson.dumps({"inputs": rows, **options})
 
 
 def _query(asked: dict[str, Any]) -> str:
@@ -129,14 +135,16 @@ def cases(model: Model, verb: str, routes: list[Route]) -> Iterator[Case]:
     """List the requests of one model and verb: the product of all else."""
     blank = Case(model, verb, routes[0], BODY, None, 3, {})
     for asked, refused in asked_of(model, verb):
-        for route, sent in product(routes, (BODY, QUERY, ARRAY)):
-            if (sent != BODY and not _fits_a_query(asked)) or (sent == QUERY and not asked):
+        one = len(model.manifest.inputs) == 1
+        for route, sent in product(routes, (BODY, *([NAMED] if one else []), QUERY, ARRAY)):
+            in_query = sent in (QUERY, ARRAY)
+            if (in_query and not _fits_a_query(asked)) or (sent == QUERY and not asked):
                 continue
             case = replace(blank, route=route, sent=sent, asked=asked, refused=refused)
             if case.status != 200:
                 yield case
                 continue
-            accepted = (None,) if sent == QUERY else (None, JSON, NPY, NPZ)
+            accepted = (None,) if sent in (QUERY, NAMED) else (None, JSON, NPY, NPZ)
             for accept, rows in product(accepted, (1, 3)):
                 yield replace(case, accept=accept, rows=rows)
 
@@ -166,7 +174,7 @@ class Document:
         schema = operation["requestBody"]["content"][kind]["schema"]
         if kind == JSON:
             self._validator(case, "request", schema).validate(orjson.loads(case.content))
-        if case.sent != BODY:
+        if case.sent in (QUERY, ARRAY):
             documented = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
             assert case.asked.keys() <= documented, "the document lacks an option of the query"
 
@@ -301,7 +309,9 @@ def _hold_npz(case: Case, content: bytes) -> None:
     told, columns = _due(case, answer["seed"].item() if "seed" in answer else None)
     assert list(answer) == [*told, *(of.name for of in case.form.columns if of.name in columns)]
     for name, value in told.items():
-        assert (answer[name].shape, answer[name].item()) == ((), value), name
+        given = answer[name].item()
+        assert answer[name].shape == (), name
+        assert (orjson.loads(given) if name == "notes" else given) == value, name
     for name, column in columns.items():
         of = case.form.column(name)
         if of.kind == "class":
@@ -350,16 +360,26 @@ def _due(case: Case, seed: int | None) -> tuple[dict[str, Any], Columns]:
         assert seed is not None
         told |= {"samples": case.asked.get("samples", 100), "seed": seed}
         columns = estimated(case.model, orjson.dumps(case.asked), seed)
+        if said := said_of(case.model, case.asked):
+            told["notes"] = said
     else:
-        columns = predicted(case.model)
+        columns = predicted(case.model.predictor, case.model.predictor.encode(case.model.rows))
     return told, {name: column[: case.rows] for name, column in columns.items()}
 
 
-@lru_cache
-def predicted(model: Model) -> Columns:
-    """Predict three rows in this process."""
-    predictor = model.predictor
-    return predictor.task.predicted(predictor.predict(predictor.encode(model.rows)))
+def said_of(model: Model, asked: dict[str, Any]) -> dict[str, str]:
+    """Give the notes that are due."""
+    facts = model.manifest.calibration
+    if facts is None:
+        return {}
+    like_those = (
+        asked.get("samples", 100) == facts.samples
+        and asked.get("sampler", "stratified") == "stratified"
+        and not asked.get("tolerance")
+    )
+    due = Asked(asked.get("samples", 100), 0, "independent", decisions=Decisions(asked.get("coverage")))
+    said = notes(model.predictor, due)
+    return {name: text for name, text in said.items() if name != "percentile" or not like_those}
 
 
 @lru_cache
@@ -383,7 +403,8 @@ def estimated(model: Model, options: bytes, seed: int) -> Columns:
     )
     decided = predictor.task.decide(decisions, columns, predictor.calibration)
     kept = {name: column for name, column in columns.items() if name != "passes" or asked.get("tolerance")}
-    return {**kept, **decided}
+    assert ("percentile" in kept) == (model.calibrated and "percentile" not in said_of(model, asked))
+    return {name: column for name, column in {**kept, **decided}.items() if name != CHANCE}
 
 
 def test_the_table_has_every_field() -> None:
@@ -422,9 +443,11 @@ def test_every_column_of_every_form_is_in_some_answer() -> None:
     found: dict[str, set[str]] = {}
     for model in MODELS:
         task = model.predictor.task
-        columns = estimated(model, orjson.dumps(TOGETHER.asked(model)), 0)
-        found.setdefault(task.estimate.name, set()).update(columns)
-        found.setdefault(task.prediction.name, set()).update(predicted(model))
+        for option in (NOTHING, TOGETHER):
+            columns = estimated(model, orjson.dumps(option.asked(model)), 0)
+            found.setdefault(task.estimate.name, set()).update(columns)
+        once = predicted(model.predictor, model.predictor.encode(model.rows))
+        found.setdefault(task.prediction.name, set()).update(once)
     forms = [form for task in tasks.every() for pair in task.forms for form in pair]
     assert found == {form.name: {column.name for column in form.columns} for form in forms}
 

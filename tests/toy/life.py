@@ -16,7 +16,7 @@ import tests.toy.models  # makes the task known where models are served
 import tests.toy.training  # noqa: F401  # and where they are learned
 from caveat.commands import main
 from caveat.models.bundles import store
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import Decisions
 

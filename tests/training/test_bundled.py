@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from caveat.models.bundles.store import BUNDLED, find, load
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import BUNDLED as DATA
 from caveat.training.data.dataset import split

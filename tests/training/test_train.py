@@ -20,7 +20,7 @@ from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import encode
 from caveat.models.errors import CaveatError, InputError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.data.dataset import Split, split

@@ -10,11 +10,11 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import CaveatError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file
 from caveat.models.tasks.task import TRUTH
-from caveat.training.calibrate import calibrate, missing_groups
+from caveat.training.calibrate import calibrate
 from caveat.training.measures.names import COVERAGES, ONCE, ONCE_CALIBRATED, held_name
 from caveat.training.tasks import tasks
 
@@ -44,7 +44,7 @@ def answer_rows(
     Returns
     -------
     Columns
-        Columns of `caveat.models.estimates.cohort.estimate`, `ONCE` and `ONCE_CALIBRATED`, and the
+        Columns of `caveat.models.estimates.answer.estimate`, `ONCE` and `ONCE_CALIBRATED`, and the
         prediction regions at each coverage (see `held_name`).
 
     Raises
@@ -87,11 +87,10 @@ def same_rows(bundle: Bundle, y: NDArray[Any], answer: Columns) -> bool:
 
 
 def _calibrated_anew(bundle: Bundle, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> Bundle:
-    """Calibrate in the same way as the bundle; by class only if there are rows of every class."""
+    """Calibrate in the same way as the bundle."""
     facts = bundle.manifest.calibration
     assert facts is not None
-    by_class = facts.by_class and not missing_groups(bundle.manifest, y)
-    return calibrate(bundle, inputs, y, samples, seed, facts.sets or "lac", by_class)
+    return calibrate(bundle, inputs, y, samples, seed, facts.sets or "lac", facts.by_class)
 
 
 def _held(predictor: Predictor, answer: Columns) -> Columns:

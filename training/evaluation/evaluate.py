@@ -11,7 +11,7 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.evaluation.answers import answer_rows, same_rows
 from caveat.training.measures.evaluation import Evaluation, Held, Step, Table

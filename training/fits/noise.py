@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Inputs
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 
 Vector = NDArray[np.float64]

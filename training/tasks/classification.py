@@ -121,15 +121,25 @@ class Classification(Learning):
             raise ExportError(f"{len(names)} class names for {shape[0]} outputs")
         return {**others, "classes": tuple(names)}
 
-    def calibration(self, answers: Columns, y: NDArray[Any], sets: Sets, by_class: bool) -> Mapping[str, Any]:
+    def calibration(
+        self, answers: Columns, once: NDArray[Any], y: NDArray[Any], sets: Sets, by_class: bool
+    ) -> Mapping[str, Any]:
         """See `Learning.calibration`."""
-        temperature = most_likely_temperature(answers["mean"], y)
-        return {"temperature": temperature, "sets": sets, "by_class": by_class}
+        return {
+            "temperature": most_likely_temperature(answers["mean"], y),
+            "deterministic_temperature": most_likely_temperature(once, y),
+            "sets": sets,
+            "by_class": by_class,
+        }
 
     def fitted(self, manifest: Manifest) -> Sequence[str]:
         """See `Learning.fitted`."""
         known = manifest.calibration
-        return () if known is None or known.temperature is None else (f"temperature {known.temperature:.3g}",)
+        if known is None or known.temperature is None or known.deterministic_temperature is None:
+            return ()
+        return (
+            f"temperature {known.temperature:.3g} ({known.deterministic_temperature:.3g} without dropout)",
+        )
 
     def metrics(
         self, manifest: Manifest, answers: Columns, once: NDArray[Any], y: NDArray[Any]

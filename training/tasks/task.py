@@ -167,11 +167,20 @@ class Learning(ABC):
     def calibration(
         self,
         answers: Columns,
+        once: NDArray[Any],
         y: NDArray[Any],
         sets: Sets,
         by_class: bool,
     ) -> Mapping[str, Any]:
-        """Give the task's own fields of `caveat.models.tasks.facts.CalibrationFacts`."""
+        """Give the task's own fields of `caveat.models.tasks.facts.CalibrationFacts`.
+
+        Parameters
+        ----------
+        answers, once, y
+            Answers to the calibration rows from passes, those without dropout, and the truths.
+        sets, by_class
+            As the user chose.
+        """
         return {}
 
     def fitted(self, manifest: Manifest) -> Sequence[str]:

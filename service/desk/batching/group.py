@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.signature import Inputs
+from caveat.models.estimates.answer import complete, predicted
 from caveat.models.estimates.cohort import Asked, Cohort
 from caveat.service.desk.batching.job import Job, Piece
 from caveat.service.desk.batching.scores import Scores, scores
@@ -97,7 +98,7 @@ class Group:
         self.scores = ()
         job = self.members[0].job
         if job.asked is None:
-            columns: Columns = job.predictor.task.predicted(job.predictor.predict(self._inputs()))
+            columns = predicted(job.predictor, self._inputs())
             self._done = True
             return list(self._dealt(np.arange(self._starts[-1]), columns))
         if self._cohort is None:
@@ -112,12 +113,13 @@ class Group:
             return []
         # One call for all rows where the jobs ask for the same: a call per job takes several times as long.
         if self._common is not None:
-            columns = _decided(job, self._common, columns)
+            columns = complete(job.predictor, self._common, columns)
             self.scores = [scores(job.predictor, self._common, columns)]
             return list(self._dealt(rows, columns))
         pieces = [
-            (job, (places, _decided(job, job.asked, piece)))
+            (job, (places, complete(job.predictor, job.asked, piece)))
             for job, (places, piece) in self._dealt(rows, columns)
+            if job.asked
         ]
         self.scores = [scores(job.predictor, job.asked, piece) for job, (_, piece) in pieces if job.asked]
         return pieces
@@ -171,11 +173,3 @@ class Group:
 def _common(asked: Sequence[Asked]) -> Asked | None:
     first = asked[0]
     return first if all(each is first or each == first for each in asked) else None
-
-
-def _decided(job: Job, asked: Asked | None, columns: Columns) -> Columns:
-    """Add the decisions that are asked for."""
-    if asked is None:
-        return columns
-    predictor = job.predictor
-    return {**columns, **predictor.task.decide(asked.decisions, columns, predictor.calibration)}

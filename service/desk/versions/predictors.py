@@ -13,7 +13,7 @@ from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.draws.pieces import cores
 from caveat.models.errors import InputError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.trial import try_out
 from caveat.service.desk.monitoring import log

@@ -11,6 +11,7 @@ from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs
 from caveat.models.errors import InputError
+from caveat.models.estimates.answer import notes
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.column import Column, Form
@@ -53,8 +54,8 @@ def write(predictor: Predictor, asked: Asked | None, columns: Columns, media_typ
     if asked is not None:
         form = task.estimate
         told |= {"samples": asked.samples, "seed": asked.seed}
-        if notes := task.notes(asked.decisions, predictor.calibration):
-            told["notes"] = notes
+        if said := notes(predictor, asked):
+            told["notes"] = said
     as_text = media_type == body.JSON
     for column in form.columns:  # an answer may be partial
         if column.name in columns:

@@ -123,10 +123,13 @@ def tell_of_ids(document: dict[str, Any]) -> None:
 
 
 def rows_schema(inputs: Sequence[Input], max_rows: int) -> dict[str, Any]:
-    """Write the JSON Schema of the rows that a model takes."""
-    if len(inputs) > 1:
-        return _object({spec.name: rows_schema([spec], max_rows) for spec in inputs})
-    spec = inputs[0]
+    """Write the JSON Schema of the rows that a model takes: of an only input with or without its name."""
+    each = {spec.name: _rows_of(spec, max_rows) for spec in inputs}
+    named = _object(each)
+    return named if len(each) > 1 else {"anyOf": [*each.values(), named]}
+
+
+def _rows_of(spec: Input, max_rows: int) -> dict[str, Any]:
     if spec.features is not None:
         row = _object({feature.name: _feature(feature) for feature in spec.features})
     else:

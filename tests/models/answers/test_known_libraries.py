@@ -49,9 +49,9 @@ def test_sets_equal_those_of_mapie() -> None:
         Stated(), confidence_level=LEVELS, prefit=True, conformity_score="lac", random_state=0
     ).conformalize(probabilities[:500], y[:500])
     _, expected = theirs.predict_set(probabilities[500:])
-    scores = np.sort(conformal.scores(probabilities[:500], "lac")[np.arange(500), y[:500]])
+    scores = np.sort(conformal.least_ambiguous(probabilities[:500])[np.arange(500), y[:500]])
     for place, level in enumerate(LEVELS):
-        found = conformal.scores(probabilities[500:], "lac") <= conformal.quantile(scores, level)
+        found = conformal.least_ambiguous(probabilities[500:]) <= conformal.quantile(scores, level)
         np.testing.assert_array_equal(found, expected[:, :, place])
 
 

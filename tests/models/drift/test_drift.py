@@ -8,7 +8,8 @@ from scipy.ndimage import rotate
 
 from caveat.models.bundles.store import BUNDLED, load
 from caveat.models.drift.drift import HIGHEST, REST, Drift, comparable
-from caveat.models.estimates.cohort import Asked, estimate
+from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import Decisions
 from caveat.training.data.bundled import BUNDLED as DATA

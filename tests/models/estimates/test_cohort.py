@@ -10,7 +10,8 @@ from caveat.models import predictor as predictors
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws import cache, masks
 from caveat.models.draws.strata import BLOCK
-from caveat.models.estimates.cohort import FIRST_LOOK, Cohort, estimate, in_order
+from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.cohort import FIRST_LOOK, Cohort, in_order
 from caveat.models.predictor import Predictor
 from tests.bundles import BIAS, WEIGHTS, linear_regression, linear_targets, tabular
 

@@ -19,9 +19,9 @@ CLASSES = {
 @pytest.mark.parametrize(
     ("columns", "name"),
     [
-        ({"prediction": [1.0]}, "Values"),
-        ({"prediction": [[1.0, 2.0]]}, "Targets"),
-        ({"label": ["a"], "probabilities": [[1.0, 0.0]]}, "Classes"),
+        ({"mean": [1.0]}, "Values"),
+        ({"mean": [[1.0, 2.0]]}, "Targets"),
+        ({"label": ["a"], "mean": [[1.0, 0.0]]}, "Classes"),
         (VALUES, "UncertainValues"),
         ({key: [value] for key, value in VALUES.items()}, "UncertainTargets"),
         (CLASSES, "UncertainClasses"),
@@ -38,7 +38,7 @@ def test_notes_stand_below_the_rows() -> None:
     lines = table({**HEAD, **PASSES, **VALUES, "notes": {"percentile": "it has other passes"}}).splitlines()
     assert lines[0] == "m version 1, 20 passes, seed 3"
     assert len(lines) == 5
-    assert lines[-1] == "no percentile: it has other passes"
+    assert lines[-1] == "percentile: it has other passes"
 
 
 def test_of_a_column_with_a_value_per_class_the_label_is_shown() -> None:

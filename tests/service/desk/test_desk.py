@@ -10,7 +10,8 @@ import pytest
 
 from caveat.models.bundles import store
 from caveat.models.errors import InputError
-from caveat.models.estimates.cohort import Asked, estimate
+from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.refusals import ClosingError, FullError, LateError, LeftError, NotReadyError
@@ -43,7 +44,7 @@ def test_it_finds_answers_and_tells_what_is_ready(bundles: Path) -> None:
             predictor = desk.find("linear", "1")
             inputs = predictor.encode(POINTS)
             once = await desk.answer(predictor, inputs, None, soon())
-            assert once["prediction"].tolist() == [6.5, 9.0]
+            assert once["mean"].tolist() == [6.5, 9.0]
             answer = await desk.answer(predictor, inputs, Asked(50, 3), soon())
             expected = estimate(Predictor(linear_regression()), POINTS, 50, 3, "stratified")
             for name in expected:

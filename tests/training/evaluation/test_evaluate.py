@@ -4,7 +4,7 @@ from scipy import stats
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.bundles import store
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.calibrate import calibrate
 from caveat.training.data.bundled import BUNDLED

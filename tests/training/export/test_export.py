@@ -8,7 +8,7 @@ from torch import nn
 
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.draws.masks import draw
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
 from caveat.training.export import reference

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import encode
 from caveat.models.errors import InputError
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.export.export import export
 from tests.training.export.kinds import Run

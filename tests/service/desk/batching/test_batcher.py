@@ -12,7 +12,8 @@ from caveat.models import predictor as predictors
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws import cache, masks
-from caveat.models.estimates.cohort import Asked, estimate
+from caveat.models.estimates.answer import estimate, predicted
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import NOTHING, Decisions
 from caveat.service.desk.batching import batcher as batchers
@@ -34,7 +35,7 @@ def rows(predictor: Predictor, count: int, seed: int = 0) -> dict[str, np.ndarra
 
 def alone(job: Job) -> Columns:
     if job.asked is None:
-        return job.predictor.task.predicted(job.predictor.predict(job.inputs))
+        return predicted(job.predictor, job.inputs)
     asked = job.asked
     columns = estimate(job.predictor, job.inputs, asked.samples, asked.seed, asked.sampler, asked.tolerance)
     return {**columns, **job.predictor.task.decide(asked.decisions, columns, job.predictor.calibration)}

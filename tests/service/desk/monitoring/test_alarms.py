@@ -7,7 +7,8 @@ import httpx
 import numpy as np
 import pytest
 
-from caveat.models.estimates.cohort import Asked, estimate
+from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.batching.scores import Scores, scores
 from caveat.service.desk.monitoring.alarms import Alarms

@@ -43,7 +43,7 @@ def biased(version: int) -> Bundle:
 def answering(service: Service, path: str = "/predict") -> int:
     """Return the version that answers, according to both its number and its prediction."""
     answer = service.ask(path, inputs=POINT).json()
-    assert answer["prediction"] == [6.0 + answer["version"]]
+    assert answer["mean"] == [6.0 + answer["version"]]
     return int(answer["version"])
 
 

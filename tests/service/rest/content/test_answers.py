@@ -28,12 +28,12 @@ def test_a_classification_is_answered_by_name_and_probability(service: Service) 
         np.array([0.02, -0.02]) * 61 + np.array([-1, 1]) + np.array([0.5, -0.5]) * 2 + np.array([0.1, -0.1])
     )
     expected = np.exp(logit) / np.exp(logit).sum()
-    np.testing.assert_allclose(answer.probabilities[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(answer.mean[0], expected, rtol=1e-5)
 
 
 def test_a_regression_is_answered_in_its_units(service: Service) -> None:
     answer = conforming("Values", service.ask("/models/linear/predict", inputs=POINTS).json())
-    np.testing.assert_allclose(answer.prediction, [6.5, 9.0, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(answer.mean, [6.5, 9.0, 0.5], rtol=1e-6)
 
 
 def test_the_columns_of_an_uncertain_classification_agree(service: Service) -> None:
@@ -121,7 +121,7 @@ def test_rows_on_which_the_network_overflows_are_refused_by_number(service: Serv
 def test_a_column_that_is_a_strided_view_is_written_in_every_type() -> None:
     predictor = Predictor(linear_regression())
     pairs = np.array([[6.5, 1.0], [9.0, 2.0]])
-    columns = {"prediction": pairs[:, 0]}
-    assert json.loads(write(predictor, None, columns, "application/json"))["prediction"] == [6.5, 9.0]
+    columns = {"mean": pairs[:, 0]}
+    assert json.loads(write(predictor, None, columns, "application/json"))["mean"] == [6.5, 9.0]
     assert np.load(io.BytesIO(write(predictor, None, columns, NPY))).tolist() == [6.5, 9.0]
-    assert np.load(io.BytesIO(write(predictor, None, columns, NPZ)))["prediction"].tolist() == [6.5, 9.0]
+    assert np.load(io.BytesIO(write(predictor, None, columns, NPZ)))["mean"].tolist() == [6.5, 9.0]

@@ -11,7 +11,7 @@ import pytest
 
 from caveat import commands
 from caveat.models.bundles import store
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from tests.bundles import TEMPERATURE, calibrated, drawn, linear_regression, tabular
 from tests.service.serving import Service, serving

@@ -11,7 +11,7 @@ import pytest
 from caveat import commands
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle
-from caveat.models.estimates.cohort import estimate
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from tests.bundles import BIAS, WEIGHTS, calibrated, drawn, linear_targets
 from tests.service.schema import conforming
@@ -36,7 +36,7 @@ def service(pair: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_a_prediction_is_one_value_per_target(service: Service) -> None:
     answer = conforming("Targets", service.ask("/predict", inputs=POINTS).json())
-    np.testing.assert_allclose(answer.prediction, POINTS @ WEIGHTS + BIAS, rtol=1e-6)
+    np.testing.assert_allclose(answer.mean, POINTS @ WEIGHTS + BIAS, rtol=1e-6)
 
 
 def test_an_answer_equals_that_of_numpy_from_raw_passes(service: Service, pair: Bundle) -> None:
@@ -67,8 +67,11 @@ def test_an_answer_equals_that_of_numpy_from_raw_passes(service: Service, pair: 
     units = np.array([NormalDist().inv_cdf(p) for p in (0.1, 0.5, 0.9)])
     quantiles = mean[..., None] + np.sqrt(variance)[..., None] * units
     np.testing.assert_allclose(answer["quantiles"], quantiles, rtol=1e-9)
-    below = (known["variance"][None] < np.array(answer["variance"])[:, None]).sum(axis=1)
-    np.testing.assert_allclose(answer["percentile"], 100 * (below + 0.5) / 200)
+    assert "percentile" not in answer
+    assert answer["notes"]["percentile"].startswith("told only for passes like those of the calibration: 100")
+    told = service.ask(UNCERTAINTY, inputs=POINTS).json()
+    below = (known["variance"][None] < np.array(told["variance"])[:, None]).sum(axis=1)
+    np.testing.assert_allclose(told["percentile"], 100 * (below + 0.5) / 200)
     assert np.shape(answer["abstain"]) == (3, 2)
 
 
@@ -133,10 +136,12 @@ def test_a_table_has_a_line_for_each_target(
     assert commands.main(["predict", str(path), "--url", service.url]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == "pair version 1, 100 passes, seed 0"
+    *lines, note = lines
+    assert note.startswith("percentile: told only for passes like those of the calibration")
     cells = [line.split()[:3] for line in lines]
     assert cells[0] == ["row", "target", "mean"]
     assert cells[1:] == [[row, *of] for row in "01" for of in (("small", "0.5"), ("large", "1000"))]
-    assert {"passes", "percentile", "interval"} <= set(lines[0].split())
+    assert {"passes", "interval"} <= set(lines[0].split())
     assert commands.main(["predict", str(path), "--url", service.url, "--deterministic"]) == 1
     np.save(tmp_path / "rows.npy", np.zeros((1, 3), np.float32))
     capsys.readouterr()
