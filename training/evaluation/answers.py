@@ -99,5 +99,7 @@ def _held(predictor: Predictor, answer: Columns) -> Columns:
     if known is None:
         return {}
     return {
-        held_name(each): known.region(answer, each) for each in COVERAGES if each <= known.highest_coverage
+        held_name(each): known.region(answer, each)
+        for each in COVERAGES
+        if each <= known.highest_coverage and np.isfinite(known.quantiles(each)).all()
     }
