@@ -29,7 +29,7 @@ def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Fi
         2017) and of equal numbers of rows (Nguyen & O'Connor, EMNLP 2015); ``AURC``, the area under the curve
         of error rate against coverage, when the most certain answers are given (Geifman, Uziel & El-Yaniv,
         ICLR 2019); ``AUROC of errors``, how well 1 - the label's probability separates wrong from right
-        answers, NaN if all are wrong or all right. None depends on the order of the rows.
+        answers, NaN if all are wrong or all right. No value depends on the order of the rows.
     """
     exact = scaled(probabilities)
     wrong = exact.argmax(axis=-1) != y
