@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, log_loss
 
-from caveat.training.measures.classes import Vector, brier, ece, scaled
+from caveat.training.measures.calibration_error import ece
+from caveat.training.measures.classes import Vector, brier, log_likelihoods, scaled
 from caveat.training.measures.separation import auroc, fpr95, joined
 
 
@@ -20,8 +20,8 @@ def quality(probabilities: NDArray[np.floating], y: NDArray[np.integer]) -> dict
     """
     exact = scaled(probabilities)
     return {
-        "error": 1 - float(accuracy_score(y, exact.argmax(axis=-1))),
-        "log_loss": float(log_loss(y, exact, labels=np.arange(exact.shape[1]))),
+        "error": float((exact.argmax(axis=-1) != y).mean()),
+        "log_loss": float(-log_likelihoods(exact, y).mean()),
         "ece": ece(exact, y),
         "brier": float(brier(exact, y).mean()),
     }

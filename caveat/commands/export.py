@@ -102,11 +102,13 @@ class Export(Command):
         with needing("training"):
             from caveat.training.checkpoint import load_weights
             from caveat.training.export.export import export
-            from caveat.training.held_out import read_held_out
-            from caveat.training.measured import measured
             from caveat.training.progress import Bar
             from caveat.training.report import report
             from caveat.training.user_code import user_network
+
+            if self.calibration is not None:
+                from caveat.training.held_out import read_held_out
+                from caveat.training.measured import measured
 
         network = user_network(self.factory, "FACTORY")
         if self.weights is not None:

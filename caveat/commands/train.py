@@ -78,11 +78,14 @@ class Train(Options, Command):
         with needing("training"):
             import torch
 
-            from caveat.training.data.bundled import BUNDLED
-            from caveat.training.data.read import read
             from caveat.training.progress import Bar
             from caveat.training.report import report
             from caveat.training.train import train
+
+            if self.data is None:  # scikit-learn holds the data sets, and Polars reads files
+                from caveat.training.data.bundled import BUNDLED
+            else:
+                from caveat.training.data.read import read
 
         # Batches are small, and with one thread no sum depends on the number of cores.
         torch.set_num_threads(1)

@@ -60,7 +60,7 @@ def live(home: Path) -> dict[str, object]:
     trained, exported = (store.load(store.find(home / name)) for name in ("calls", "own"))
     predictor = Predictor(trained)
     x, y = drawn(1000, 2)
-    columns = estimate(predictor, x, 50, seed=0)
+    columns = estimate(predictor, x, 20, seed=0)
     asked = Decisions(coverage=0.9, quantiles=(0.5,))
     predictor.task.check_decisions(asked, predictor.calibration)
     decided = predictor.task.decide(asked, columns, predictor.calibration)

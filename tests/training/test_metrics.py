@@ -64,6 +64,27 @@ def test_auroc_is_absent_without_a_right_and_a_wrong_label(y: list[int]) -> None
     assert "error_auroc" not in classes.metrics(answer(MEAN), np.array(MEAN), np.array(y))
 
 
+@pytest.mark.parametrize(
+    ("y", "accuracy", "log_loss", "error_auroc"),
+    [
+        ([0, 1, 0], 1.0, 0.0, None),
+        ([1, 0, 1], 0.0, 103.2789, None),  # the logarithm of the smallest float32 above 0
+        ([0, 1, 1], 2 / 3, 103.2789 / 3, 0.5),
+        ([0, 0, 0], 2 / 3, 103.2789 / 3, 0.5),
+    ],
+)
+def test_metrics_of_saturated_probabilities(
+    y: list[int], accuracy: float, log_loss: float, error_auroc: float | None
+) -> None:
+    mean = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0]], np.float32)  # no row has the third class
+    saturated = {"mean": mean, "label": mean.argmax(axis=1), "predictive_entropy": np.zeros(3, np.float32)}
+    found = classes.metrics(saturated, mean, np.array(y))
+    assert found.pop("error_auroc", None) == error_auroc
+    expected = {"accuracy": accuracy, "deterministic_accuracy": accuracy, "log_loss": log_loss}
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert not np.signbit(found["log_loss"])
+
+
 def test_likelihood_is_absent_without_a_variance_and_infinite_answers_are_refused() -> None:
     certain = {"mean": np.array([1.0, 2.0]), "variance": np.array([0.0, 1.0])}
     assert set(values.metrics(certain, np.ones(2), np.zeros(2))) == {"rmse", "deterministic_rmse"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from math import isnan
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def _part(evaluation: Evaluation, several: bool) -> Iterator[str]:
         yield _held("asked for", evaluation.held)
         yield (
             f'<p class="quiet">Which rows are missed at {GROUPED_AT:.0%}. The coverage is guaranteed for all '
-            "rows together, not for each group.</p>"
+            "rows together, not for each group. Rows of equal uncertainty are in one group.</p>"
         )
         yield _held("group", evaluation.groups)
     else:
@@ -174,6 +175,7 @@ def _laid_out(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(figure: Figure | None) -> str:
-    if figure is None or figure.value != figure.value:
+    if figure is None or isnan(figure.value):
         return ""
-    return f"{figure.value:.3g} <small>± {figure.error:.1g}</small>"
+    error = "" if isnan(figure.error) else f" <small>± {figure.error:.1g}</small>"
+    return f"{figure.value:.3g}{error}"

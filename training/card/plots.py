@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
 
 from caveat.training.drawing.canvas import BLUE, COLOURS, GREY, ORANGE, RED, Plot, plot
 from caveat.training.measures.evaluation import Evaluation
 from caveat.training.measures.names import coverages
 from caveat.training.tasks import tasks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -34,15 +36,16 @@ def plots(evaluation: Evaluation) -> Iterator[Plot]:
             "numbers are mean sizes.",
             partial(_coverage, evaluation),
         )
-    yield plot(
-        "Convergence",
-        "Distance of the mean from the mean of 1,000 other passes, and the standard error that the answers "
-        "state: the stated line should lie on the measured line or above it.",
-        partial(_convergence, evaluation),
-    )
+    if any(step.error or step.promised for step in evaluation.steps):  # unless no pass differs from another
+        yield plot(
+            "Convergence",
+            "Distance of the mean from the mean of 1,000 other passes, and the standard error that the "
+            "answers state: the stated line should lie on the measured line or above it.",
+            partial(_convergence, evaluation),
+        )
 
 
-def _risk(evaluation: Evaluation, axes: Axes) -> None:
+def _risk(evaluation: Evaluation, axes: "Axes") -> None:
     task, y = tasks.of(evaluation.manifest), evaluation.y
     shares = np.arange(1, len(y) + 1) / len(y)
     first = max(1, len(y) // 20)  # with fewer rows, a rate is mostly noise
@@ -52,7 +55,7 @@ def _risk(evaluation: Evaluation, axes: Axes) -> None:
     axes.legend(fontsize=9)
 
 
-def _histograms(evaluation: Evaluation, axes: Axes) -> None:
+def _histograms(evaluation: Evaluation, axes: "Axes") -> None:
     task, answer = tasks.of(evaluation.manifest), evaluation.columns
     spread = task.spread(answer)
     own = zip(task.parts(answer, evaluation.y).items(), (BLUE, RED, GREY), strict=False)
@@ -71,7 +74,9 @@ def _histograms(evaluation: Evaluation, axes: Axes) -> None:
     axes.legend()
 
 
-def _convergence(evaluation: Evaluation, axes: Axes) -> None:
+def _convergence(evaluation: Evaluation, axes: "Axes") -> None:
+    from matplotlib.ticker import LogLocator
+
     counts = [step.samples for step in evaluation.steps]
     axes.loglog(counts, [step.promised for step in evaluation.steps], "s--", color=ORANGE, label="stated")
     axes.loglog(counts, [step.error for step in evaluation.steps], "o-", color=BLUE, label="measured")
@@ -83,7 +88,7 @@ def _convergence(evaluation: Evaluation, axes: Axes) -> None:
     axes.legend()
 
 
-def _coverage(evaluation: Evaluation, axes: Axes) -> None:
+def _coverage(evaluation: Evaluation, axes: "Axes") -> None:
     asked = coverages(evaluation.columns)
     found = [of.coverage.value for of in evaluation.held]
     errors = [2 * of.coverage.error for of in evaluation.held]

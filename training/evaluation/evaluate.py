@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from math import isnan
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from caveat.training.measures.separation import separation
 from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning, Vector
 
-_FIFTHS: Final = 5
+_FIFTHS: Final = ("most certain fifth", "second", "third", "fourth", "most uncertain fifth")
 _NUMBERS_OF_PASSES: Final = (2, 5, 10, 20, 50, 100, 200)
 _MANY_PASSES: Final = 1000
 _ROWS_TO_CONVERGE: Final = 100
@@ -120,12 +121,17 @@ def _groups(manifest: Manifest, answer: Columns, y: NDArray[Any]) -> Iterable[He
         return
     task, regions = tasks.of(manifest), answer[held_name(GROUPED_AT)]
     held, size = task.holds(regions, y), task.sizes(regions)
-    order = np.argsort(answer[task.model.uncertainty], kind="stable")
-    names = ("most certain fifth", "second", "third", "fourth", "most uncertain fifth")
-    fifths = zip(names, np.array_split(order, _FIFTHS), strict=True)
-    for name, rows in (*task.groups(manifest.classes, y).items(), *fifths):
+    fifths = _fifths(answer[task.model.uncertainty])
+    for name, rows in (*task.groups(manifest.classes, y).items(), *fifths.items()):
         if len(rows):
             yield Held(name, len(rows), averaged(held[rows]), averaged(size[rows]))
+
+
+def _fifths(uncertainty: NDArray[Any]) -> Mapping[str, NDArray[np.intp]]:
+    """Divide rows into fifths; rows of equal uncertainty are together, in the fifth of the first of them."""
+    before = np.searchsorted(np.sort(uncertainty), uncertainty)  # number of rows that are more certain
+    places = len(_FIFTHS) * before // len(uncertainty)
+    return {name: np.flatnonzero(places == place) for place, name in enumerate(_FIFTHS)}
 
 
 def _step(samples: int, mean: Columns, many: Columns) -> Step:
@@ -153,5 +159,9 @@ def _lines(table: Table) -> list[str]:
 
 
 def _line(name: str, figures: Mapping[str, Figure]) -> str:
-    cells = [f"{measure} {figure.value:.4g} ± {figure.error:.2g}" for measure, figure in figures.items()]
+    cells = [f"{measure} {_shown(figure)}" for measure, figure in figures.items() if not isnan(figure.value)]
     return f"  {name:<40}" + ", ".join(cells)
+
+
+def _shown(figure: Figure) -> str:
+    return f"{figure.value:.4g}" + ("" if isnan(figure.error) else f" ± {figure.error:.2g}")

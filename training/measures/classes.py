@@ -1,19 +1,18 @@
-"""Measures of class probabilities.
-
-What is slow to import is imported where it is used: an export measures nothing.
-"""
+"""Measures of class probabilities."""
 
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns, entropy
+from caveat.training.measures.calibration_error import adaptive_ece, ece
 from caveat.training.measures.figure import Figure, averaged, resampled
 from caveat.training.measures.risks import aurc
+from caveat.training.measures.separation import auroc
 
-BINS: Final = 15
+LEAST: Final = float(np.finfo(np.float32).smallest_subnormal)
+"""The smallest float32 above 0, 1.4e-45: a lower probability counts as this before its logarithm."""
 
 Vector = NDArray[np.float64]
 
@@ -24,25 +23,25 @@ def figures(probabilities: NDArray[Any], y: NDArray[np.integer]) -> dict[str, Fi
     Returns
     -------
     dict
-        ``accuracy``; ``log likelihood`` in nats per row; ``Brier score``, the squared distance to the truth
-        (0 to 2; Brier 1950); ``ECE`` and ``adaptive ECE``, the expected calibration error of the label's
-        probability in 15 bins of equal width (Guo et al., ICML 2017) and of equal numbers of rows (Nguyen &
-        O'Connor, EMNLP 2015); ``AURC``, the area under the curve of error rate against coverage, when the
-        most certain answers are given (Geifman, Uziel & El-Yaniv, ICLR 2019); ``AUROC of errors``, how well
-        1 - the label's probability separates wrong from right answers, NaN if all are wrong or all right.
+        ``accuracy``; ``log likelihood`` in nats per row, at least -103.3 (see `log_likelihoods`); ``Brier
+        score``, the squared distance to the truth (0 to 2; Brier 1950); ``ECE`` and ``adaptive ECE``, the
+        expected calibration error of the label's probability in 15 bins of equal width (Guo et al., ICML
+        2017) and of equal numbers of rows (Nguyen & O'Connor, EMNLP 2015); ``AURC``, the area under the curve
+        of error rate against coverage, when the most certain answers are given (Geifman, Uziel & El-Yaniv,
+        ICLR 2019); ``AUROC of errors``, how well 1 - the label's probability separates wrong from right
+        answers, NaN if all are wrong or all right. No value depends on the order of the rows.
     """
     exact = scaled(probabilities)
-    rows = np.arange(len(y))
     wrong = exact.argmax(axis=-1) != y
-    least = np.finfo(np.float32).smallest_subnormal
+    doubt = least_confidence(probabilities)
     return {
         "accuracy": averaged(~wrong),
-        "log likelihood": averaged(np.log(np.maximum(exact[rows, y], least))),
+        "log likelihood": averaged(log_likelihoods(exact, y)),
         "Brier score": averaged(brier(exact, y)),
         "ECE": resampled(ece, exact, y),
         "adaptive ECE": resampled(adaptive_ece, exact.max(axis=-1), wrong),
-        "AURC": resampled(aurc, least_confidence(probabilities), wrong),
-        "AUROC of errors": resampled(error_auroc, least_confidence(probabilities), wrong),
+        "AURC": resampled(aurc, doubt, wrong),
+        "AUROC of errors": resampled(auroc, doubt, wrong),
     }
 
 
@@ -53,20 +52,29 @@ def metrics(answers: Columns, once: NDArray[Any], y: NDArray[Any]) -> dict[str, 
     -------
     dict
         ``accuracy`` of the mean over passes and ``deterministic_accuracy`` without dropout; ``log_loss`` of
-        the mean, in nats; ``error_auroc``, how well the predictive entropy separates wrong from right labels
-        (1 perfectly, 0.5 by chance; absent if all are right or all wrong).
+        the mean, in nats, the negative mean of `log_likelihoods`; ``error_auroc``, how well the predictive
+        entropy separates wrong from right labels (1 perfectly, 0.5 by chance; absent if all are right or all
+        wrong).
     """
-    from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
-
     wrong = answers["label"] != y
     found = {
-        "accuracy": accuracy_score(y, answers["label"]),
-        "deterministic_accuracy": accuracy_score(y, once.argmax(axis=-1)),
-        "log_loss": log_loss(y, answers["mean"], labels=np.arange(once.shape[1])),
+        "accuracy": (~wrong).mean(),
+        "deterministic_accuracy": (once.argmax(axis=-1) == y).mean(),
+        "log_loss": 0 - log_likelihoods(scaled(answers["mean"]), y).mean(),  # 0 rather than -0
     }
-    if 0 < wrong.sum() < len(wrong):
-        found["error_auroc"] = roc_auc_score(wrong, answers["predictive_entropy"])
+    if wrong.any() and not wrong.all():
+        found["error_auroc"] = auroc(answers["predictive_entropy"], wrong)
     return found
+
+
+def log_likelihoods(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
+    """Give the logarithm of each truth's probability, shape (B,), in nats; `LEAST` keeps it finite.
+
+    >>> log_likelihoods(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])).round(1)
+    array([   0. , -103.3])
+    """
+    logarithms: Vector = np.log(np.maximum(probabilities[np.arange(len(y)), y], LEAST))
+    return logarithms
 
 
 def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
@@ -77,45 +85,6 @@ def brier(probabilities: Vector, y: NDArray[np.integer]) -> Vector:
     """
     distances: Vector = np.square(probabilities - np.eye(probabilities.shape[1])[y]).sum(axis=-1)
     return distances
-
-
-def ece(probabilities: Vector, y: NDArray[np.integer]) -> float:
-    """Give the expected calibration error in bins of equal width."""
-    from torchmetrics.functional.classification import multiclass_calibration_error
-
-    return float(
-        multiclass_calibration_error(
-            torch.from_numpy(probabilities),
-            torch.from_numpy(y),
-            num_classes=probabilities.shape[1],
-            n_bins=BINS,
-            norm="l1",
-        )
-    )
-
-
-def adaptive_ece(confidence: Vector, wrong: NDArray[np.bool_]) -> float:
-    """Give the expected calibration error in bins of equal numbers of rows.
-
-    >>> round(adaptive_ece(np.full(30, 0.9), np.arange(30) < 6), 3)
-    0.26
-    """
-    order = np.argsort(confidence, kind="stable")
-    gaps = [
-        abs((~wrong[rows]).mean() - confidence[rows].mean()) * len(rows)
-        for rows in np.array_split(order, BINS)
-        if len(rows)
-    ]
-    return float(sum(gaps) / len(confidence))
-
-
-def error_auroc(uncertainty: Vector, wrong: NDArray[np.bool_]) -> float:
-    """Give the AUROC of wrong against right answers by uncertainty; NaN if all are wrong or all right."""
-    from sklearn.metrics import roc_auc_score
-
-    if wrong.all() or not wrong.any():
-        return float("nan")
-    return float(roc_auc_score(wrong, uncertainty))
 
 
 def scores(answer: Columns) -> dict[str, Vector]:

@@ -12,7 +12,7 @@ _RESAMPLES: Final = 50
 
 @dataclass(frozen=True)
 class Figure:
-    """A value with its standard error over the choice of rows."""
+    """A value with its standard error over the choice of rows, which is NaN where they do not tell it."""
 
     value: float
     error: float
@@ -49,5 +49,5 @@ def resampled(measure: Callable[..., float], *arrays: NDArray[Any]) -> Figure:
         rows = generator.integers(count, size=count)
         found.append(measure(*(array[rows] for array in arrays)))
     known = [value for value in found if not np.isnan(value)]
-    error = float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+    error = float(np.std(known, ddof=1)) if count > 1 and len(known) > 1 else float("nan")
     return Figure(float(measure(*arrays)), error)

@@ -1,23 +1,26 @@
-"""How well a score separates out-of-distribution rows from in-distribution rows."""
+"""How well a score separates rows of one kind from rows of another."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from caveat.training.measures.figure import Figure, resampled
+from caveat.training.measures.ties import ranks
 
 
 def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]:
-    """Measure how well a score separates outside rows, whose scores should be larger, from inside rows.
+    """Measure how well a score separates out-of-distribution rows from in-distribution rows.
+
+    Parameters
+    ----------
+    inside, outside
+        Scores of in-distribution rows, and of out-of-distribution rows, which should be larger.
 
     Returns
     -------
     dict
-        ``AUROC``: the probability that an outside row's score is larger than an inside row's. ``FPR95``:
-        the fraction of outside rows below the threshold that keeps 95 % of the inside rows (Liang et al.,
-        ICLR 2018).
+        ``AUROC``, see `auroc`, and ``FPR95``, see `fpr95`.
 
     Examples
     --------
@@ -28,22 +31,36 @@ def separation(inside: NDArray[Any], outside: NDArray[Any]) -> dict[str, Figure]
     return {"AUROC": resampled(auroc, *rows), "FPR95": resampled(fpr95, *rows)}
 
 
-def joined(inside: NDArray[Any], outside: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Join both kinds of rows: whether each is inside, and its trust, the negative score."""
-    is_inside = np.repeat([True, False], [len(inside), len(outside)])
-    return is_inside, -np.concatenate([inside, outside])
+def joined(inside: NDArray[Any], outside: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Join the scores of both kinds of rows, and tell which rows are outside."""
+    return np.concatenate([inside, outside]), np.repeat([False, True], [len(inside), len(outside)])
 
 
-def auroc(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
-    """Give the area under the ROC curve; NaN unless there are rows of both kinds."""
-    if is_inside.all() or not is_inside.any():
+def auroc(score: NDArray[Any], positive: NDArray[np.bool_]) -> float:
+    """Give the area under the ROC curve; NaN unless there are positive and other rows.
+
+    It is the probability that a positive row's score is larger than another row's, where equal scores count
+    half (Hanley & McNeil, "The meaning and use of the area under a ROC curve", 1982).
+
+    >>> auroc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, True, False, True]))
+    0.875
+    """
+    positives = int(positive.sum())
+    others = len(positive) - positives
+    if not positives or not others:
         return float("nan")
-    return float(roc_auc_score(is_inside, trust))
+    larger = ranks(score)[positive].sum() - positives * (positives + 1) / 2
+    return float(larger / (positives * others))
 
 
-def fpr95(is_inside: NDArray[np.bool_], trust: NDArray[Any]) -> float:
-    """Give the fraction of outside rows accepted with 95 % of the inside rows; NaN unless there are both."""
-    if is_inside.all() or not is_inside.any():
+def fpr95(score: NDArray[Any], outside: NDArray[np.bool_]) -> float:
+    """Give the fraction of outside rows that are accepted with 95 % of the inside rows.
+
+    Accepted are scores up to the lowest threshold that accepts at least 95 % of the inside rows (Liang et
+    al., ICLR 2018). NaN unless there are rows of both kinds.
+    """
+    if outside.all() or not outside.any():
         return float("nan")
-    passed, kept, _ = roc_curve(is_inside, trust, drop_intermediate=False)
-    return float(passed[np.argmax(kept >= 0.95)])
+    known = np.sort(score[~outside])
+    threshold = known[-(-19 * len(known) // 20) - 1]
+    return float((score[outside] <= threshold).mean())

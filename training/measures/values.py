@@ -1,13 +1,11 @@
-"""Measures of predicted values, as normal distributions with a mean and a variance.
-
-What is slow to import is imported where it is used: an export measures nothing.
-"""
+"""Measures of predicted values, as normal distributions with a mean and a variance."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.training.fits.mixture import log_density
@@ -27,14 +25,28 @@ def figures(mean: Vector, variance: Vector, y: Vector) -> dict[str, Figure]:
         stated standard deviations, in the target's units: of two calibrated models, the sharper is better.
         Log likelihood and CRPS are missing if a variance is 0.
     """
-    from scoringrules import crps_normal
-
-    deviation = np.sqrt(variance)
     found = {"RMSE": resampled(rmse, mean, y)}
     if variance.min() > 0:
         found["log likelihood"] = averaged(log_density(mean[None], variance[None], y))
-        found["CRPS"] = averaged(np.asarray(crps_normal(y, mean, deviation)))
-    return {**found, "sharpness": averaged(deviation)}
+        found["CRPS"] = averaged(crps(mean, variance, y))
+    return {**found, "sharpness": averaged(np.sqrt(variance))}
+
+
+def crps(mean: Vector, variance: Vector, y: Vector) -> Vector:
+    """Give each row's continuous ranked probability score, in the target's units, shape (B,).
+
+    That is ``s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))`` for a normal distribution with standard
+    deviation s, where ``z = (y - mean) / s`` (Gneiting & Raftery, "Strictly proper scoring rules, prediction,
+    and estimation", 2007, section 4.2).
+
+    >>> crps(np.array([0.0, 0.0]), np.array([1.0, 1.0]), np.array([0.0, 1.0])).round(4)
+    array([0.2337, 0.6024])
+    """
+    deviation = np.sqrt(variance)
+    z = (y - mean) / deviation
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    score: Vector = deviation * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi))
+    return score
 
 
 def metrics(
@@ -50,13 +62,11 @@ def metrics(
         Several targets each have their errors, such as ``rmse[price]``; the likelihood is that of all targets
         together, as independent normal distributions.
     """
-    from sklearn.metrics import root_mean_squared_error
-
     mean, variance = answers["mean"], answers["variance"]
     marks = [f"[{name}]" for name in targets] if targets else [""]
     found: dict[str, float] = {}
     for name, values in {"rmse": mean, "deterministic_rmse": once}.items():
-        errors = np.atleast_1d(root_mean_squared_error(y, values, multioutput="raw_values"))
+        errors = np.atleast_1d(np.sqrt(np.square(values - y).mean(axis=0)))
         found |= {f"{name}{mark}": error for mark, error in zip(marks, errors, strict=True)}
     if variance.min() > 0:
         logs = log_density(mean[None], variance[None], y)

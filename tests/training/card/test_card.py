@@ -2,10 +2,14 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from caveat.models.bundles.bundle import CARD, Bundle, pack
 from caveat.training.calibrate import calibrate
 from caveat.training.card.card import card, with_card
+from caveat.training.drawing.classes import draw_reliability
 from caveat.training.evaluation.evaluate import evaluate
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
 
@@ -56,6 +60,31 @@ def test_the_page_has_the_figures_and_needs_nothing_else() -> None:
     assert not re.search(r"(src|href)=\"(?!#)", text.replace("xlink:", ""))
     assert "was calibrated on these rows" in text
     assert len(text) < 300_000
+
+
+@pytest.mark.parametrize("wrong", [0, 60])
+def test_saturated_rows_of_one_class_make_a_page(wrong: int) -> None:
+    bundle = tabular(rate=1e-9)
+    inputs = {"x": np.full((60, 3), (1e6, 0, 0), np.float32)}  # each is answered with (1, 0)
+    truth = (np.arange(60) < wrong).astype(np.int64)
+    bundle = calibrate(bundle, inputs, truth)
+    text = card(evaluate(bundle, inputs, truth, strange=inputs))
+    checked(text)
+    assert "nan" not in text
+    assert text.count("<svg") == 4  # no pass differs from another, so that nothing converges
+
+
+def test_dots_of_the_reliability_plot_lie_in_the_bins_of_the_calibration_error() -> None:
+    bundle = tabular()
+    inputs, truth = drawn(bundle.manifest, 200, 0)
+    (evaluation,) = evaluate(bundle, inputs, truth)
+    axes = Figure().subplots()
+    draw_reliability(evaluation, axes)
+    line = next(line for line in axes.lines if line.get_label() == "Monte Carlo")
+    sure, right = np.asarray(line.get_xydata()).T
+    shares = np.array([bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)])
+    distances = shares[shares > 0] * np.abs(sure - right)
+    assert distances.sum() == pytest.approx(evaluation.figures["Monte Carlo"]["ECE"].value)
 
 
 def test_names_from_users_are_escaped() -> None:

@@ -3,8 +3,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
 from caveat.training.measures import classes
-from caveat.training.measures.figure import averaged, resampled
-from caveat.training.measures.risks import aurc, risks
+from caveat.training.measures.calibration_error import adaptive_ece
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(0, 2, (2000, 4))
@@ -34,7 +33,7 @@ def test_calibration_errors_by_hand() -> None:
     halves = np.repeat([0.6, 0.9], 500)
     wrong = np.concatenate([np.arange(500) < 200, np.arange(500) < 150])  # right in 0.6, and in 0.7
     mixed = np.random.default_rng(1).permutation(1000)
-    assert classes.adaptive_ece(halves[mixed], wrong[mixed]) == pytest.approx(0.1, abs=0.02)
+    assert adaptive_ece(halves[mixed], wrong[mixed]) == pytest.approx(0.1, abs=0.02)
 
 
 def test_true_probabilities_are_calibrated_and_sharper_ones_are_not() -> None:
@@ -45,15 +44,63 @@ def test_true_probabilities_are_calibrated_and_sharper_ones_are_not() -> None:
     assert overconfident["AURC"].value == pytest.approx(calibrated["AURC"].value, abs=0.02)
 
 
-def test_risk_is_the_error_rate_of_the_most_certain_answers() -> None:
-    wrong = np.array([True, False, True, False])
-    uncertainty = np.array([0.9, 0.1, 0.4, 0.2])
-    np.testing.assert_allclose(risks(uncertainty, wrong), [0, 0, 1 / 3, 2 / 4])
-    assert aurc(uncertainty, wrong) == pytest.approx((1 / 3 + 1 / 2) / 4)
-    assert np.isnan(classes.error_auroc(uncertainty, np.zeros(4, bool)))
+LOWEST = np.log(np.finfo(np.float32).smallest_subnormal)
 
 
-def test_the_resampled_error_of_a_mean_equals_its_standard_error() -> None:
-    values = GENERATOR.normal(0, 3, 500)
-    assert resampled(np.mean, values).error == pytest.approx(averaged(values).error, rel=0.4)
-    assert averaged(values).error == pytest.approx(3 / np.sqrt(500), rel=0.1)
+def measured(probabilities: list[list[float]], y: list[int]) -> dict[str, float]:
+    for kind in (np.float32, np.float64):
+        found = classes.figures(np.array(probabilities, kind), np.array(y))
+    return {name: figure.value for name, figure in found.items()}
+
+
+SATURATED = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+EVEN = [[0.5, 0.5, 0.0]] * 4
+MIXED = [[1.0, 0.0], [0.8, 0.2], [0.2, 0.8], [0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "y", "expected"),
+    [
+        (SATURATED, [0, 1, 0, 2], (1, 0, 0, 0, 0, 0, np.nan)),
+        (SATURATED, [1, 0, 2, 0], (0, LOWEST, 2, 1, 1, 1, np.nan)),
+        # One of four is wrong, at the same uncertainty: each prefix has an error rate of a quarter.
+        (SATURATED, [0, 1, 1, 2], (0.75, LOWEST / 4, 0.5, 0.25, 0.25, 0.25, 0.5)),
+        (EVEN, [0, 0, 0, 0], (1, -np.log(2), 0.5, 0.5, 0.5, 0, np.nan)),
+        (EVEN, [0, 1, 0, 1], (0.5, -np.log(2), 0.5, 0, 0, 0.5, 0.5)),
+        (EVEN, [2, 2, 2, 2], (0, LOWEST, 1.5, 0.5, 0.5, 1, np.nan)),
+        # Label 1 is wrong in the last row but one, label 0 in the last; both rows of 0.8 are in one bin.
+        (
+            MIXED,
+            [0, 0, 0, 1],
+            (
+                0.5,
+                (np.log(0.8) + np.log(0.2) + np.log(0.5)) / 4,
+                (0 + 0.08 + 1.28 + 0.5) / 4,
+                (0 + 0.6 + 0.5) / 4,
+                (0 + 2 * 0.3 + 0.5) / 4,
+                (0 + 0.25 + 1 / 3 + 0.5) / 4,
+                3.5 / 4,
+            ),
+        ),
+        ([[1.0, 0.0]], [0], (1, 0, 0, 0, 0, 0, np.nan)),
+        ([[1.0, 0.0]], [1], (0, LOWEST, 2, 1, 1, 1, np.nan)),
+        ([[0.75, 0.25]], [0], (1, np.log(0.75), 0.125, 0.25, 0.25, 0, np.nan)),
+    ],
+)
+def test_figures_of_saturated_tied_and_one_class_rows_by_hand(
+    probabilities: list[list[float]], y: list[int], expected: tuple[float, ...]
+) -> None:
+    found = measured(probabilities, y)
+    assert list(found.values()) == pytest.approx(expected, nan_ok=True, abs=1e-6), found
+
+
+def test_figures_do_not_depend_on_the_order_of_the_rows() -> None:
+    generator = np.random.default_rng(3)
+    coarse = generator.dirichlet([1, 1, 1], 60).round(1)
+    coarse[:, 2] = 1 - coarse[:, 0] - coarse[:, 1]
+    coarse = np.abs(coarse).round(1).astype(np.float32)
+    y = generator.integers(3, size=60)
+    order = generator.permutation(60)
+    first, second = classes.figures(coarse, y), classes.figures(coarse[order], y[order])
+    for name, figure in first.items():
+        assert second[name].value == pytest.approx(figure.value, abs=1e-12), name

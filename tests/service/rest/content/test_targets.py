@@ -149,7 +149,7 @@ def test_a_table_has_a_line_for_each_target(
         commands.main(["predict", str(tmp_path / "rows.npy"), "--url", service.url, "--deterministic"]) == 0
     )
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "row  target  prediction",
-        "  0  small          0.5",
-        "  0  large         1000",
+        "row  target  mean",
+        "  0  small    0.5",
+        "  0  large   1000",
     ]

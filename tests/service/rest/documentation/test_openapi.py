@@ -64,10 +64,12 @@ def test_every_body_and_answer_has_a_model(document: dict[str, Any]) -> None:
 def test_the_routes_of_the_default_model_have_its_schema(document: dict[str, Any]) -> None:
     operation = document["paths"]["/predict/uncertainty"]["post"]
     fields = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    row = fields["inputs"]["anyOf"][0]["items"]
+    rows, named = fields["inputs"]["anyOf"]
+    assert named["properties"] == {"x": rows}
+    row = rows["items"]
     assert row["required"] == ["age", "smoker", "dose"]
     assert row["properties"]["smoker"] == {"enum": ["no", "yes"]}
-    assert fields["inputs"]["maxItems"] == 100
+    assert rows["maxItems"] == 100
     assert fields["samples"]["maximum"] == 1000
     assert fields["samples"]["default"] == 100
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
