@@ -280,7 +280,7 @@ class ClassCalibration(Calibration):
         """
         probabilities = _at(columns, self.facts.temperature)
         label = columns["label"]
-        scores = np.take_along_axis(conformal.least_ambiguous(probabilities), label[:, None], axis=1)[:, 0]
+        scores = conformal.least_ambiguous(probabilities)[np.arange(len(label)), label]
         if self.facts.by_class:
             credibility = np.empty(len(scores))
             for code in np.unique(label).tolist():
