@@ -21,6 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from caveat.models.bundles.signature import ROWS
 from caveat.training.errors import ExportError
 from caveat.training.export.bags import OpenBags
+from caveat.training.export.places import with_places
 from caveat.training.export.recurrent import LayerByLayer
 from caveat.training.export.reference import RunningStatistics
 
@@ -88,7 +89,7 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
         If the network's control flow depends on data, or the tracer fails.
     """
     try:
-        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free():
+        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free(), with_places():
             return _graph(trace(module, inputs, axes))
     except ExportError:
         raise

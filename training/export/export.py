@@ -24,12 +24,14 @@ from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved
 from caveat.training.export.randomness import is_random, rate_of
+from caveat.training.export.ranges import Traced, narrowed, ranges
 from caveat.training.export.rewrite import Rewritten
 from caveat.training.export.rows import Rows, place
 from caveat.training.export.runs import Runs
 from caveat.training.export.served import Served
 from caveat.training.export.sites import Found, active, find_sites
-from caveat.training.export.stated_inputs import stated_inputs
+from caveat.training.export.sizes import traceable
+from caveat.training.export.stated_inputs import stated_inputs, with_sizes
 from caveat.training.export.steps import Steps
 from caveat.training.export.verify import Verification
 from caveat.training.export.weights import to_files
@@ -136,9 +138,9 @@ def export(
     module = _single_precision(module)
     names = list(named) if isinstance(example, Mapping) else None
     served = Served(module, learning, outputs, names, output, preprocess)
-    rows = a_few(named)
-    evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
+    rows = traceable(a_few(named), axes)
+    evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
 
     step("check the answers")
     answers = answer(evaluated, rows)
@@ -151,6 +153,7 @@ def export(
     step("check the draws")
     checks.answers_alike_in_both_modes(answers, sampled, rows)
     captured = capture(sampled, rows, axes)
+    held = ranges([Traced(evaluated, predicting), Traced(sampled, captured)], rows, axes)
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
     checks.draws_with_torch_alone(sampled, rows)
@@ -172,6 +175,8 @@ def export(
 
     step(f"write {PREDICT}")
     tensors = dict(zip(named, rows, strict=True))
+    signature = inputs or stated_inputs(captured, tensors, axes)
+    held = narrowed(held, signature, evaluated, rows, axes)
     predict = translate(Plain(predicting), tensors, axes)
     step(f"write {PASSES}")
     passes = translate(Passes(graph, row_axes, len(rows)), tensors | draws.examples(), [*axes, *draws.axes()])
@@ -180,7 +185,7 @@ def export(
         version=1,
         task=task,
         description=description,
-        inputs=tuple(inputs or stated_inputs(captured, evaluated, named, axes)),
+        inputs=with_sizes(signature, held),
         output=(ROWS, *shape),
         outputs=learning.model.kinds[outputs],
         **facts,
@@ -196,7 +201,9 @@ def export(
     manifest = bundle.manifest.model_copy(update={"least_rows": find_stable_bits(runs)})
     verification = Verification(runs, evaluated, drawing, draws, answers)
     step("compare with PyTorch, given the same draws")
-    verification.same_draws(rows, axes)
+    held = verification.smaller_sizes(rows, axes, held)
+    manifest = manifest.model_copy(update={"inputs": with_sizes(signature, held)})
+    verification.same_draws(rows, axes, held)
     verification.independence()
     step("compare with PyTorch's own dropout")
     verification.moments()

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from caveat.models.bundles.signature import ROWS
+
 Axes = Sequence[Mapping[int, str]]
 """Names of the free sizes of each input, by axis; axis 0 holds the rows."""
 
@@ -13,6 +15,26 @@ def free_sizes(tensors: Sequence[Tensor], axes: Axes) -> dict[str, int]:
     """Give the value of each free size in the example, by name."""
     pairs = zip(tensors, axes, strict=True)
     return {name: tensor.shape[axis] for tensor, named in pairs for axis, name in named.items() if axis > 0}
+
+
+def example_sizes(tensors: Sequence[Tensor], axes: Axes) -> dict[str, int]:
+    """Give the value of each free size in the example, the number of rows among them."""
+    return {ROWS: len(tensors[0]), **free_sizes(tensors, axes)}
+
+
+def traceable(tensors: Sequence[Tensor], axes: Axes) -> list[Tensor]:
+    """Repeat the example along each free size of 1, which the tracer would take for a constant."""
+    for name, size in free_sizes(tensors, axes).items():
+        if size == 1:
+            tensors = resized(tensors, axes, name, 2)
+    return list(tensors)
+
+
+def at_sizes(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]) -> list[Tensor]:
+    """Cut or repeat the example to the given free sizes and number of rows."""
+    for name, size in sizes.items():
+        tensors = resized(tensors, axes, name, size)
+    return [tensor[torch.arange(sizes[ROWS]) % len(tensor)] for tensor in tensors]
 
 
 def resized(tensors: Sequence[Tensor], axes: Axes, name: str, size: int) -> list[Tensor]:
@@ -27,22 +49,17 @@ def resized(tensors: Sequence[Tensor], axes: Axes, name: str, size: int) -> list
 
 
 def runs_on(module: nn.Module, tensors: Sequence[Tensor]) -> bool:
-    """Tell whether a network runs on the given inputs."""
+    """Tell whether a network runs on the given inputs, and answers with finite numbers."""
     try:
         with torch.no_grad():
-            module(*tensors)
+            return bool(module(*(tensor.clone() for tensor in tensors)).isfinite().all())
     except Exception:  # the user's code may raise anything
         return False
-    return True
 
 
-def least(module: nn.Module, tensors: Sequence[Tensor], axes: Axes, name: str) -> int:
-    """Find the least size that a network runs on, if it runs on all sizes from there to the example's."""
-    low, high = 1, free_sizes(tensors, axes)[name]
-    while low < high:
-        middle = (low + high) // 2
-        if runs_on(module, resized(tensors, axes, name, middle)):
-            high = middle
-        else:
-            low = middle + 1
-    return high
+def least(module: nn.Module, tensors: Sequence[Tensor], axes: Axes, name: str, low: int) -> int:
+    """Find the least size from ``low`` on that a network runs on."""
+    high = free_sizes(tensors, axes)[name]
+    small = [tensor[:1] for tensor in tensors]
+    sizes = range(low, high)
+    return next((size for size in sizes if runs_on(module, resized(small, axes, name, size))), high)
