@@ -19,6 +19,7 @@ from caveat.training.export.bits import find_stable_bits
 from caveat.training.export.capture import answer, capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
+from caveat.training.export.examples import tried_example
 from caveat.training.export.given import a_few, by_name
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.passes import Passes
@@ -38,7 +39,7 @@ from caveat.training.export.weights import to_files
 from caveat.training.progress import Progress
 from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning, Stated
-from caveat.training.vocabulary import Outputs, Task
+from caveat.training.vocabulary import ExampleRows, Outputs, Task
 
 _ROWS_DRAWN = 3
 
@@ -63,6 +64,7 @@ def export(
     description: str = "",
     provenance: Provenance | None = None,
     noise_variance: float | Sequence[float] = 0.0,
+    example_rows: ExampleRows = "made-up",
     progress: Progress | None = None,
 ) -> Bundle:
     """Export a network with dropout as a bundle, and verify it against the network.
@@ -110,6 +112,11 @@ def export(
     noise_variance
         Variance of a regression's target around its mean, in the target's units squared; for several
         targets, one number for each, or one for all.
+    example_rows
+        The example that the bundle holds, on which a service tries it and which its pages show: ``made-up``
+        rows like those of ``example`` that are none of them, or ``keep`` for its first rows.
+    progress
+        Takes the steps of the export.
 
     Returns
     -------
@@ -144,6 +151,7 @@ def export(
 
     step("check the answers")
     answers = answer(evaluated, rows)
+    checks.answers_with_finite_numbers(answers)
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
     facts = learning.facts(outputs, shape, Stated(classes, target, targets, noise_variance))
@@ -207,8 +215,11 @@ def export(
     verification.independence()
     step("compare with PyTorch's own dropout")
     verification.moments()
+    kept = tried_example(
+        runs.predictor, dict(zip(named, traceable(list(named.values()), axes), strict=True)), example_rows
+    )
     step.end()
-    return replace(bundle, manifest=manifest)
+    return pack(manifest.model_copy(update={"example": kept.text}), {**bundle.files, **kept.files})
 
 
 def _check_options(

@@ -265,6 +265,11 @@ def _compare(found: NDArray[np.floating], expected: Tensor, what: str, spread: f
     """Refuse a difference above the tolerance, relative to the spread of these or of all outputs."""
     truth = expected.numpy()
     _compare_shapes(found, expected, what)
+    if not np.isfinite(truth).all():
+        raise ExportError(
+            f"{what}: the PyTorch network gives numbers that are not finite. Guard what may fail once units "
+            "are dropped, such as a division by a sum that may be 0"
+        )
     largest = float(np.abs(truth).max())
     # The tolerance is relative to the spread of the outputs, so that a large offset hides no difference;
     # but it is no finer than the rounding of the outputs.
