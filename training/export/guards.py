@@ -35,8 +35,8 @@ class Guard:
 
     Parameters
     ----------
-    code, expression
-        The condition as Python, compiled, and as text with the names of the sizes.
+    condition, code, expression
+        The condition, the same as Python, and as text with the names of the sizes.
     symbols
         Name of each symbol in ``code``.
     place
@@ -45,6 +45,7 @@ class Guard:
         Whether that line itself made the choice, rather than an operator of PyTorch that it calls.
     """
 
+    condition: Any
     code: CodeType
     expression: str
     symbols: Mapping[str, str]
@@ -60,9 +61,12 @@ class Guard:
         """Tell whether the trace holds at the given sizes, as far as this guard says."""
         values = {symbol: sizes[name] for symbol, name in self.symbols.items()}
         try:
-            return bool(eval(self.code, {"math": math}, values))  # noqa: S307  # PyTorch wrote it
-        except ArithmeticError:
+            return bool(eval(self.code, {"math": math, "torch": torch}, values))  # noqa: S307
+        except (ArithmeticError, ValueError):
             return False
+        except NameError:  # a function of sizes that PyTorch's printer does not write as Python
+            numbers = {symbol: sympy.Integer(values[str(symbol)]) for symbol in self.condition.free_symbols}
+            return bool(self.condition.xreplace(numbers) == sympy.true)
 
     def run(self, size: int) -> tuple[int, int | None] | None:
         """Find the least and greatest value of the guard's one size between which it holds.
@@ -142,6 +146,7 @@ def _guard(expression: Any, sloc: SLoc, symbols: Mapping[Any, str]) -> Guard:
     printer = PythonPrinter()
     renamed = expression.xreplace({one: sympy.Symbol(name, integer=True) for one, name in used.items()})
     return Guard(
+        expression,
         compile(printer.doprint(expression), "<guard>", "eval"),
         printer.doprint(renamed),
         {str(symbol): name for symbol, name in used.items()},

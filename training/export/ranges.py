@@ -1,5 +1,6 @@
 """The range of each free size in which a network's graphs are the network."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from caveat.training.export.sizes import Axes, at_sizes, example_sizes, least
 
 _TRIED = 6  # sizes that violate a guard, on which the network is run beside its graph
 _TOLERANCE = 1e-4
+_FEW_VALUES = 2**20  # of inputs that any network can be run on
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,29 @@ class Range:
         return sorted(number for number in {*wanted, most} - {size} if self.least <= number <= most)
 
 
-@dataclass(frozen=True)
 class Traced:
-    """A network in one mode, and the graph that was traced from it."""
+    """A network in one mode, and the graph that was traced from it.
 
-    module: nn.Module
-    graph: fx.GraphModule
+    Parameters
+    ----------
+    module, graph
+        The network and its graph.
+    """
 
-    def runs(self, rows: Sequence[Tensor]) -> tuple[bool, bool]:
-        """Tell whether the network runs on rows, and whether its graph does."""
-        return _run(self.module, rows) is not None, _run(self.graph, rows) is not None
+    def __init__(self, module: nn.Module, graph: fx.GraphModule) -> None:
+        self.graph = graph
+        self._module = module
+        self._answers: dict[tuple[int, ...], tuple[Tensor | None, Tensor | None]] = {}
 
-    def agree(self, rows: Sequence[Tensor]) -> bool:
-        """Tell whether graph and network answer alike, or neither runs."""
-        expected, found = _run(self.module, rows), _run(self.graph, rows)
-        if expected is None or found is None:
-            return expected is found
-        allowed = _TOLERANCE * float(expected.abs().max())
-        return found.shape == expected.shape and torch.allclose(found, expected, 0, allowed, equal_nan=True)
+    def answers(
+        self, rows: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give the answers of network and graph at other sizes than those of the rows; None for a failure."""
+        key = tuple(sizes.values())
+        if key not in self._answers:
+            tensors = at_sizes(rows, axes, sizes)
+            self._answers[key] = _run(self._module, tensors), _run(self.graph, tensors)
+        return self._answers[key]
 
 
 def ranges(traces: Sequence[Traced], rows: Sequence[Tensor], axes: Axes) -> dict[str, Range]:
@@ -95,7 +102,8 @@ def ranges(traces: Sequence[Traced], rows: Sequence[Tensor], axes: Axes) -> dict
     limits = {name: (range_.least, range_.most) for name, range_ in found.items()}
     for trace, guard in left:
         for point in islice(guard.violations(limits, sizes), _TRIED):
-            _refuse_other_branches(trace, guard, at_sizes(rows, axes, sizes | point), point, sizes)
+            if not _holds_anyway(trace, guard, rows, axes, sizes | point):
+                raise _other_branch(trace, guard, rows, axes, sizes, point)
     return {name: range_ for name, range_ in found.items() if name != ROWS}
 
 
@@ -132,22 +140,50 @@ def _guards(traces: Sequence[Traced], axes: Axes) -> Iterator[tuple[Traced, Guar
             yield trace, guard
 
 
-def _refuse_other_branches(
-    trace: Traced, guard: Guard, rows: Sequence[Tensor], point: Mapping[str, int], example: Mapping[str, int]
-) -> None:
-    network_runs, graph_runs = trace.runs(rows)
-    if not network_runs and not graph_runs:  # then the service refuses such a request
-        return
+def _holds_anyway(
+    trace: Traced, guard: Guard, rows: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]
+) -> bool:
+    """Tell whether the graph is right at sizes that violate a guard."""
+    if _too_large(rows, axes, sizes):
+        return not guard.own
+    expected, found = trace.answers(rows, axes, sizes)
+    if expected is None or found is None:
+        return expected is found  # if neither runs, the service refuses such a request
     # An operator of PyTorch may choose between kernels that compute the same.
-    if not guard.own and trace.agree(rows):
-        return
+    return not guard.own and _are_close(found, expected)
+
+
+def _too_large(rows: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]) -> bool:
+    """Tell whether inputs of such sizes take much more memory than the example, which is known to fit."""
+    values = 0
+    for tensor, named in zip(rows, axes, strict=True):
+        values += math.prod(
+            sizes[named[axis]] if axis in named else size for axis, size in enumerate(tensor.shape)
+        )
+    return values > max(_FEW_VALUES, 16 * sum(tensor.numel() for tensor in rows))
+
+
+def _are_close(found: Tensor, expected: Tensor) -> bool:
+    allowed = _TOLERANCE * float(expected.abs().max())
+    return found.shape == expected.shape and torch.allclose(found, expected, 0, allowed, equal_nan=True)
+
+
+def _other_branch(
+    trace: Traced,
+    guard: Guard,
+    rows: Sequence[Tensor],
+    axes: Axes,
+    example: Mapping[str, int],
+    point: Mapping[str, int],
+) -> ExportError:
+    sizes = {**example, **point}
     here = " and ".join(_words(name, example[name], "the example's ") for name in point)
     there = " and ".join(_words(name, size) for name, size in point.items())
-    if network_runs:
+    if _too_large(rows, axes, sizes) or trace.answers(rows, axes, sizes)[0] is not None:
         what = f"the network takes another branch with {there} than with {here}, {guard.place}"
     else:
         what = f"the network refuses {there}, {guard.place}, and its graphs, which hold no `if`, would answer"
-    raise ExportError(f"{what}. {_advice(guard)}")
+    return ExportError(f"{what}. {_advice(guard)}")
 
 
 def _words(name: str, size: int, whose: str = "") -> str:

@@ -38,12 +38,14 @@ def at_sizes(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]) ->
 
 
 def resized(tensors: Sequence[Tensor], axes: Axes, name: str, size: int) -> list[Tensor]:
-    """Cut or repeat the example to ``size`` along every axis with a name."""
+    """Cut the example to ``size`` along every axis with a name, or continue each row with the next one."""
     changed = []
     for tensor, named in zip(tensors, axes, strict=True):
         for axis, own in named.items():
             if axis > 0 and own == name:
-                tensor = tensor.index_select(axis, torch.arange(size) % tensor.shape[axis])
+                repeats = -(-size // tensor.shape[axis])
+                rows = torch.cat([tensor.roll(-number, 0) for number in range(repeats)], axis)
+                tensor = rows.narrow(axis, 0, size).contiguous()
         changed.append(tensor)
     return changed
 

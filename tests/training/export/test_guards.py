@@ -113,6 +113,15 @@ def positions(x: Tensor) -> Tensor:
     return x + torch.linspace(0, 1, 30)[None, : x.shape[1]]
 
 
+def rooted(x: Tensor) -> Tensor:
+    return x * 2 if x.shape[1] ** 0.5 > 3 else x
+
+
+def checked(x: Tensor) -> Tensor:
+    assert x.shape[1] <= 30
+    return x
+
+
 def alone(x: Tensor) -> Tensor:
     return x * 3 if x.shape[1] == 1 else x
 
@@ -127,6 +136,8 @@ SAID: list[tuple[Callable[[Tensor], Tensor], int, int, int | None]] = [
     (between, 3, 1, 4),
     (quarter, 9, 8, 11),
     (positions, 7, 1, 30),
+    (rooted, 7, 1, 9),
+    (checked, 7, 1, 30),
     (alone, 7, 2, None),
     (lambda x: x, 1, 1, None),
     (lambda x: x, 7, 1, None),
@@ -183,6 +194,28 @@ def test_operators_on_sizes_answer_right_or_refuse(look: Callable[[Tensor], Tens
     assert {length - 1, length, length + 1} <= answered
     least, most = bundle.manifest.inputs[0].sizes["length"]
     assert answered == {size for size in LENGTHS if least <= size <= (most or size)}
+
+
+@pytest.mark.parametrize(
+    "operator", [lambda x: x.tensor_split(2, 1)[0], lambda x: x.topk(min(3, x.shape[1]))[0]]
+)
+def test_an_example_of_size_1_hides_no_difference_at_other_sizes(
+    operator: Callable[[Tensor], Tensor],
+) -> None:
+    torch.manual_seed(0)
+    module = Pooled(operator)
+    with pytest.raises(ExportError, match="rows with a length of 3"):
+        export(
+            module, torch.rand(3, 1), task="regression", outputs="mean", name="p", free={"x": {1: "length"}}
+        )
+
+
+def test_a_size_that_fits_no_memory_is_not_tried() -> None:
+    module = nn.Sequential(
+        Run(lambda self, x: x * 2 if len(x) > 10**6 else x), nn.Dropout(0.3), nn.Linear(4, 1)
+    )
+    with pytest.raises(ExportError, match=r"takes another branch with \d+ rows"):
+        export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
 
 
 def test_draws_whose_number_is_arithmetic_on_a_size_are_stated() -> None:
