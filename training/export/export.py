@@ -31,7 +31,7 @@ from caveat.training.export.rows import Rows, place
 from caveat.training.export.runs import Runs
 from caveat.training.export.served import Served
 from caveat.training.export.sites import Found, active, find_sites
-from caveat.training.export.sizes import traceable
+from caveat.training.export.sizes import check_names, traceable
 from caveat.training.export.stated_inputs import stated_inputs, with_sizes
 from caveat.training.export.steps import Steps
 from caveat.training.export.verify import Verification
@@ -238,18 +238,7 @@ def _check_options(
     kinds = task.model.kinds
     if outputs not in kinds:
         raise ExportError(f"a {task.name} answers with {' or '.join(kinds)}, not {outputs}")
-    for key, axes in free.items():
-        if key not in named:
-            raise ExportError(
-                f"free sizes are given for {key}; the inputs are {', '.join(named)}. To name inputs, give "
-                "the example as a mapping, or as a .npz file"
-            )
-        for axis in axes:
-            if not 0 < axis < named[key].ndim:
-                raise ExportError(
-                    f"{key} has no axis {axis} whose size could be free: its example has shape "
-                    f"{tuple(named[key].shape)}, and axis 0 is the row"
-                )
+    check_names(free, named)
     for pattern, rate in insert.items():
         if not 0 < rate < 1:
             raise ExportError(f"--insert {pattern}:{rate}: a rate is above 0 and below 1")

@@ -1,14 +1,52 @@
 """Inputs of other sizes than the example's, made from the example."""
 
+import keyword
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from caveat.models.bundles.signature import ROWS
+from caveat.models.bundles.manifest import PASSES
+from caveat.models.bundles.signature import ROWS, SIZE
+from caveat.training.errors import ExportError
 
 Axes = Sequence[Mapping[int, str]]
 """Names of the free sizes of each input, by axis; axis 0 holds the rows."""
+
+
+def check_names(free: Mapping[str, Mapping[int, str]], inputs: Mapping[str, Tensor]) -> None:
+    """Refuse names of free sizes that a bundle can't state, and places that the inputs do not have.
+
+    Parameters
+    ----------
+    free
+        For each input, the names by axis.
+    inputs
+        Example inputs by name.
+
+    Raises
+    ------
+    ExportError
+        Naming the input, axis or name.
+    """
+    for key, axes in free.items():
+        if key not in inputs:
+            raise ExportError(
+                f"free sizes are given for {key}; the inputs are {', '.join(inputs)}. To name inputs, give "
+                "the example as a mapping, or as a .npz file"
+            )
+        for axis, size in axes.items():
+            if size in (ROWS, PASSES) or keyword.iskeyword(size) or not re.fullmatch(SIZE, size):
+                raise ExportError(
+                    f"a free size can't be called {size!r}: a name has lower-case letters, digits and _, and "
+                    f"is no word of Python, nor {ROWS} or {PASSES}"
+                )
+            if not 0 < axis < inputs[key].ndim:
+                raise ExportError(
+                    f"{key} has no axis {axis} whose size could be free: its example has shape "
+                    f"{tuple(inputs[key].shape)}, and axis 0 is the row"
+                )
 
 
 def free_sizes(tensors: Sequence[Tensor], axes: Axes) -> dict[str, int]:
