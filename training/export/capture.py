@@ -88,8 +88,16 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     ExportError
         If the network's control flow depends on data, or the tracer fails.
     """
+    fixing: list[str] = []
     try:
-        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free(), with_places():
+        with (
+            quiet(),
+            RunningStatistics(),
+            LayerByLayer(),
+            OpenBags(),
+            _len_stays_free(),
+            with_places() as fixing,
+        ):
             return _graph(trace(module, inputs, axes))
     except ExportError:
         raise
@@ -102,7 +110,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     except Exception as error:
         fixed = _fixed(str(error), axes)
         if fixed:
-            raise ExportError(f"the network fixes the size {fixed}; {_remedy(fixed)}") from error
+            line = f", {fixing[-1]}" if fixing else ""
+            raise ExportError(f"the network fixes the size {fixed}{line}; {_remedy(fixed)}") from error
         raise ExportError(f"the network can't be traced into a graph: {_reason(error)}") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
 
+import sympy
 import torch
 from torch._guards import SLoc
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, uninteresting_files
@@ -17,15 +18,26 @@ _TRACER = Path(__file__).with_name("capture.py")
 
 
 @contextmanager
-def with_places() -> Iterator[None]:
-    """Have the tracer keep, with each guard, the line that asks for it and the line of the network."""
+def with_places() -> Iterator[list[str]]:
+    """Have the tracer keep, with each guard, the line that asks for it and the line of the network.
+
+    The list collects the lines of the network that make a constant of a size.
+    """
+    fixing: list[str] = []
+    replace = ShapeEnv._set_replacement
 
     def locate(_: ShapeEnv, framework_loc: str | None = None) -> SLoc:
         del framework_loc
         return _located(sys._getframe(1))
 
-    with patch.object(ShapeEnv, "_get_sloc", locate):
-        yield
+    def fix(env: ShapeEnv, symbol: sympy.Symbol, value: sympy.Expr, reason: str) -> None:
+        line = _located(sys._getframe(1)).maybe_user_loc
+        if value.is_Integer and line is not None:
+            fixing.append(line)
+        replace(env, symbol, value, reason)
+
+    with patch.object(ShapeEnv, "_get_sloc", locate), patch.object(ShapeEnv, "_set_replacement", fix):
+        yield fixing
 
 
 def _located(frame: FrameType | None) -> SLoc:

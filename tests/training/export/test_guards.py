@@ -272,6 +272,22 @@ def test_a_choice_that_bounds_do_not_say_is_refused(look: Callable[[Tensor], Ten
     assert line in refused(Sized(look), torch.rand(3, 7))
 
 
+@pytest.mark.parametrize(
+    ("look", "line"),
+    [
+        (lambda x: x * 2 if x.shape[1] == 7 else x, "x.shape[1] == 7"),
+        (lambda x: x * float(x.shape[1]), "float(x.shape[1])"),
+        (lambda x: sum(x[:, i : i + 1] for i in range(x.shape[1])) + x, "range(x.shape[1])"),
+        (lambda x: torch.stack(x.unbind(1), 1), "x.unbind(1)"),
+    ],
+    ids=["equal", "float", "range", "unbind"],
+)
+def test_a_size_that_is_fixed_is_refused_with_its_line(look: Callable[[Tensor], Tensor], line: str) -> None:
+    message = refused(Sized(look), torch.rand(3, 7))
+    assert "the network fixes the size length to 7, in " in message
+    assert line in message
+
+
 @pytest.mark.parametrize("only", [None, False, True])
 def test_a_branch_on_the_number_of_rows_is_refused_as_the_networks(only: bool | None) -> None:
     module = Sized(lambda x: x * 2 if x.shape[0] > 16 else x, only)
