@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles import example
 from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, WEIGHTS, Bundle, BundleError
 from caveat.models.bundles.example import Rows
-from caveat.models.bundles.manifest import Manifest, Site
+from caveat.models.bundles.manifest import EXAMPLE, Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
 from caveat.models.draws.cache import DrawCache
 from caveat.models.draws.masks import Sampler
@@ -269,12 +269,12 @@ def _calibration(task: Task, bundle: Bundle) -> Calibration | None:
 
 
 def _example(bundle: Bundle) -> Rows | None:
-    if example.FILE not in bundle.files:
+    if EXAMPLE not in bundle.files:
         return None
     try:
-        return example.read(bundle.manifest.inputs, bytes(bundle.files[example.FILE]))
+        return example.read(bundle.manifest.inputs, bytes(bundle.files[EXAMPLE]))
     except Exception as error:  # NumPy's errors for malformed arrays have no other base class
-        place = _place(bundle.manifest, example.FILE)
+        place = _place(bundle.manifest, EXAMPLE)
         raise BundleError(f"{place}: not the arrays of an example: {error}") from None
 
 

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Input, Inputs, encode
 
-FILE: Final = "example.npz"
-"""The example of a model whose rows are too long for text, as arrays."""
-
 MAX_VALUES: Final = 1000
 """Most values of a row that is written as text."""
 
@@ -36,7 +33,7 @@ def example_rows(manifest: Manifest, kept: Rows | None = None) -> Rows:
     manifest
         The model's manifest, which holds the example if its rows are short.
     kept
-        The example of the bundle's `FILE`, if there is one.
+        The example of the bundle's `EXAMPLE`, if there is one.
     """
     if manifest.example:
         return manifest.example
@@ -58,7 +55,7 @@ def subject(manifest: Manifest, kept: Rows | None) -> str:
 
 
 def read(inputs: Sequence[Input], content: bytes) -> Rows:
-    """Read the arrays of a bundle's `FILE`, one for each input in their order.
+    """Read the arrays of a bundle's `EXAMPLE`, one for each input in their order.
 
     Raises
     ------
@@ -73,7 +70,7 @@ def read(inputs: Sequence[Input], content: bytes) -> Rows:
 
 
 def write(inputs: Sequence[Input], rows: Inputs) -> bytes:
-    """Write a bundle's `FILE`."""
+    """Write a bundle's `EXAMPLE`."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, *(rows[spec.name] for spec in inputs), allow_pickle=False)
     return buffer.getvalue()

@@ -11,7 +11,7 @@ from torch import Tensor
 from caveat.models.bundles import example as files
 from caveat.models.bundles.bundle import BundleError
 from caveat.models.bundles.example import LARGEST, example_rows
-from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.manifest import EXAMPLE, Manifest
 from caveat.models.bundles.signature import Inputs
 from caveat.models.predictor import Predictor
 from caveat.models.trial import try_out
@@ -92,4 +92,4 @@ def _written(manifest: Manifest, rows: Mapping[str, NDArray[Any]]) -> Example:
         return Example(texts if len(texts) > 1 else next(iter(texts.values())), {})
     if any(np.size(array[0]) > LARGEST for array in rows.values()):
         return Example(None, {})
-    return Example(None, {files.FILE: files.write(manifest.inputs, rows)})
+    return Example(None, {EXAMPLE: files.write(manifest.inputs, rows)})

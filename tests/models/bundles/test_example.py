@@ -3,6 +3,7 @@ import pytest
 
 from caveat.models.bundles import example
 from caveat.models.bundles.bundle import pack
+from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.bundles.signature import Input
 from caveat.models.predictor import Predictor
 from tests.bundles import linear_regression
@@ -40,6 +41,6 @@ def test_the_file_reads_back_as_the_same_rows(inputs: tuple[Input, ...]) -> None
 def test_a_predictor_has_the_rows_of_the_file() -> None:
     bundle = linear_regression()
     content = example.write(bundle.manifest.inputs, {"x": np.array([[1, 2, 3]], np.float32)})
-    predictor = Predictor(pack(bundle.manifest, {**bundle.files, example.FILE: content}), threads=1)
+    predictor = Predictor(pack(bundle.manifest, {**bundle.files, EXAMPLE: content}), threads=1)
     assert predictor.example is not None
     np.testing.assert_array_equal(np.asarray(predictor.example), [[1, 2, 3]])

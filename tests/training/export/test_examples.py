@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle, BundleError
-from caveat.models.bundles.example import FILE, example_rows
+from caveat.models.bundles.example import example_rows
+from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.bundles.signature import encode
 from caveat.models.predictor import Predictor
 from caveat.models.trial import try_out
@@ -148,7 +149,7 @@ def test_long_rows_are_kept_in_a_file(kind: Any, tmp_path: Path) -> None:
     )
     bundle = export(module, images, **OPTIONS, example_rows=kind)
     assert bundle.manifest.example is None
-    assert bundle.manifest.files[FILE].bytes < 2e5
+    assert bundle.manifest.files[EXAMPLE].bytes < 2e5
     kept = loaded(bundle, tmp_path).example
     assert isinstance(kept, np.ndarray)
     assert kept.shape == (1, 3, 64, 64)

@@ -7,6 +7,7 @@ import pytest
 
 from caveat.models.bundles import example, store
 from caveat.models.bundles.bundle import pack
+from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.bundles.signature import Input
 from caveat.service.rest.documentation.openapi import rows_schema
 from tests.bundles import linear_regression
@@ -97,7 +98,7 @@ def test_rows_of_any_shape_have_a_schema() -> None:
 def test_long_rows_are_left_out_of_the_document(tmp_path: Path) -> None:
     bundle = linear_regression(np.full(60_000, 1e-3))
     content = example.write(bundle.manifest.inputs, {"x": np.ones((1, 60_000), np.float32)})
-    store.add(tmp_path, pack(bundle.manifest, {**bundle.files, example.FILE: content}))
+    store.add(tmp_path, pack(bundle.manifest, {**bundle.files, EXAMPLE: content}))
     with serving(tmp_path) as service:
         answer = service.get("/openapi.json")
         assert len(answer.content) < 500_000
