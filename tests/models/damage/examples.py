@@ -36,6 +36,6 @@ EXAMPLES = {
     "an example without arrays": Damage(put(example_npz=arrays()), WORDS),
     "an example that unpacks to 300 MB": Damage(put(example_npz=bomb()), f"{WORDS}: .* takes 314,"),
     "an example of objects": Damage(put(example_npz=arrays(np.array([[None] * 3]))), WORDS),
-    "an example of other rows": Damage(put(example_npz=arrays(np.ones((1, 4)))), WORDS),
+    "a file of other rows as an example": Damage(put(example_npz=arrays(np.ones((1, 4)))), WORDS),
     "an example with NaN": Damage(put(example_npz=arrays(np.full((1, 3), np.nan))), WORDS),
 }
