@@ -15,13 +15,14 @@ from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Name
 from caveat.models.errors import CaveatError
 from caveat.models.tasks import tasks
-from caveat.training.vocabulary import Outputs, Task
+from caveat.training.vocabulary import ExampleRows, Outputs, Task
 
 LAYOUT = {
     "network": {
         "factory": "FACTORY",
         "weights": "FILE",
         "example": "FILE",
+        "example_rows": None,
         "output": "OUTPUT",
         "preprocess": "MODULE:NAME",
         "free": "SIZES",
@@ -59,6 +60,10 @@ class Export(Command):
     name: Name = Field(description="what to call the model")
     weights: Path | None = Field(
         None, description="state of the network: .pt or .pth (loaded with weights_only), or .safetensors"
+    )
+    example_rows: ExampleRows = Field(
+        "made-up",
+        description="the example in the bundle: rows made up like those of --example, or keep its first rows",
     )
     output: str | None = Field(
         None, description="which output to serve, by name or number, of a network that has several"
@@ -130,6 +135,7 @@ class Export(Command):
                 target=self.target,
                 targets=self.targets,
                 description=self.description,
+                example_rows=self.example_rows,
                 progress=bar,
             )
         if self.calibration is not None:

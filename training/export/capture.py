@@ -21,6 +21,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from caveat.models.bundles.signature import ROWS
 from caveat.training.errors import ExportError
 from caveat.training.export.bags import OpenBags
+from caveat.training.export.places import with_places
 from caveat.training.export.recurrent import LayerByLayer
 from caveat.training.export.reference import RunningStatistics
 
@@ -87,8 +88,16 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     ExportError
         If the network's control flow depends on data, or the tracer fails.
     """
+    fixing: list[str] = []
     try:
-        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free():
+        with (
+            quiet(),
+            RunningStatistics(),
+            LayerByLayer(),
+            OpenBags(),
+            _len_stays_free(),
+            with_places() as fixing,
+        ):
             return _graph(trace(module, inputs, axes))
     except ExportError:
         raise
@@ -101,7 +110,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     except Exception as error:
         fixed = _fixed(str(error), axes)
         if fixed:
-            raise ExportError(f"the network fixes the size {fixed}; {_remedy(fixed)}") from error
+            line = f", {fixing[-1]}" if fixing else ""
+            raise ExportError(f"the network fixes the size {fixed}{line}; {_remedy(fixed)}") from error
         raise ExportError(f"the network can't be traced into a graph: {_reason(error)}") from error
 
 

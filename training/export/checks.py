@@ -22,6 +22,18 @@ _REPEATS = 6
 _ROWS_REPEATED = 2
 
 
+def answers_with_finite_numbers(answers: Tensor) -> None:
+    """Refuse a network whose answers to the example are not all finite; no service could give them."""
+    infinite = (~answers.isfinite()).nonzero().tolist()
+    if infinite:
+        number = float(answers[tuple(infinite[0])])
+        raise ExportError(
+            f"the network answers row {[*infinite[0], 0][0]} of the example with {number}, and answers must "
+            "be finite. Guard what may fail, such as a division by 0 or a logarithm of 0, or give rows that "
+            "the network can answer"
+        )
+
+
 def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
     """Refuse a network that draws with another generator than PyTorch's, such as ``random``."""
     few = [tensor[:_ROWS_REPEATED] for tensor in rows]
@@ -29,7 +41,7 @@ def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad(), RunningStatistics():
         for _ in range(_REPEATS):
             torch.manual_seed(0)
-            answers.append(sampled(*_copies(few)))
+            answers.append(sampled(*_copies(few)).nan_to_num())  # NaN is unequal to itself
     if any(not torch.equal(answer, answers[0]) for answer in answers):
         raise ExportError(
             "the network draws at random with something other than PyTorch, such as Python's random or "
