@@ -103,7 +103,7 @@ def made_up(inputs: Sequence[Input], rows: Inputs, count: int) -> Iterator[dict[
         each = [_row(inputs, different, random, mixing) for _ in range(count)]
         made = {spec.name: np.stack([row[spec.name] for row in each]) for spec in inputs}
         # Of a few whole numbers, each choice may be in the example.
-        if attempt == _ATTEMPTS - 1 or len(set(known)) == 1 or not set(known) & set(_keys(made)):
+        if attempt == _ATTEMPTS - 1 or not set(known) & set(_keys(made)):
             yield {name: array.reshape(count, *rows[name].shape[1:]) for name, array in made.items()}
 
 
@@ -119,13 +119,14 @@ def _different(flat: Inputs) -> dict[str, NDArray[Any]]:
 
 
 def _beside(row: NDArray[Any]) -> NDArray[Any]:
-    """Add a row of nine tenths of the fractions; or, of integers, one with them in the other order."""
+    """Add a row of nine tenths of each number but 0 and 1; or, of integers, one with them in the other order."""
     other = row.copy()
     if row.dtype.kind == "i":
         other[row != 0] = row[row != 0][::-1]
     else:
-        other[~_whole(row)[None]] *= 0.9
-    return np.concatenate([row, other])
+        tenths = 0.9 * row
+        other = np.where(np.isin(row, (0, 1)), row, np.where(_whole(row), np.trunc(tenths), tenths))
+    return np.concatenate([row, other.astype(row.dtype)])
 
 
 def _row(
