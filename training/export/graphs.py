@@ -92,7 +92,7 @@ def _reason(error: BaseException) -> ExportError:
         causes.append(cause)
     ours = [cause for cause in causes if isinstance(cause, ExportError)]
     if ours:
-        return ours[0]
+        return ExportError(str(ours[0]).partition("\n\nWhile executing")[0])  # what fx adds
     lines = [line for line in str(causes[-1]).splitlines() if line.strip()] or [type(causes[-1]).__name__]
     return ExportError(f"the network can't be written as ONNX: {' '.join(lines[:2])}")
 
