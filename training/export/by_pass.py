@@ -18,6 +18,12 @@ from caveat.training.export.recurrent import LAYERS
 
 aten = torch.ops.aten
 
+DROPPED_WEIGHTS = (
+    "Drop the inputs or outputs of the layer instead; weights may be dropped in linear, convolutional, "
+    "recurrent, embedding and layer norm layers"
+)
+"""What to change where an operator can't run with weights of each pass."""
+
 
 def _embedding(tables: Tensor, entries: Tensor, *_: Any) -> Tensor:
     """Look up in one table of all passes."""
@@ -47,10 +53,15 @@ def _layer_norm(
     return normed if bias is None else normed + bias.reshape(bias.shape[0], *between, *shape)
 
 
+def _prelu(x: Tensor, slope: Tensor) -> Tensor:
+    return torch.where(x > 0, x, x * slope.reshape(slope.shape[0], 1, -1, *[1] * (x.ndim - 3)))
+
+
 BY_PASS: dict[Any, Callable[..., Any]] = {
     aten.embedding.default: _embedding,
     aten.gather.default: _gather,
     aten.layer_norm.default: _layer_norm,
+    aten.prelu.default: _prelu,
     **dict.fromkeys(CONVOLUTIONS, convolve),
     **{layer: partial(cells.layer, kind) for layer, kind in LAYERS.items()},
 }

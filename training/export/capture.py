@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -41,8 +42,12 @@ def copy_network(module: nn.Module) -> nn.Module:
     computed = {
         id(value): value.detach() for value in kept if isinstance(value, Tensor) and not value.is_leaf
     }
+    copies: dict[int, Any] = {**shared, **computed}
     try:
-        copied = copy.deepcopy(module, {**shared, **computed})
+        copied = copy.deepcopy(module, copies)
+        for part in copied.modules():
+            if isinstance(forward := vars(part).get("forward"), FunctionType):
+                part.forward = _rebound(forward, copies)
     except Exception as error:  # a module may hold anything, such as a lock or an open file
         raise ExportError(
             f"the network can't be copied: {error}. Keep such a thing out of its modules"
@@ -52,6 +57,19 @@ def copy_network(module: nn.Module) -> nn.Module:
             part._modules[name] = None if child is None else unwrapped(child)
     fix_parametrizations(copied)
     return copied
+
+
+def _rebound(function: FunctionType, copies: dict[int, Any]) -> FunctionType:
+    """Make a function that was put in the place of a module's own run the copies of the modules it holds."""
+    cells = [
+        CellType(copy.deepcopy(held, copies) if isinstance(held, nn.Module | MethodType) else held)
+        for held in (cell.cell_contents for cell in function.__closure__ or ())
+    ]
+    rebound = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells)
+    )
+    rebound.__kwdefaults__ = function.__kwdefaults__
+    return rebound
 
 
 def in_training_mode(module: nn.Module) -> nn.Module:

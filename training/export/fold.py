@@ -22,12 +22,14 @@ from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves, tree_map
 
 from caveat.training.errors import ExportError
-from caveat.training.export.by_pass import BY_PASS
+from caveat.training.export.by_pass import BY_PASS, DROPPED_WEIGHTS
 from caveat.training.export.draw_operator import DRAW, SCALED
 from caveat.training.export.recurrent import LAYERS, Lowering
 from caveat.training.export.rows import RowAxis, Rows, place
 
 aten = torch.ops.aten
+
+_functorch: Any = torch._C._functorch
 
 State = Enum("State", "FIXED LOOSE FOLDED")
 
@@ -292,10 +294,13 @@ class Fold(Lowering):
             by_node = dict(zip(varying, each, strict=True))
             return self._call(node, lambda parent: by_node.get(parent, self.env[parent]))
 
+        _functorch._set_vmap_fallback_enabled(False)  # it would fix the number of passes
         try:
             passes = torch.vmap(one_pass)(*map(self._by_pass, varying))
         except Exception as error:  # of many classes, from the tracer
             raise _not_for_passes(node) from error
+        finally:
+            _functorch._set_vmap_fallback_enabled(True)
         if isinstance(self._passes, torch.SymInt) and not _is_free(passes):
             raise _not_for_passes(node)
         return self._from_passes(node, passes)
@@ -354,8 +359,7 @@ def _is_free(passes: Any) -> bool:
 def _not_for_passes(node: fx.Node) -> ExportError:
     return ExportError(
         f"{node.target} takes a random value that all rows share, such as a dropped weight, {place(node)}; "
-        "it can't run for several passes at once. Drop the inputs or outputs of the layer instead. Weights "
-        "may be dropped in linear, convolutional, recurrent, embedding and layer norm layers"
+        f"it can't run for several passes at once. {DROPPED_WEIGHTS}"
     )
 
 

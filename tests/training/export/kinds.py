@@ -158,11 +158,14 @@ class WeightDrop(nn.Module):
             del module._parameters[name]
             setattr(module, name, weight.data.clone())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Tensor:
         for name in self.names:
             setattr(self.module, name, F.dropout(self.get_parameter(f"{name}_raw") * 1, 0.3, self.training))
-        last: Tensor = self.module(x)[0][:, -1]
-        return last
+        outputs: Tensor = self.module(x)[0]
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.steps(x)[:, -1]
 
 
 class WholeWords(nn.Module):

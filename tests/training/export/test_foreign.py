@@ -248,12 +248,74 @@ def test_a_weight_that_was_set_before_is_dropped_again() -> None:
     assert [site.shape for site in exported(network, STEPS).manifest.sites] == [("passes", 20, 5)]
 
 
+def test_weights_are_dropped_by_a_function_in_the_place_of_forward() -> None:
+    """As in torchnlp; a copy of the network must not run the original."""
+    layer: Any = nn.LSTM(4, 5, batch_first=True)
+    raw, forward = layer.weight_hh_l0, layer.forward
+    del layer._parameters["weight_hh_l0"]
+    layer.register_parameter("weight_hh_l0_raw", nn.Parameter(raw.data))
+
+    def dropping(*inputs: Tensor) -> Any:
+        layer.weight_hh_l0 = F.dropout(layer.weight_hh_l0_raw, 0.3, layer.training)
+        return forward(*inputs)
+
+    layer.forward = dropping
+    network = Run(lambda self, x: self.head(self.layer(x)[0][:, -1]), layer=layer, head=nn.Linear(5, 2))
+    for training in (True, False):
+        assert len(exported(network.train(training), STEPS).manifest.sites) == 1
+
+
+class AwdLstm(nn.Module):
+    """Whole words, one mask for all steps, and weights, all dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 4)
+        self.first = WeightDrop(nn.LSTM(4, 4, batch_first=True), "weight_hh_l0")
+        self.second = WeightDrop(nn.LSTM(4, 4, batch_first=True), "weight_hh_l0")
+        self.head = nn.Linear(4, 2)
+
+    def _dropped(self, x: Tensor, *shape: int) -> Tensor:
+        return x * x.new_empty(shape).bernoulli_(0.7).div_(0.7) if self.training else x
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = F.embedding(tokens, self._dropped(self.embed.weight, 20, 1))
+        for layer in (self.first, self.second):
+            x = self._dropped(layer.steps(x), x.shape[0], 1, 4)
+        logits: Tensor = self.head(x[:, -1])
+        return logits
+
+
+@pytest.mark.slow
+def test_an_awd_lstm_is_exported_for_every_length() -> None:
+    torch.manual_seed(0)
+    for free in (None, {"x": {1: "length"}}):  # what the first trace fixes, the second must leave free
+        bundle = export(AwdLstm(), TOKENS, free=free, **OPTIONS)
+        assert len(bundle.manifest.sites) == 5
+
+
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 def test_an_lstm_with_projections_takes_no_dropped_weights() -> None:
     layer = nn.LSTM(4, 6, proj_size=3, batch_first=True)
     message = refused(nn.Sequential(WeightDrop(layer, "weight_hh_l0"), nn.Linear(3, 2)), STEPS)
     assert "proj_size can't have dropped weights" in message
     assert "put a linear layer behind it" in message
+
+
+def test_an_operator_that_fixes_the_rows_is_refused() -> None:
+    def run(self: Any, x: Tensor) -> Tensor:
+        return F.group_norm(x, 2, F.dropout(self.norm.weight, 0.3, self.training))
+
+    message = refused(nn.Sequential(Run(run, norm=nn.GroupNorm(2, 6)), nn.Linear(6, 2)))
+    assert "fixes the number of rows to 3 where all passes run at once" in message
+    assert "Drop the inputs or outputs of the layer instead" in message
+
+
+def test_slopes_are_dropped() -> None:
+    def run(self: Any, x: Tensor) -> Tensor:
+        return F.prelu(x - 0.5, F.dropout(self.slope.weight, 0.3, self.training))
+
+    exported(nn.Sequential(Run(run, slope=nn.PReLU(6)), nn.Linear(6, 2)))
 
 
 def test_an_operator_that_takes_no_dropped_weights_is_named_with_its_place() -> None:
