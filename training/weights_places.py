@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch.nn.parameter import is_lazy
 
 _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """What `torch.compile` and others put into the names of parameters."""
+
+Value = TypeVar("Value")
 
 _EXTRA = "_extra_state"  # what a module keeps beside tensors, in PyTorch's name
 
@@ -132,6 +134,11 @@ def places(network: nn.Module, entries: Entries) -> list[Place]:
     """
     own = {_plain(name): name for name in network.state_dict()}
     found = nearest = _at_prefixes(network, entries, own)
+    if all(place.faults() for place in found) and any(".module." in name for name in {*entries, *own}):
+        inner = _without_parallel(entries), _without_parallel(own)
+        if len(inner[0]) == len(entries) and len(inner[1]) == len(own):
+            parallel = _at_prefixes(network, *inner)
+            nearest = parallel if any(not place.faults() for place in parallel) else nearest
     while all(place.faults() for place in nearest):
         if len({name.partition(".")[0] for name in own}) != 1 or not all("." in name for name in own):
             return found
@@ -155,6 +162,11 @@ def _at_prefixes(network: nn.Module, entries: Entries, own: Mapping[str, str]) -
 def equal(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     """Tell whether two states hold the same tensors."""
     return all(torch.equal(value, others[name]) for name, value in some.items() if isinstance(value, Tensor))
+
+
+def _without_parallel(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Leave out what DataParallel puts into the names of a part of a network, as in ``features.module.0``."""
+    return {name.replace(".module.", "."): value for name, value in named.items()}
 
 
 def _plain(name: str) -> str:

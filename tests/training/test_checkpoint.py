@@ -86,6 +86,7 @@ OTHER = {"0.weight": torch.zeros(9, 9)}
         (lambda s: under("module._orig_mod.", s), "module"),
         (lambda s: under("_orig_mod.module.model.", s), "module.model"),
         (lambda s: {name.replace("0.", "0._orig_mod."): value for name, value in s.items()}, ""),
+        (lambda s: {name.replace(".", ".module."): value for name, value in s.items()}, ""),
         (lambda s: {"model": s, "ema": s}, "model"),
         (lambda s: {"model": s, "previous": OTHER}, "model"),
         (lambda s: {name: value.numpy() for name, value in s.items()}, ""),
