@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 _HERE = Path(__file__).parent
+_LIBRARY = str(Path(random.__file__).parent)
 
 
 def states() -> tuple[Any, ...]:
@@ -31,7 +32,7 @@ def find_draw(run: Callable[[], Any]) -> str:
 
 
 class _Finder:
-    """A trace function that compares the generators' states between the lines of all code but PyTorch's."""
+    """A trace function that compares the generators' states between the lines of other packages' code."""
 
     def __init__(self) -> None:
         self.found = ""
@@ -40,10 +41,16 @@ class _Finder:
 
     def __call__(self, frame: FrameType, _event: str, _argument: Any) -> "_Finder | None":
         file = frame.f_code.co_filename
-        if self.found or "/torch/" in file or file == random.__file__ or Path(file).parent == _HERE:
+        if self.found or _is_passed_over(file):
             return None
         if states() != self._states:
             name, number = self._line
             self.found = f'File "{name}", line {number}: {getline(name, number).strip()}'
         self._line = (file, frame.f_lineno)
         return self
+
+
+def _is_passed_over(file: str) -> bool:
+    """Tell whether a file is of PyTorch, of this package or of Python itself."""
+    own = "/torch/" in file or Path(file).parent == _HERE
+    return own or (file.startswith(_LIBRARY) and "site-packages" not in file)

@@ -77,7 +77,7 @@ def _repeated(module: nn.Module, rows: Sequence[Tensor], repeats: int) -> tuple[
         answers = [run() for _ in range(repeats)]
         if all(torch.equal(answer, answers[0]) for answer in answers):
             return answers, "", ""
-        where = generators.find_draw(lambda: [run() for _ in range(_REPEATS)])
+        where = generators.find_draw(run)
         before = _state(module)
         run()
         changed = [name for name, value in _state(module).items() if not _equal(value, before.get(name))]
