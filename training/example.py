@@ -119,7 +119,7 @@ def _different(flat: Inputs) -> dict[str, NDArray[Any]]:
 
 
 def _beside(row: NDArray[Any]) -> NDArray[Any]:
-    """Add a row of nine tenths of each number but 0 and 1; or, of integers, one with them in the other order."""
+    """Add a row of nine tenths of all numbers but 0 and 1; or, of integers, one in the other order."""
     other = row.copy()
     if row.dtype.kind == "i":
         other[row != 0] = row[row != 0][::-1]

@@ -21,6 +21,7 @@ LAYOUT = {
     "network": {
         "factory": "FACTORY",
         "weights": "FILE",
+        "weights_key": "KEY",
         "example": "FILE",
         "example_rows": None,
         "output": "OUTPUT",
@@ -59,7 +60,13 @@ class Export(Command):
     )
     name: Name = Field(description="what to call the model")
     weights: Path | None = Field(
-        None, description="state of the network: .pt or .pth (loaded with weights_only), or .safetensors"
+        None,
+        description="state of the network, or a checkpoint that holds it: of torch.save (loaded with "
+        "weights_only) or of safetensors",
+    )
+    weights_key: str | None = Field(
+        None,
+        description="where a checkpoint holds the weights to take, such as model_ema, if in several places",
     )
     example_rows: ExampleRows = Field(
         "made-up",
@@ -117,7 +124,11 @@ class Export(Command):
 
         network = user_network(self.factory, "FACTORY")
         if self.weights is not None:
-            load_weights(network, self.weights)
+            place = load_weights(network, self.weights, self.weights_key)
+            if place:
+                print(
+                    f"caveat export: the weights are those of {self.weights} under {place}", file=sys.stderr
+                )
         with Bar() as bar:
             bundle = export(
                 network,

@@ -117,6 +117,20 @@ def test_weights_of_every_format_make_the_same_bundle(run: Callable[..., int], t
     assert store.versions(tmp_path / "fraud") == [1, 2, 3, 4]
 
 
+def test_where_a_checkpoint_holds_the_weights_is_said_or_asked_for(
+    run: Callable[..., int], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(weights="checkpoint.pt") == 0
+    assert "the weights are those of checkpoint.pt under state_dict" in capsys.readouterr().err
+    state = torch.load(home / "weights.pt")
+    averaged = {name: value / 2 for name, value in state.items()}
+    torch.save({"model": state, "model_ema": averaged}, home / "both.pt")
+    assert run(weights="both.pt") == 1
+    assert "under model, model_ema; say which to take" in capsys.readouterr().err
+    assert run("--weights-key", "model_ema", weights="both.pt") == 0
+    assert "under model_ema" in capsys.readouterr().err
+
+
 def test_an_exported_network_is_served(run: Callable[..., int], tmp_path: Path) -> None:
     assert (
         run(weights="weights.pt", free="tokens.1=length", classes="ok,bad", calibration="held_out.npz") == 0

@@ -113,11 +113,6 @@ def _packed(self: Any, x: Tensor) -> Tensor:
             "Draw with torch.rand",
         ),
         (
-            behind(Run(lambda self, x: self.bag((x > 0).long()), bag=nn.EmbeddingBag(9, 2, padding_idx=0))),
-            "nn.EmbeddingBag with offsets, padding_idx or max_norm",
-            "use nn.Embedding",
-        ),
-        (
             Run(lambda self, x: x + 0 * F.dropout(x, 0.5, self.training)),
             "no draw reaches the output",
             "Check",
