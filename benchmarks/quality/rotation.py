@@ -31,7 +31,7 @@ COVERAGE = 0.9
 UNFIT = 0.1
 """Credibility below which no class is taken to fit."""
 
-SETS = ("coverage", "set_size", "credibility", "unfit")
+SETS = ("coverage", "set_size", "unfit")
 UNCERTAINTIES = ("predictive_entropy", "expected_entropy", "mutual_information", "deterministic_entropy")
 COLUMNS = (
     "accuracy",
@@ -98,7 +98,6 @@ def evaluated(served: Served, images: Images, y: np.ndarray, samples: int) -> di
         **{name: answer[name] for name in UNCERTAINTIES[:3]},
         "coverage": sets[np.arange(len(y)), y],
         "set_size": sets.sum(axis=-1),
-        "credibility": answer["credibility"],
         "unfit": answer["credibility"] < UNFIT,
         "deterministic_accuracy": once.argmax(axis=-1) == y,
         "deterministic_confidence": once.max(axis=-1),
