@@ -117,12 +117,12 @@ def of_mnist(folder: Path) -> Population:
     return Population("MNIST", manifest, y, answers, 1_000, 2_000)
 
 
-def hard(folder: Path) -> Population:
-    """Train on 200 of MNIST's training digits, so that a quarter of the answers to test digits is wrong."""
+def hard(folder: Path, trained: int = 200) -> Population:
+    """Train on a few of MNIST's training digits, so that a quarter of the answers to test digits is wrong."""
     dataset, x, y = read(folder)
-    rows = np.random.default_rng(SEED).permutation(len(dataset.y))[:200]
+    rows = np.random.default_rng(SEED).permutation(len(dataset.y))[:trained]
     manifest, answers = answered(part(dataset, rows), x, epochs=20)
-    return Population("MNIST, 200 training rows", manifest, y, answers, 4_000, 6_000)
+    return Population(f"MNIST, {trained} training rows", manifest, y, answers, 4_000, 6_000)
 
 
 def imbalanced(folder: Path) -> Population:
