@@ -118,7 +118,7 @@ def of_mnist(folder: Path) -> Population:
 
 
 def hard(folder: Path, trained: int = 200) -> Population:
-    """Train on a few of MNIST's training digits, so that a quarter of the answers to test digits is wrong."""
+    """Train on a few of MNIST's training digits, so that many answers to test digits are wrong."""
     dataset, x, y = read(folder)
     rows = np.random.default_rng(SEED).permutation(len(dataset.y))[:trained]
     manifest, answers = answered(part(dataset, rows), x, epochs=20)
