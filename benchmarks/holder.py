@@ -25,7 +25,7 @@ def main() -> None:
         if folder := line.strip():
             kept.append(Predictor(store.load(Path(folder)), kept_seed=0))
         else:
-            try_out(kept[-1], example_rows(kept[-1].manifest))
+            try_out(kept[-1], example_rows(kept[-1].manifest, kept[-1].example))
         spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         trim()
         print(json.dumps(spent), flush=True)

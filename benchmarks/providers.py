@@ -62,7 +62,7 @@ def measure(bundle: Bundle, providers: Sequence[str], rounds: int) -> list[dict[
         "cpu": Predictor(bundle, kept_seed=0),
         "provider": Predictor(bundle, kept_seed=0, providers=providers),
     }
-    example = encode(bundle.manifest.inputs, example_rows(bundle.manifest))
+    example = encode(bundle.manifest.inputs, example_rows(bundle.manifest, made["cpu"].example))
     figures = []
     for count in ROWS:
         rows = repeated(example, count)

@@ -21,12 +21,13 @@ from report import parser, write
 from caveat.models.draws.strata import BLOCK
 from caveat.models.estimates import cohort
 from caveat.models.estimates.answer import estimate
+from caveat.models.estimates.errors import stratified
 from caveat.models.predictor import Predictor
 
 FIRST_LOOKS = (25, 50, 75, 100)
 MOST = 1000
 TYPICAL = 150
-"""Independent passes after which the median row meets the tolerance."""
+"""Passes after which the median row meets the tolerance."""
 PILOT = 2000
 
 
@@ -64,10 +65,14 @@ class Run:
     def __init__(self, predictor: Predictor, rows: Any, place: int) -> None:
         self._predictor = predictor
         self._rows = rows
+        assert predictor.calibration
+        assert predictor.calibration.facts.error_ratios
+        self._known = predictor.calibration.facts.error_ratios
         self._seed = seeds_of(place, 1)[0]
         pilot = passes(predictor, rows, PILOT, self._seed, "independent")
         self._origin = pilot.mean(axis=0)
-        self._tolerance = float(np.median(np.sqrt(pilot.var(axis=0, ddof=1).max(axis=1) / TYPICAL)))
+        errors = stratified(np.sqrt(pilot.var(axis=0, ddof=1) / TYPICAL), TYPICAL, self._known)
+        self._tolerance = float(np.median(errors.max(axis=1)))
 
     def measure(self, seeds: int, place: int) -> dict[int, list[NDArray[np.float64]]]:
         """Measure by seed what `costs` needs; with the first look 0, the averages over all passes."""
@@ -110,7 +115,11 @@ class Run:
         """Give the number of passes of each row, (rows, 1); and their sum, sum of squares, and variance."""
         made = BLOCK * np.arange(1.0, len(sums) + 1)[:, None, None]
         variances = (squares - sums**2 / made) / (made - 1)
-        enough = np.sqrt(variances / made).max(axis=2) <= self._tolerance
+        errors = [
+            stratified(error, int(count), self._known)
+            for error, count in zip(np.sqrt(variances / made), made.ravel(), strict=True)
+        ]
+        enough = np.stack(errors).max(axis=2) <= self._tolerance
         enough[: first // BLOCK - 1] = False
         enough[-1] = True
         look, row = enough.argmax(axis=0), np.arange(enough.shape[1])

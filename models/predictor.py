@@ -6,8 +6,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.bundles import example
 from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, WEIGHTS, Bundle, BundleError
-from caveat.models.bundles.manifest import Manifest, Site
+from caveat.models.bundles.example import Rows
+from caveat.models.bundles.manifest import EXAMPLE, Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
 from caveat.models.draws.cache import DrawCache
 from caveat.models.draws.masks import Sampler
@@ -69,6 +71,7 @@ class Predictor:
         self.precision: Precision = precision
         self.task: Task = tasks.of(bundle.manifest)
         self.calibration: Calibration | None = _calibration(self.task, bundle)
+        self.example: Rows | None = _example(bundle)
         self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
         self._weights = len(bundle.files.get(WEIGHTS, b"")) // 4
@@ -260,6 +263,16 @@ def _calibration(task: Task, bundle: Bundle) -> Calibration | None:
     except Exception as error:  # NumPy's errors for malformed arrays have no other base class
         place = _place(bundle.manifest, calibration_file.FILE)
         raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None
+
+
+def _example(bundle: Bundle) -> Rows | None:
+    if EXAMPLE not in bundle.files:
+        return None
+    try:
+        return example.read(bundle.manifest.inputs, bytes(bundle.files[EXAMPLE]))
+    except Exception as error:  # NumPy's errors for malformed arrays have no other base class
+        place = _place(bundle.manifest, EXAMPLE)
+        raise BundleError(f"{place}: not the arrays of an example: {error}") from None
 
 
 def _place(manifest: Manifest, file: str) -> str:

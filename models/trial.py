@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.bundle import MANIFEST, PASSES, PREDICT, BundleError
+from caveat.models.bundles.example import subject
 from caveat.models.bundles.signature import encode
 from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
@@ -54,7 +55,7 @@ def try_out(predictor: Predictor, rows: Any) -> None:
     for file, (run, expected) in runs.items():
         outputs = _run(predictor, run, f"{place}/{file}")
         if outputs is not None:
-            _check(outputs, expected, predictor.task, f"{place}/{file}")
+            _check(outputs, expected, predictor.task, f"{place}/{file}", _words(predictor))
 
 
 def _run(
@@ -72,24 +73,30 @@ def _run(
             reason = f"takes more than {SECONDS:g} seconds"
         elif isinstance(cause, MemoryError):
             reason = str(cause) or "takes more memory than this machine has"
-        elif isinstance(error, InputError) and predictor.manifest.example is None:
+        elif isinstance(error, InputError) and predictor.example is predictor.manifest.example is None:
             return None
         else:
-            reason = f"can't run on the bundle's example: {str(cause).partition(chr(10))[0]}"
+            reason = f"can't run on {_words(predictor)}: {str(cause).partition(chr(10))[0]}"
         raise BundleError(f"{place}: {reason}") from None
     finally:
         stopped.cancel()
 
 
-def _check(outputs: NDArray[np.floating], expected: tuple[Any, ...], task: Task, place: str) -> None:
+def _words(predictor: Predictor) -> str:
+    return subject(predictor.manifest, predictor.example)
+
+
+def _check(
+    outputs: NDArray[np.floating], expected: tuple[Any, ...], task: Task, place: str, rows: str
+) -> None:
     if outputs.shape != expected or outputs.dtype.kind != "f":
         raise BundleError(
             f"{place}: gives {outputs.dtype} of shape {outputs.shape}; the manifest says numbers of shape "
             f"{expected}"
         )
     if not np.isfinite(outputs).all():
-        raise BundleError(f"{place}: gives numbers that are not finite on the bundle's example")
+        raise BundleError(f"{place}: gives numbers that are not finite on {rows}")
     try:
         task.check_outputs(outputs)
     except ValueError as error:
-        raise BundleError(f"{place}: {error}, on the bundle's example") from None
+        raise BundleError(f"{place}: {error}, on {rows}") from None

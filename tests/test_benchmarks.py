@@ -211,7 +211,7 @@ def test_the_bias_of_a_stratified_variance_is_within_what_correlations_of_passes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sampling", "stopping", "entropies"])
+@pytest.mark.parametrize("name", ["sampling", "stopping", "entropies", "stated"])
 def test_the_exactness_of_passes_is_within_its_bounds(
     name: str, program: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -44,6 +44,17 @@ def test_the_request_gets_the_answer() -> None:
             assert found[name] == value, name
 
 
+def test_its_digit_has_its_label_in_every_set_and_a_low_credibility() -> None:
+    request = re.search(r"predict/uncertainty .* -d '(.*?)'\n```", README, re.DOTALL)
+    assert request is not None
+    asked = json.loads(request[1])
+    with serving() as service:
+        for coverage in (0.5, 0.8, 0.9, 0.95, 0.99):
+            answer = service.ask("/predict/uncertainty", **asked | {"coverage": coverage}).json()
+            assert set(answer["label"]) <= set(answer["prediction_set"][0])
+    assert answer["credibility"][0] < 0.05
+
+
 def test_the_network_is_that_of_the_example() -> None:
     (shown,) = (block for _, block in BLOCKS if "class Net" in block)
     assert shown[shown.index("class Net") :] in (ROOT / "examples" / "fraud.py").read_text()

@@ -1,75 +1,102 @@
-"""Weights of the user's own, as files."""
+"""Weights of the user's own, found in a checkpoint and loaded into a network."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from caveat.training import weights_file
 from caveat.training.errors import ExportError
+from caveat.training.weights_places import Entries, Place, equal, flattened, places
+
+_SHOWN = 8
+"""Most keys of a checkpoint, and most faults, that a message names."""
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path, key: str | None = None) -> str:
     """Load weights into a network, without running any code of theirs.
+
+    The weights may lie within a checkpoint, under names with a common prefix, such as
+    ``{"state_dict": {"model.0.weight": ...}}``. What lies under other names is left out.
 
     Parameters
     ----------
+    network
+        The network.
     path
-        ``.pt`` or ``.pth``, loaded with ``weights_only``, or ``.safetensors``.
+        File of ``torch.save``, loaded with ``weights_only``, or of safetensors.
+    key
+        Where in the checkpoint the weights are, such as ``state_dict.model``; by default, where all weights
+        of the network are found.
+
+    Returns
+    -------
+    str
+        Where in the checkpoint the weights were; empty if they are the file itself.
 
     Raises
     ------
     ExportError
         If the file can't be read, or its weights are not the network's; a mismatch is told by name and shape.
     """
-    if not path.is_file():
-        raise ExportError(f"--weights {path}: no such file")
-    state = _unwrapped(_state(path))
-    try:
-        network.load_state_dict(state)
-        return
-    except RuntimeError:  # told below, by name and shape
-        pass
-    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    faults = [f"{name} is missing" for name in own.keys() - given.keys()]
-    faults += [f"{name} is not in the network" for name in given.keys() - own.keys()]
-    faults += [
-        f"{name} has shape {given[name]}, the network's has {own[name]}"
-        for name in own.keys() & given.keys()
-        if own[name] != given[name]
-    ]
-    if faults:
-        more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
+    read = weights_file.read(path)
+    if not isinstance(read, Mapping):
         raise ExportError(
-            f"--weights {path} are not of this network: {'; '.join(sorted(faults)[:3])}{more}. "
-            "Does the factory make the network with the sizes that it was trained with?"
+            f"--weights {path} holds a {type(read).__name__}; expected tensors by name. {weights_file.SAVE}"
         )
-
-
-def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what DataParallel, DistributedDataParallel and torch.compile put before every name."""
-    for wrapper in ("module.", "_orig_mod."):
-        if all(name.startswith(wrapper) for name in state):
-            state = {name.removeprefix(wrapper): value for name, value in state.items()}
-    return state
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        first = re.sub(r"\x1b\[\d*m", "", str(error)).partition(".")[0].splitlines()[0]
+    entries = flattened(read)
+    if not any(isinstance(entry.value, Tensor) for entry in entries.values()):
         raise ExportError(
-            f"--weights {path}: {first}. Save the weights alone: torch.save(network.state_dict(), ...)"
-        ) from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ExportError(f"--weights {path}: expected tensors by name, as of network.state_dict()")
-    return dict(state)
+            f"--weights {path} holds no tensors by name, but {_keys(read)}. {weights_file.SAVE}"
+        )
+    found = places(network, entries)
+    if key is not None:
+        found = [place for place in found if place.label == key]
+    fitting = [place for place in found if not place.faults()]
+    if fitting:
+        place = _only(path, fitting)
+        network.load_state_dict(place.state())
+        return place.label
+    if found and found[0].loads():
+        return found[0].label
+    raise ExportError(_misfit(path, read, entries, found, key))
+
+
+def _only(path: Path, fitting: Sequence[Place]) -> Place:
+    """Choose the place that all of the network's weights were found in; refuse a choice between several."""
+    first, *others = fitting
+    if all(equal(first.state(), other.state()) for other in others):
+        return first
+    labels = ", ".join(place.label or "the file itself" for place in fitting)
+    raise ExportError(
+        f"--weights {path} holds different weights of this network under {labels}; "
+        f"say which to take, as with --weights-key {others[-1].label}"
+    )
+
+
+def _misfit(
+    path: Path, read: Mapping[Any, Any], entries: Entries, found: Sequence[Place], key: str | None
+) -> str:
+    holds = f"The file holds {_keys(read)}"
+    if not found:
+        if key is not None:
+            return f"--weights-key {key}: {path} has none of the network's weights under this key. {holds}"
+        names = ", ".join(list(entries)[:3])
+        return (
+            f"--weights {path} are not of this network: it has no weight of these names, such as {names}. "
+            f"{holds}"
+        )
+    faults = sorted(found[0].faults())
+    more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
+    under = f" under {found[0].label}" if found[0].label else ""
+    return (
+        f"--weights {path} are not of this network: {'; '.join(faults[:3])}{more}{under}. {holds}. "
+        "Does the factory make the network with the sizes that it was trained with?"
+    )
+
+
+def _keys(read: Mapping[Any, Any]) -> str:
+    names = [str(name) for name in read]
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "nothing") + more

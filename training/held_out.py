@@ -49,6 +49,9 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
         raise DataError(
             f"{path}: {TRUTH} has shape {y.shape}; expected one truth for each of {count} rows{of_each}"
         )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row = int(np.argmin(np.isfinite(y.reshape(count, -1)).all(axis=1)))
+        raise DataError(f"{path}: {TRUTH}[{row}]: expected finite numbers, got {y[row]}")
     return inputs, task.truths(y, manifest, f"{path}: {TRUTH}")
 
 

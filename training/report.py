@@ -16,6 +16,7 @@ def report(folder: Path, bundle: Bundle) -> str:
             f"bundle  {folder}",
             f"digest  {bundle.manifest.digest}",
             "",
+            *_sizes(bundle),
             *_calibrated(bundle),
             *(["on held-out rows:", *metrics, ""] if metrics else []),
             "next:",
@@ -23,6 +24,16 @@ def report(folder: Path, bundle: Bundle) -> str:
             f"  caveat serve {folder.parent.parent}",
         ]
     )
+
+
+def _sizes(bundle: Bundle) -> list[str]:
+    """Say which sizes a request may choose: a branch of the network may allow fewer than are expected."""
+    sizes = {name: bounds for spec in bundle.manifest.inputs for name, bounds in spec.sizes.items()}
+    lines = [
+        f"takes rows with a {name} {f'of at least {least}' if most is None else f'from {least} to {most}'}"
+        for name, (least, most) in sizes.items()
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _calibrated(bundle: Bundle) -> list[str]:

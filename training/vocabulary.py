@@ -9,6 +9,9 @@ NetworkName = Literal["mlp", "cnn", "lstm", "gru", "transformer"]
 Noise = Literal["constant", "predicted"]
 """Whether the noise of a regression's target is the same in every row, or predicted for each row."""
 
+ExampleRows = Literal["made-up", "keep"]
+"""The example in a bundle: rows made up like those of an export's example, or the first of these rows."""
+
 if TYPE_CHECKING:
     Task = str
     Outputs = str

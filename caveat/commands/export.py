@@ -15,13 +15,15 @@ from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Name
 from caveat.models.errors import CaveatError
 from caveat.models.tasks import tasks
-from caveat.training.vocabulary import Outputs, Task
+from caveat.training.vocabulary import ExampleRows, Outputs, Task
 
 LAYOUT = {
     "network": {
         "factory": "FACTORY",
         "weights": "FILE",
+        "weights_key": "KEY",
         "example": "FILE",
+        "example_rows": None,
         "output": "OUTPUT",
         "preprocess": "MODULE:NAME",
         "free": "SIZES",
@@ -58,7 +60,17 @@ class Export(Command):
     )
     name: Name = Field(description="what to call the model")
     weights: Path | None = Field(
-        None, description="state of the network: .pt or .pth (loaded with weights_only), or .safetensors"
+        None,
+        description="state of the network, or a checkpoint that holds it: of torch.save (loaded with "
+        "weights_only) or of safetensors",
+    )
+    weights_key: str | None = Field(
+        None,
+        description="where a checkpoint holds the weights to take, such as model_ema, if in several places",
+    )
+    example_rows: ExampleRows = Field(
+        "made-up",
+        description="the example in the bundle: rows made up like those of --example, or keep its first rows",
     )
     output: str | None = Field(
         None, description="which output to serve, by name or number, of a network that has several"
@@ -112,7 +124,11 @@ class Export(Command):
 
         network = user_network(self.factory, "FACTORY")
         if self.weights is not None:
-            load_weights(network, self.weights)
+            place = load_weights(network, self.weights, self.weights_key)
+            if place:
+                print(
+                    f"caveat export: the weights are those of {self.weights} under {place}", file=sys.stderr
+                )
         with Bar() as bar:
             bundle = export(
                 network,
@@ -130,6 +146,7 @@ class Export(Command):
                 target=self.target,
                 targets=self.targets,
                 description=self.description,
+                example_rows=self.example_rows,
                 progress=bar,
             )
         if self.calibration is not None:

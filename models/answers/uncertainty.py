@@ -6,6 +6,7 @@ the bits of a row's statistics depend neither on the cut into chunks nor on the 
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
@@ -132,6 +133,7 @@ def entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
+@cache
 def highest_entropy(classes: int) -> float:
     """Give the highest entropy of a number of classes, rounded down to float32, which answers have.
 

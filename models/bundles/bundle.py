@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from caveat.models.bundles import files, plain_json, shared
 from caveat.models.bundles.files import BundleError, IncompleteError
-from caveat.models.bundles.manifest import SCHEMA_VERSION, File, Manifest
+from caveat.models.bundles.manifest import EXAMPLE, SCHEMA_VERSION, File, Manifest
 from caveat.models.bundles.shared import Content, share
 
 __all__ = [
@@ -41,7 +41,7 @@ CARD = "card.html"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """A file's name: without a folder, not hidden, and valid on every system."""
 
-_MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26}
+_MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26, EXAMPLE: 2**28}
 """Most bytes of a file, by its name; `_MEMORY` for all other files, such as the weights."""
 
 _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36

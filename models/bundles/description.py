@@ -21,6 +21,7 @@ def describe(manifest: Manifest) -> str:
         "output": _output(manifest),
         "dropout sites": [_site(site) for site in manifest.sites],
         "metrics on held-out rows": [(name, f"{value:.4g}") for name, value in manifest.metrics.items()],
+        "calibration": list(_calibration(manifest)),
         "provenance": list(_provenance(manifest)),
         "files": [(name, f"{file.bytes:,} bytes", file.sha256) for name, file in manifest.files.items()],
     }
@@ -70,6 +71,17 @@ def _output(manifest: Manifest) -> list[Row]:
 def _site(site: Site) -> Row:
     law = site.law if site.rate is None else f"rate {site.rate:g}"
     return (site.name, site.kind, law, _shape(site.shape))
+
+
+def _calibration(manifest: Manifest) -> Iterable[Row]:
+    facts = manifest.calibration
+    if facts is None:
+        return
+    for name, value in facts.model_dump(exclude_none=True, exclude={"error_ratios"}).items():
+        yield (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+    if facts.error_ratios is not None:
+        ratios = ", ".join(f"{ratio:.3g}" for ratio in facts.error_ratios.ratios)
+        yield ("error ratios", f"{ratios}, from the greatest variance down by halves")
 
 
 def _provenance(manifest: Manifest) -> Iterable[Row]:

@@ -26,6 +26,9 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PASSES = "passes"
 """The symbolic dimension that every mask starts with."""
 
+EXAMPLE: Final = "example.npz"
+"""The file of an example whose rows are too long for the manifest."""
+
 LARGEST: Final = 2**28
 """Most float32 values (1 GiB) in one row, in the draws of one pass, or held by the network for either."""
 
@@ -197,8 +200,9 @@ class Manifest(_Part):
 
     @property
     def digest(self) -> str:
-        """The sha256 of the manifest, which lists all files, without the model's name and version."""
-        content = self.model_dump(mode="json", exclude={"name", "version"}, exclude_none=True)
+        """The sha256 of the manifest, which lists all files, without name, version and example."""
+        without: Any = {"name": True, "version": True, "example": True, "files": {EXAMPLE}}
+        content = self.model_dump(mode="json", exclude=without, exclude_none=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,7 +15,9 @@ from caveat.models.errors import InputError
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""
 
-SizeName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+SIZE = r"^[a-z_][a-z0-9_]*$"
+
+SizeName = Annotated[str, Field(pattern=SIZE)]
 """The name of a size that each request chooses."""
 
 Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]

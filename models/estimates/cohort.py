@@ -89,6 +89,8 @@ class Cohort:
         self._predictor = predictor
         self._seed = seed
         self._sampler = sampler
+        calibration = predictor.calibration if sampler == "stratified" else None
+        self._ratios = None if calibration is None else calibration.facts.error_ratios
         whole = _Block(predictor.task.summary(), np.arange(len(samples)), inputs, samples, tolerance)
         self._ahead = deque([whole])  # blocks that have yet to go through the current chunk
         self._through: list[_Block] = []
@@ -163,7 +165,8 @@ class Cohort:
         if not count:
             return _NO_ROWS, {}
         columns = {**block.summary.columns(), "passes": np.full(len(done), self._stop)}
-        columns["standard_error"] = self._standard_error(block).astype(columns["standard_error"].dtype)
+        if self._ratios is not None:
+            columns["standard_error"] = self._standard_error(block).astype(columns["standard_error"].dtype)
         if (calibration := self._predictor.calibration) is not None:
             columns |= calibration.columns(columns)
             if calibration.facts.randomised:
@@ -177,11 +180,8 @@ class Cohort:
 
     def _standard_error(self, block: "_Block") -> NDArray[np.float64]:
         """Give the standard error of the mean of each of a block's rows, shape (B, ...)."""
-        errors, calibration = block.summary.standard_error(), self._predictor.calibration
-        known = calibration.facts.error_ratios if calibration else None
-        if known is None or self._sampler != "stratified":
-            return errors
-        return stratified(errors, self._stop, known)
+        errors = block.summary.standard_error()
+        return errors if self._ratios is None else stratified(errors, self._stop, self._ratios)
 
     def _go_on(self) -> None:
         """Begin the next chunk once all blocks are through with this one."""

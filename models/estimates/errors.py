@@ -1,12 +1,15 @@
 """The standard error of the mean of stratified passes, which avoid each other."""
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.draws.strata import BLOCK
 from caveat.models.tasks.facts import ErrorRatios
+
+_KEPT: Final = 256  # numbers of passes; a client asks for few different ones
 
 
 def stratified(errors: NDArray[np.float64], passes: int, known: ErrorRatios) -> NDArray[np.float64]:
@@ -21,16 +24,30 @@ def stratified(errors: NDArray[np.float64], passes: int, known: ErrorRatios) -> 
     known
         How exact the mean of a block of passes is, by the variance of the output.
     """
-    ratios = np.array([*known.ratios, 1.0])[places(errors**2 * passes, known)]
-    found: NDArray[np.float64] = errors * relative_error(passes, ratios)
+    factors = _relative_errors(passes, known)
+    found: NDArray[np.float64] = errors * factors[groups(errors * errors * passes, known)]
     return found
 
 
-def places(variance: NDArray[np.float64], known: ErrorRatios) -> NDArray[np.intp]:
-    """Find the place of variances in the ratios, which stand for a halving each; the last is beyond them."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        halvings = np.floor(np.log2(np.asarray(known.greatest) / variance))
-    return np.nan_to_num(halvings, nan=np.inf).clip(0, len(known.ratios)).astype(np.intp)
+def groups(variance: NDArray[np.float64], known: ErrorRatios) -> NDArray[np.intp]:
+    """Find the group of each variance: 0 is below all ratios, and the last is that of the first ratio."""
+    if isinstance(known.greatest, tuple):
+        variance = variance / np.maximum(known.greatest, np.finfo(np.float64).tiny)
+    return _bounds(known).searchsorted(variance)
+
+
+@lru_cache
+def _bounds(known: ErrorRatios) -> NDArray[np.float64]:
+    """Give the variances above which ratios hold, ascending; of several targets in units of the greatest."""
+    halves: NDArray[np.float64] = 0.5 ** np.arange(len(known.ratios), 0, -1.0)
+    return halves if isinstance(known.greatest, tuple) else halves * known.greatest
+
+
+@lru_cache(_KEPT)
+def _relative_errors(passes: int, known: ErrorRatios) -> NDArray[np.float64]:
+    """Give the relative error of each group."""
+    factors: NDArray[np.float64] = relative_error(passes, np.array([1.0, *reversed(known.ratios)]))
+    return factors
 
 
 def relative_error(passes: int, ratio: Any) -> Any:

@@ -59,7 +59,7 @@ class Model(BaseModel):
     versions: list[int] = Field(description="Loaded versions, ascending; the last is the default.")
     aliases: dict[str, int] = Field(description="Versions by the names that stand for them.")
     default: bool = Field(description="Whether requests that name no model ask this one.")
-    digest: str = Field(description="The sha256 of everything that the model computes and states.")
+    digest: str = Field(description="The sha256 of all that the model computes and states but its example.")
     precision: Precision = Field(description="Precision of the model's matrix products in this service.")
     task: str
     description: str

@@ -31,6 +31,16 @@ class Net(nn.Module):
         return self.head(self.late(hidden))
 
 
+class Short(Net):
+    def forward(self, tokens):
+        return super().forward(tokens[:, -12:] if tokens.shape[1] > 12 else tokens)
+
+
+class Even(Net):
+    def forward(self, tokens):
+        return super().forward(tokens[:, 1:] if tokens.shape[1] % 2 else tokens)
+
+
 class Cut(nn.Module):
     def forward(self, tokens):
         return tokens.clamp(max=9)
@@ -107,6 +117,20 @@ def test_weights_of_every_format_make_the_same_bundle(run: Callable[..., int], t
     assert store.versions(tmp_path / "fraud") == [1, 2, 3, 4]
 
 
+def test_where_a_checkpoint_holds_the_weights_is_said_or_asked_for(
+    run: Callable[..., int], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(weights="checkpoint.pt") == 0
+    assert "the weights are those of checkpoint.pt under state_dict" in capsys.readouterr().err
+    state = torch.load(home / "weights.pt")
+    averaged = {name: value / 2 for name, value in state.items()}
+    torch.save({"model": state, "model_ema": averaged}, home / "both.pt")
+    assert run(weights="both.pt") == 1
+    assert "under model, model_ema; say which to take" in capsys.readouterr().err
+    assert run("--weights-key", "model_ema", weights="both.pt") == 0
+    assert "under model_ema" in capsys.readouterr().err
+
+
 def test_an_exported_network_is_served(run: Callable[..., int], tmp_path: Path) -> None:
     assert (
         run(weights="weights.pt", free="tokens.1=length", classes="ok,bad", calibration="held_out.npz") == 0
@@ -120,6 +144,25 @@ def test_an_exported_network_is_served(run: Callable[..., int], tmp_path: Path) 
         answer = estimate(Predictor(bundle), {"tokens": tokens}, 50, seed=0)
         np.testing.assert_allclose(answer["mean"].sum(axis=1), 1, rtol=1e-5)
         assert (answer["variance"] > 0).all()
+
+
+def test_the_example_is_made_up_or_kept(run: Callable[..., int], home: Path, tmp_path: Path) -> None:
+    rows = np.load(home / "example.npz")["tokens"]
+    assert run() == 0
+    made_up = written(tmp_path).example
+    assert run("--example-rows", "keep") == 0
+    assert written(tmp_path).example == rows[:2].tolist()
+    assert isinstance(made_up, list)
+    assert not any(row in rows.tolist() for row in made_up)
+
+
+def test_sizes_that_a_branch_allows_are_said(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(factory="fraud:Short", free="tokens.1=length") == 0
+    assert "takes rows with a length from 1 to 12\n" in capsys.readouterr().out
+    assert run(factory="fraud:Even", free="tokens.1=length") == 1
+    assert 'fraud.py", line ' in capsys.readouterr().err
 
 
 def test_sites_and_rates_can_be_chosen_with_a_warning(

@@ -33,6 +33,11 @@ def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[int] | list[
         ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "expected numbers of shape"),
         ({"x": np.zeros((3, 3)), "y": np.zeros(2)}, r"y has shape \(2,\); expected one truth for each of 3"),
         ({"x": np.zeros((3, 3)), "y": np.array(["a"] * 3)}, "holds text; a regression needs numbers"),
+        ({"x": np.zeros((3, 3)), "y": np.array([0, np.nan, 1])}, r"y\[1\]: expected finite numbers, got nan"),
+        (
+            {"x": np.zeros((3, 3)), "y": np.array([0, 1, -np.inf])},
+            r"y\[2\]: expected finite numbers, got -inf",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(

@@ -7,8 +7,10 @@ import re
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -20,9 +22,14 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from caveat.models.bundles.signature import ROWS
 from caveat.training.errors import ExportError
-from caveat.training.export.bags import OpenBags
+from caveat.training.export.bags import PlainEmbeddings
+from caveat.training.export.parts import unwrapped
+from caveat.training.export.places import with_places
 from caveat.training.export.recurrent import LayerByLayer
 from caveat.training.export.reference import RunningStatistics
+from caveat.training.export.still import fix_parametrizations, hold_still
+
+_LOGGERS = ("torch.onnx", "onnxscript", "torch.fx.experimental.symbolic_shapes", "torch.export")
 
 
 def copy_network(module: nn.Module) -> nn.Module:
@@ -36,15 +43,40 @@ def copy_network(module: nn.Module) -> nn.Module:
     computed = {
         id(value): value.detach() for value in kept if isinstance(value, Tensor) and not value.is_leaf
     }
-    return copy.deepcopy(module, {**shared, **computed})
+    copies: dict[int, Any] = {**shared, **computed}
+    try:
+        copied = copy.deepcopy(module, copies)
+        for part in copied.modules():
+            if isinstance(forward := vars(part).get("forward"), FunctionType):
+                part.forward = _rebound(forward, copies)
+    except Exception as error:  # a module may hold anything, such as a lock or an open file
+        raise ExportError(
+            f"the network can't be copied: {error}. Keep such a thing out of its modules"
+        ) from error
+    for part in list(copied.modules()):
+        for name, child in part._modules.items():
+            part._modules[name] = None if child is None else unwrapped(child)
+    fix_parametrizations(copied)
+    return copied
+
+
+def _rebound(function: FunctionType, copies: dict[int, Any]) -> FunctionType:
+    """Make a function that was put in the place of a module's own run the copies of the modules it holds."""
+    cells = [
+        CellType(copy.deepcopy(held, copies) if isinstance(held, nn.Module | MethodType) else held)
+        for held in (cell.cell_contents for cell in function.__closure__ or ())
+    ]
+    rebound = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(cells)
+    )
+    rebound.__kwdefaults__ = function.__kwdefaults__
+    return rebound
 
 
 def in_training_mode(module: nn.Module) -> nn.Module:
     """Copy a network and set the copy up for sampling: dropout on, batch norms on running statistics."""
     module = copy_network(module).train()
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._NormBase):
-            part.eval()
+    hold_still(module)
     return module
 
 
@@ -87,8 +119,16 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     ExportError
         If the network's control flow depends on data, or the tracer fails.
     """
+    fixing: list[str] = []
     try:
-        with quiet(), RunningStatistics(), LayerByLayer(), OpenBags(), _len_stays_free():
+        with (
+            quiet(),
+            RunningStatistics(),
+            LayerByLayer(),
+            PlainEmbeddings(),
+            _len_stays_free(),
+            with_places() as fixing,
+        ):
             return _graph(trace(module, inputs, axes))
     except ExportError:
         raise
@@ -101,7 +141,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[
     except Exception as error:
         fixed = _fixed(str(error), axes)
         if fixed:
-            raise ExportError(f"the network fixes the size {fixed}; {_remedy(fixed)}") from error
+            line = f", {fixing[-1]}" if fixing else ""
+            raise ExportError(f"the network fixes the size {fixed}{line}; {_remedy(fixed)}") from error
         raise ExportError(f"the network can't be traced into a graph: {_reason(error)}") from error
 
 
@@ -117,8 +158,11 @@ def functional(
     module: nn.Module, inputs: Sequence[Tensor], axes: Sequence[Mapping[int, str]]
 ) -> fx.GraphModule:
     """Trace a network into a graph in which no operator writes into its arguments."""
-    with quiet():
-        graph = _graph(trace(module, inputs, axes).run_decompositions({}))
+    try:
+        with quiet():
+            graph = _graph(trace(module, inputs, axes).run_decompositions({}))
+    except Exception as error:
+        raise ExportError(f"the network's graph can't be rewritten for passes: {_reason(error)}") from error
     graph.graph.eliminate_dead_code()
     return graph
 
@@ -130,7 +174,8 @@ def trace(
     free = tuple(dict.fromkeys(names, Dim.DYNAMIC) for names in axes)
     # With gradients on, operators under a network's own no_grad would be traced into a nested graph.
     # Distributions check the values of their arguments, which a trace can't follow.
-    with quiet(), torch.no_grad(), _without_argument_checks():
+    # PyTorch prints a graph that it can't finish.
+    with quiet(), torch.no_grad(), _without_argument_checks(), redirect_stderr(StringIO()):
         return torch.export.export(module, tuple(inputs), dynamic_shapes=_for_variadic(module, free))
 
 
@@ -146,11 +191,9 @@ def _for_variadic(module: nn.Module, free: tuple[Any, ...]) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence the exporters' logs and warnings, and PyTorch's switches between kernels."""
-    loggers = {
-        logging.getLogger(name): logging.getLogger(name).level for name in ("torch.onnx", "onnxscript")
-    }
+    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in _LOGGERS}
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # a fused operator that only inference uses
     detect = nn.modules.transformer._detect_is_causal_mask
@@ -223,8 +266,12 @@ def _user_line(error: Exception) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "/torch/" not in frame.filename and Path(frame.filename).parent != Path(__file__).parent
+        if not frame.filename.startswith("<")
+        and "/torch/" not in frame.filename
+        and Path(frame.filename).parent != Path(__file__).parent
     ]
+    if not frames:
+        return "in code that has no file"
     return f'File "{frames[-1].filename}", line {frames[-1].lineno}: {frames[-1].line}'
 
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from caveat.models.bundles.dimension import evaluate, names
 from caveat.models.bundles.manifest import PASSES, Cost, Site
 from caveat.models.bundles.signature import ROWS
+from caveat.training.export.arithmetic import plain
 
 _DRAWS = "draws"
 """Values of a pass that have no rows: what becomes of the draws before they meet the rows."""
@@ -69,7 +70,7 @@ def _free(value: ir.Value) -> set[str]:
 
 
 def _sizes(value: ir.Value) -> list[int | str]:
-    return [size if isinstance(size, int) else str(size) for size in value.shape or ()]
+    return [size if isinstance(size, int) else plain(str(size)) for size in value.shape or ()]
 
 
 def _product(sizes: Sequence[int | str]) -> str:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
+from caveat.models.bundles.dimension import check
 from caveat.models.bundles.manifest import PASSES, Site
 from caveat.models.draws.masks import draw
 from caveat.training.errors import ExportError
+from caveat.training.export.arithmetic import plain
 from caveat.training.export.draw_operator import DRAW
 from caveat.training.export.rows import RowAxis, Rows, place
 from caveat.training.export.sites import Found
@@ -113,15 +115,25 @@ def _draw_shape(
         expression = size.node.expr
         if axis is not None and axis.position == position:
             expression = expression.subs(dict.fromkeys(rows.symbols, 1))
-        shape.append(_written(expression, symbols))
+        shape.append(_written(expression, symbols, node))
     return shape
 
 
-def _written(expression: Any, symbols: Mapping[Any, tuple[str, int]]) -> int | str:
+def _written(expression: Any, symbols: Mapping[Any, tuple[str, int]], node: fx.Node) -> int | str:
     renamed = expression.subs(
         {symbol: sympy.Symbol(name, integer=True) for symbol, (name, _) in symbols.items()}
     )
-    return int(renamed) if renamed.is_number else str(renamed)
+    if renamed.is_number:
+        return int(renamed)
+    size = plain(str(renamed))
+    try:
+        check(size, {name for name, _ in symbols.values()})
+    except ValueError as error:
+        raise ExportError(
+            f"the number of draws follows from a free size {place(node)}: {error}. Compute that size with "
+            "+, -, *, // and % alone, or leave it out of the free sizes"
+        ) from None
+    return size
 
 
 def _per_row(value: Tensor, axis: RowAxis | None, row_count: int) -> Tensor:

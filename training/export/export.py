@@ -14,33 +14,41 @@ from caveat.models.bundles.manifest import NAME, Manifest, Provenance
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.models.predictor import Predictor
 from caveat.training.errors import ExportError
-from caveat.training.export import checks, choose, laws
+from caveat.training.export import checks, choose, laws, steady
+from caveat.training.export.assigned import assignable_weights
 from caveat.training.export.bits import find_stable_bits
 from caveat.training.export.capture import answer, capture, copy_network, functional, in_training_mode
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
+from caveat.training.export.examples import tried_example
 from caveat.training.export.given import a_few, by_name
 from caveat.training.export.graphs import Plain, translate
+from caveat.training.export.lookups import entries_of_draws
+from caveat.training.export.parts import refuse_untraceable, unwrapped
 from caveat.training.export.passes import Passes
 from caveat.training.export.probe import find_interleaved
 from caveat.training.export.randomness import is_random, rate_of
+from caveat.training.export.ranges import Traced, narrowed, ranges
 from caveat.training.export.rewrite import Rewritten
 from caveat.training.export.rows import Rows, place
 from caveat.training.export.runs import Runs
 from caveat.training.export.served import Served
 from caveat.training.export.sites import Found, active, find_sites
-from caveat.training.export.stated_inputs import stated_inputs
+from caveat.training.export.sizes import check_names, traceable
+from caveat.training.export.stated_inputs import stated_inputs, with_sizes
 from caveat.training.export.steps import Steps
+from caveat.training.export.still import hold_learning
 from caveat.training.export.verify import Verification
 from caveat.training.export.weights import to_files
 from caveat.training.progress import Progress
 from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning, Stated
-from caveat.training.vocabulary import Outputs, Task
+from caveat.training.vocabulary import ExampleRows, Outputs, Task
 
 _ROWS_DRAWN = 3
 
 
+@assignable_weights()
 def export(
     module: nn.Module,
     example: ArrayLike | Tensor | Mapping[str, ArrayLike | Tensor],
@@ -61,6 +69,7 @@ def export(
     description: str = "",
     provenance: Provenance | None = None,
     noise_variance: float | Sequence[float] = 0.0,
+    example_rows: ExampleRows = "made-up",
     progress: Progress | None = None,
 ) -> Bundle:
     """Export a network with dropout as a bundle, and verify it against the network.
@@ -108,6 +117,11 @@ def export(
     noise_variance
         Variance of a regression's target around its mean, in the target's units squared; for several
         targets, one number for each, or one for all.
+    example_rows
+        The example that the bundle holds, on which a service tries it and which its pages show: ``made-up``
+        rows like those of ``example`` that are none of them, or ``keep`` for its first rows.
+    progress
+        Takes the steps of the export.
 
     Returns
     -------
@@ -130,40 +144,41 @@ def export(
     named = by_name(example, "x" if inputs is None else inputs[0].name)
     learning = tasks.named(task)
     _check_options(name, learning, outputs, named, free or {}, insert or {})
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ExportError("a TorchScript module can't be traced; give the nn.Module that it was made from")
     step = Steps(progress)
-    module = _single_precision(module)
     names = list(named) if isinstance(example, Mapping) else None
-    served = Served(module, learning, outputs, names, output, preprocess)
-    rows = a_few(named)
-    evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
+    served = Served(unwrapped(module), learning, outputs, names, output, preprocess)
+    refuse_untraceable(served)
+    served = _single_precision(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
+    rows = traceable(a_few(named), axes)
+    evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
 
     step("check the answers")
     answers = answer(evaluated, rows)
+    checks.answers_with_finite_numbers(answers)
     predicting = _without_randomness(capture(evaluated, rows, axes))
     shape = _output_shape(predicting)
     facts = learning.facts(outputs, shape, Stated(classes, target, targets, noise_variance))
     learning.check_answers(answers, outputs)
     checks.keeps_running_statistics(predicting)
+    steady.answers_alike_in_every_run(evaluated, rows)
     checks.answers_each_row_alone(evaluated, predicting, rows, answers)
     step("check the draws")
-    checks.answers_alike_in_both_modes(answers, sampled, rows)
+    checks.answers_alike_in_both_modes(answers, copy_network(sampled), rows)
+    hold_learning(sampled, copy_network(sampled), rows)
+    steady.draws_with_torch_alone(sampled, rows)
     captured = capture(sampled, rows, axes)
+    held = ranges([Traced(evaluated, predicting), Traced(sampled, captured)], rows, axes)
     own = find_sites(captured)
     trained = {site.node: rate_of(site.node) for site in own}
-    checks.draws_with_torch_alone(sampled, rows)
-    checks.differs_by_its_draws_alone(captured, active(own), answers, rows, "targets" in facts)
+    active(own)
+    checks.differs_by_its_draws_alone(captured, own, answers, rows, "targets" in facts)
     changed = _change(captured, sites, rates or {}, insert or {})
     found = _unlike_inputs(active(find_sites(captured, trained)), named)
     if not found:
-        raise ExportError(
-            "the network has no active dropout, so all of its passes would be equal; add nn.Dropout with a "
-            "rate above 0 before training it, or try --insert relu:0.1"
-        )
+        raise _no_dropout(captured)
     drawing = captured if changed else sampled
-    graph = functional(Rewritten(captured, found), rows, axes)
+    graph = entries_of_draws(functional(Rewritten(captured, found), rows, axes), rows, axes)
     row_axes = Rows(graph)
     find_interleaved(graph, row_axes, rows)
     draws = DrawInputs(graph, row_axes, found, axes)
@@ -172,6 +187,8 @@ def export(
 
     step(f"write {PREDICT}")
     tensors = dict(zip(named, rows, strict=True))
+    signature = inputs or stated_inputs(captured, tensors, axes)
+    held = narrowed(held, signature, evaluated, rows, axes)
     predict = translate(Plain(predicting), tensors, axes)
     step(f"write {PASSES}")
     passes = translate(Passes(graph, row_axes, len(rows)), tensors | draws.examples(), [*axes, *draws.axes()])
@@ -180,7 +197,7 @@ def export(
         version=1,
         task=task,
         description=description,
-        inputs=tuple(inputs or stated_inputs(captured, evaluated, named, axes)),
+        inputs=with_sizes(signature, held),
         output=(ROWS, *shape),
         outputs=learning.model.kinds[outputs],
         **facts,
@@ -196,12 +213,17 @@ def export(
     manifest = bundle.manifest.model_copy(update={"least_rows": find_stable_bits(runs)})
     verification = Verification(runs, evaluated, drawing, draws, answers)
     step("compare with PyTorch, given the same draws")
-    verification.same_draws(rows, axes)
+    held = verification.smaller_sizes(rows, axes, held)
+    manifest = manifest.model_copy(update={"inputs": with_sizes(signature, held)})
+    verification.same_draws(rows, axes, held)
     verification.independence()
     step("compare with PyTorch's own dropout")
     verification.moments()
+    kept = tried_example(
+        runs.predictor, dict(zip(named, traceable(list(named.values()), axes), strict=True)), example_rows
+    )
     step.end()
-    return replace(bundle, manifest=manifest)
+    return pack(manifest.model_copy(update={"example": kept.text}), {**bundle.files, **kept.files})
 
 
 def _check_options(
@@ -220,27 +242,18 @@ def _check_options(
     kinds = task.model.kinds
     if outputs not in kinds:
         raise ExportError(f"a {task.name} answers with {' or '.join(kinds)}, not {outputs}")
-    for key, axes in free.items():
-        if key not in named:
-            raise ExportError(
-                f"free sizes are given for {key}; the inputs are {', '.join(named)}. To name inputs, give "
-                "the example as a mapping, or as a .npz file"
-            )
-        for axis in axes:
-            if not 0 < axis < named[key].ndim:
-                raise ExportError(
-                    f"{key} has no axis {axis} whose size could be free: its example has shape "
-                    f"{tuple(named[key].shape)}, and axis 0 is the row"
-                )
+    check_names(free, named)
     for pattern, rate in insert.items():
         if not 0 < rate < 1:
             raise ExportError(f"--insert {pattern}:{rate}: a rate is above 0 and below 1")
 
 
-def _single_precision(module: nn.Module) -> nn.Module:
-    if any(part.dtype in (torch.float16, torch.bfloat16) for part in module.state_dict().values()):
-        return copy.deepcopy(module).float()
-    return module
+def _single_precision(served: Served) -> Served:
+    if any(
+        part.dtype in (torch.float16, torch.bfloat16) for part in [*served.parameters(), *served.buffers()]
+    ):
+        return copy.deepcopy(served).float()
+    return served
 
 
 def _without_randomness(graph: fx.GraphModule) -> fx.GraphModule:
@@ -251,6 +264,15 @@ def _without_randomness(graph: fx.GraphModule) -> fx.GraphModule:
             "Pass training=self.training to a functional dropout, or guard the draw with `if self.training`"
         )
     return graph
+
+
+def _no_dropout(graph: fx.GraphModule) -> ExportError:
+    whole = [site.name for site in find_sites(graph) if rate_of(site.node) == 1]
+    because = f" ({', '.join(whole)} drops every unit, at rate 1, and draws nothing)" if whole else ""
+    return ExportError(
+        f"the network has no active dropout{because}, so all of its passes would be equal; add nn.Dropout "
+        "with a rate above 0 and below 1 before training it, or try --insert relu:0.1"
+    )
 
 
 def _unlike_inputs(found: Sequence[Found], inputs: Container[str]) -> list[Found]:

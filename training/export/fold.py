@@ -13,18 +13,23 @@ is repeated, but never computed again.
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves, tree_map
 
 from caveat.training.errors import ExportError
+from caveat.training.export.by_pass import BY_PASS, DROPPED_WEIGHTS
 from caveat.training.export.draw_operator import DRAW, SCALED
-from caveat.training.export.recurrent import Lowering
+from caveat.training.export.recurrent import LAYERS, Lowering
 from caveat.training.export.rows import RowAxis, Rows, place
 
 aten = torch.ops.aten
+
+_functorch: Any = torch._C._functorch
 
 State = Enum("State", "FIXED LOOSE FOLDED")
 
@@ -80,9 +85,9 @@ class Fold(Lowering):
         states = {self._state(parent) for parent in n.all_input_nodes}
         if states <= {State.FIXED}:
             return super().run_node(n)
-        if State.LOOSE in states and not _is_pointwise(n):
+        if State.LOOSE in states and not is_pointwise(n):
             return self._run_with_loose(n)
-        if State.LOOSE in states or (_is_pointwise(n) and self._meets_fixed_rows(n)):
+        if State.LOOSE in states or (is_pointwise(n) and self._meets_fixed_rows(n)):
             return self._broadcast(n)
         self._states[n] = State.FOLDED
         return self._call(n, self._folded)
@@ -281,27 +286,31 @@ class Fold(Lowering):
         if node.target in _PRODUCTS and self._has_random_weights(node):
             return self._multiply(node)
         varying = [parent for parent in node.all_input_nodes if self._state(parent) is not State.FIXED]
-        if node.target is aten.gather.default:
-            return self._from_passes(node, self._gather(node))
+        if node.target in BY_PASS:
+            arguments = map_arg((node.args, node.kwargs), self._by_pass_or_common)
+            return self._from_passes(node, BY_PASS[node.target](*arguments[0], **arguments[1]))
 
         def one_pass(*each: Tensor) -> Any:
             by_node = dict(zip(varying, each, strict=True))
             return self._call(node, lambda parent: by_node.get(parent, self.env[parent]))
 
-        return self._from_passes(node, torch.vmap(one_pass)(*map(self._by_pass, varying)))
+        _functorch._set_vmap_fallback_enabled(False)  # it would fix the number of passes
+        try:
+            passes = torch.vmap(one_pass)(*map(self._by_pass, varying))
+        except Exception as error:  # of many classes, from the tracer
+            raise _not_for_passes(node) from error
+        finally:
+            _functorch._set_vmap_fallback_enabled(True)
+        if isinstance(self._passes, torch.SymInt) and not _is_free(passes):
+            raise _not_for_passes(node)
+        return self._from_passes(node, passes)
 
-    def _gather(self, node: fx.Node) -> Tensor:
-        """Gather in all passes at once; vmap would fix the number of passes."""
-        source, axis, index = node.args[:3]
-        assert isinstance(axis, int)
-        assert isinstance(source, fx.Node)
-        assert isinstance(index, fx.Node)
-        values, places = (
-            self._by_pass(part) if self._state(part) is not State.FIXED else self.env[part].unsqueeze(0)
-            for part in (source, index)
-        )
-        values, places = (part.expand(self._passes, *part.shape[1:]) for part in (values, places))
-        return values.gather(axis + 1 if axis >= 0 else axis, places)
+    def _by_pass_or_common(self, node: fx.Node) -> Tensor:
+        """Give a value with its pass axis in front, of size 1 if it is the same in every pass."""
+        if self._state(node) is State.FIXED:
+            value: Tensor = self.env[node].unsqueeze(0)
+            return value
+        return self._by_pass(node)
 
     def _by_pass(self, node: fx.Node) -> Tensor:
         """Give a value with its pass axis in front, and all B rows if it has a row axis."""
@@ -315,11 +324,14 @@ class Fold(Lowering):
         return split.flatten(1 + axis.position, 2 + axis.position) if axis.shared else split
 
     def _from_passes(self, node: fx.Node, passes: Any) -> Any:
-        """Take in a value that was computed pass by pass; rows that an operator made are folded."""
-        axis = self._rows.axis(node)
+        """Take in what was computed pass by pass; rows that an operator made are folded."""
+        source = node.all_input_nodes[0] if node.target in LAYERS else node  # a layer gives several values
+        axis = self._rows.axis(source)
         self._states[node] = State.LOOSE if axis is None else State.FOLDED
-        if axis is None:
-            return passes
+        return passes if axis is None else tree_map(partial(self._into_rows, axis=axis), passes)
+
+    def _into_rows(self, passes: Tensor, axis: RowAxis) -> Tensor:
+        """Fold the pass axis in front of a value into its rows."""
         beyond = RowAxis(axis.position + 1, axis.shared, axis.outer)
         split = self._split(passes, beyond, State.FIXED).squeeze(beyond.position + self._axes_between(axis))
         return self._merge(split.movedim(0, axis.position + self._axes_between(axis)), axis)
@@ -339,6 +351,18 @@ def _operands(node: fx.Node) -> list[fx.Node]:
     return [argument for argument in node.args if isinstance(argument, fx.Node)]
 
 
+def _is_free(passes: Any) -> bool:
+    """Tell whether an operator, run for all passes at once, left their number free."""
+    return all(isinstance(part.shape[0], torch.SymInt) for part in tree_leaves(passes))
+
+
+def _not_for_passes(node: fx.Node) -> ExportError:
+    return ExportError(
+        f"{node.target} takes a random value that all rows share, such as a dropped weight, {place(node)}; "
+        f"it can't run for several passes at once. {DROPPED_WEIGHTS}"
+    )
+
+
 def _rowless(node: fx.Node) -> ExportError:
     return ExportError(
         f"a random value without a row axis is used {place(node)}; "
@@ -346,7 +370,8 @@ def _rowless(node: fx.Node) -> ExportError:
     )
 
 
-def _is_pointwise(node: fx.Node) -> bool:
+def is_pointwise(node: fx.Node) -> bool:
+    """Tell whether an operator computes each entry from those at the same place of its arguments."""
     target = node.target
     return isinstance(target, torch._ops.OpOverload) and (
         torch.Tag.pointwise in target.tags or target in _POINTWISE_TOO

@@ -15,6 +15,7 @@ from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[at
 
 from caveat.training.errors import ExportError
 from caveat.training.export import draw_operator, recurrent
+from caveat.training.export.by_pass import DROPPED_WEIGHTS
 from caveat.training.export.capture import quiet
 from caveat.training.export.recurrent import Lowering
 
@@ -60,13 +61,14 @@ def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Ax
     try:
         model = _exported(module, inputs, free)
     except Exception as error:  # the exporter wraps errors of any class
-        raise _reason(error) from error
+        raise _reason(error, axes) from error
     _name_sizes(model, axes)
     _forget_origin(model)
     return model
 
 
 def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, ...]) -> ir.Model:
+    torch._dynamo.reset()  # it traces steps over time, and would take sizes of other networks for fixed ones
     # The exporter parses its thousand translations again for every graph, which would take most of the time.
     read_once = patch.object(onnxscript_apis, "get_torchlib_ops", _translations)
     with quiet(), read_once, warnings.catch_warnings(), torch.no_grad():
@@ -85,14 +87,21 @@ def _exported(module: nn.Module, inputs: Mapping[str, Tensor], free: tuple[Any, 
     return program.model
 
 
-def _reason(error: BaseException) -> ExportError:
+def _reason(error: BaseException, axes: Sequence[AxisNames]) -> ExportError:
     """Find the first cause of an error, below the exporter's own messages."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
     ours = [cause for cause in causes if isinstance(cause, ExportError)]
     if ours:
-        return ours[0]
+        return ExportError(str(ours[0]).partition("\n\nWhile executing")[0])  # what fx adds
+    fixed = re.search(r"a static shape of (\d+) for dimension .*\[(\d+)\]\.shape\[(\d+)\]", str(causes[-1]))
+    if fixed:
+        size, number, axis = map(int, fixed.groups())
+        return ExportError(
+            f"an operator of the network fixes the number of {axes[number][axis]} to {size} where all passes "
+            f"run at once, as one whose weights are dropped may. {DROPPED_WEIGHTS}"
+        )
     lines = [line for line in str(causes[-1]).splitlines() if line.strip()] or [type(causes[-1]).__name__]
     return ExportError(f"the network can't be written as ONNX: {' '.join(lines[:2])}")
 

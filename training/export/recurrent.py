@@ -55,6 +55,10 @@ for _kind, _run in _KINDS.items():
     _define(_kind, _run)
 
 
+LAYERS = {getattr(torch.ops.caveat, f"{kind}_layer").default: kind for kind in _KINDS}
+"""The kind of each layer's operator."""
+
+
 class LayerByLayer(TorchFunctionMode):
     """A mode in which recurrent networks run layer by layer."""
 
@@ -204,5 +208,5 @@ def _translation(kind: str) -> Callable[..., Any]:
     return translate
 
 
-TRANSLATIONS = {getattr(torch.ops.caveat, f"{kind}_layer").default: _translation(kind) for kind in _KINDS}
+TRANSLATIONS = {layer: _translation(kind) for layer, kind in LAYERS.items()}
 """The translation of each layer to ONNX, for `torch.onnx.export`."""

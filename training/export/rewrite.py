@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
 from caveat.models.bundles.manifest import Law
 from caveat.training.export.draw_operator import DRAW
-from caveat.training.export.randomness import REWRITES, SWITCHED
+from caveat.training.export.randomness import REWRITES, SWITCHED, rate_of
 from caveat.training.export.sites import Found
+
+aten = torch.ops.aten
 
 
 class Rewritten(nn.Module):
@@ -37,10 +40,22 @@ class _Rewriter(fx.Interpreter):
         if n in self._sites:
             with self._set_current_node(n):
                 return self._rewrite(n)
+        rate = rate_of(n) if n.op == "call_function" else None
+        if rate == 1:
+            return self._all_dropped(n)
+        if n.target is aten.resize_.default:  # of an empty tensor, which the tracer can't follow
+            (x, size, *_), _ = self.fetch_args_kwargs_from_env(n)
+            return x.new_empty(size)
         if n.target in SWITCHED:
-            (x, rate, train), _ = self.fetch_args_kwargs_from_env(n)
-            return x * 0 if train and rate == 1 else x
+            return self.fetch_args_kwargs_from_env(n)[0][0]
         return super().run_node(n)
+
+    def _all_dropped(self, n: fx.Node) -> Any:
+        """Run a dropout of rate 1, which draws nothing: it multiplies by 0."""
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        if n.target not in SWITCHED:
+            return REWRITES[n.target](lambda *_: args[2].new_zeros(()), *args, **kwargs)
+        return args[0].mul_(0) if n.target._schema.is_mutable else args[0] * 0
 
     def _rewrite(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)

@@ -1,6 +1,7 @@
 """The self-test of every bundle: its graphs are compared with the PyTorch network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from caveat.training.errors import ExportError
 from caveat.training.export import reference
 from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.moments import differ
+from caveat.training.export.ranges import Range
 from caveat.training.export.runs import SEED, Runs
 from caveat.training.export.sizes import Axes, free_sizes, resized, runs_on
 from caveat.training.tasks import tasks
@@ -65,13 +67,45 @@ class Verification:
         self._targets = tasks.of(self._predictor.manifest).targets(self._predictor.manifest)
         self._spreads = np.ptp(points.reshape(len(points), -1), axis=0).tolist()
 
-    def same_draws(self, rows: Sequence[Tensor], axes: Axes) -> None:
+    def smaller_sizes(
+        self, rows: Sequence[Tensor], axes: Axes, held: Mapping[str, Range]
+    ) -> dict[str, Range]:
+        """Lower the least of each free size as far as the graphs answer as the network does.
+
+        Parameters
+        ----------
+        rows, axes
+            Example inputs, and the names of their free sizes.
+        held
+            The range of each free size, by name.
+        """
+        lowered = {}
+        for name, range_ in held.items():
+            least = range_.least
+            while least > range_.floor and self._is_right_at(rows, axes, name, least - 1):
+                least -= 1
+            lowered[name] = replace(range_, least=least)
+        return lowered
+
+    def _is_right_at(self, rows: Sequence[Tensor], axes: Axes, name: str, size: int) -> bool:
+        tensors = [tensor[:2] for tensor in resized(rows, axes, name, size)]
+        if not runs_on(self._evaluated, tensors):
+            return False
+        try:
+            self._other_size(tensors, name, size)
+        except ExportError:
+            return False
+        return True
+
+    def same_draws(self, rows: Sequence[Tensor], axes: Axes, held: Mapping[str, Range]) -> None:
         """Compare answers, and passes with the same draws: of several rows, passes and free sizes.
 
         Parameters
         ----------
         rows, axes
             Example inputs, and the names of their free sizes.
+        held
+            The range of each free size, by name.
         """
         shapes = self._runs.shapes()
         for count in sorted({1, *self._counts()[-2:]}):  # two that differ from each other and from the passes
@@ -80,18 +114,27 @@ class Verification:
             self.prediction(tensors, self._runs.predict(count), what)
             self._passes(tensors, samples, partial(self._runs.passes, count), what)
         for name, size in free_sizes(rows, axes).items():
-            for other in (1, 2 * size + 1):
-                self._other_size([tensor[:2] for tensor in resized(rows, axes, name, other)], name, other)
+            for other in held[name].some(size):
+                tensors = [tensor[:2] for tensor in resized(rows, axes, name, other)]
+                if runs_on(self._evaluated, tensors):  # on other sizes, the service refuses the request
+                    self._other_size(tensors, name, other)
 
     def _counts(self) -> list[int]:
         return sorted({count for count, _ in self._runs.shapes() if count <= _MOST_ROWS})
 
     def _other_size(self, tensors: Sequence[Tensor], name: str, size: int) -> None:
-        if not runs_on(self._evaluated, tensors):  # on such sizes, the service refuses the request
-            return
         inputs, what = self._runs.named(tensors), f"rows with a {name} of {size}"
-        self.prediction(tensors, self._predictor.predict(inputs), what)
-        self._passes(tensors, [2], partial(self._made, inputs, seed=SEED), what)
+        try:
+            self.prediction(tensors, self._predictor.predict(inputs), what)
+            self._passes(tensors, [2], partial(self._made, inputs, seed=SEED), what)
+        except ExportError:
+            raise
+        except Exception as error:  # the engine's and PyTorch's errors have no other base class
+            reason = str(error.__cause__ or error).partition("\n")[0]
+            raise ExportError(
+                f"the graphs do not run on {what}, unlike the PyTorch network: {reason}. Leave {name} out of "
+                "the free sizes"
+            ) from error
 
     def _made(self, inputs: Inputs, samples: int, seed: int) -> NDArray[np.floating]:
         """Make passes as a service does, in several runs if they are large."""
@@ -222,6 +265,11 @@ def _compare(found: NDArray[np.floating], expected: Tensor, what: str, spread: f
     """Refuse a difference above the tolerance, relative to the spread of these or of all outputs."""
     truth = expected.numpy()
     _compare_shapes(found, expected, what)
+    if not np.isfinite(truth).all():
+        raise ExportError(
+            f"{what}: the PyTorch network gives numbers that are not finite. Guard what may fail once units "
+            "are dropped, such as a division by a sum that may be 0"
+        )
     largest = float(np.abs(truth).max())
     # The tolerance is relative to the spread of the outputs, so that a large offset hides no difference;
     # but it is no finer than the rounding of the outputs.

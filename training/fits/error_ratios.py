@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.signature import Inputs
 from caveat.models.draws.strata import BLOCK
 from caveat.models.estimates.answer import estimate
-from caveat.models.estimates.errors import places
+from caveat.models.estimates.errors import groups
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.facts import ErrorRatios
 
@@ -49,27 +49,30 @@ def error_ratios(predictor: Predictor, inputs: Inputs, several: bool) -> ErrorRa
     known = ErrorRatios(
         greatest=tuple(greatest) if several else float(greatest[0]), ratios=(1.0,) * _HALVINGS
     )
-    groups = places(variance, known)
+    places = groups(variance, known)
     bounds = [
-        _bounds(between[:, :, target], within[:, :, target], groups[:, target])
+        _bounds(between[:, :, target], within[:, :, target], places[:, target])
         for target in range(len(greatest))
     ]
     return known.model_copy(update={"ratios": tuple(np.max(bounds, axis=0).tolist())})
 
 
 def _bounds(
-    between: NDArray[np.float64], within: NDArray[np.float64], groups: NDArray[np.intp]
+    between: NDArray[np.float64], within: NDArray[np.float64], places: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Bound the ratio in each group of outputs; ``between`` and ``within`` have shape (blocks, outputs)."""
-    bounds = np.full(_HALVINGS + 1, np.nan)
-    bounds[-1] = 1.0
-    for group in np.unique(groups[groups < _HALVINGS]).tolist():
-        parts = np.stack([values[:, groups == group].sum(axis=1) for values in (between, within)])
+    """Bound the ratio in each group of outputs, from the greatest variance down.
+
+    ``between`` and ``within`` have shape (blocks, outputs), and ``places`` tell the group of each output.
+    """
+    bounds = np.ones(_HALVINGS + 1)
+    for group in range(1, _HALVINGS + 1):
+        of = places == group
+        if not of.any():
+            bounds[group] = bounds[group - 1]  # as that of the smaller variance
+            continue
+        parts = np.stack([values[:, of].sum(axis=1) for values in (between, within)])
         left = parts.sum(axis=1, keepdims=True) - parts  # without each block in turn
         squares = BLOCK * left[0] / left.sum(axis=0)
         error = np.sqrt((BLOCKS - 1) * squares.var())
         bounds[group] = min(np.sqrt(squares.mean() + _STANDARD_ERRORS * error), _MOST)
-    for group in reversed(range(_HALVINGS)):  # what has no output is as its smaller neighbour
-        if np.isnan(bounds[group]):
-            bounds[group] = bounds[group + 1]
-    return np.maximum.accumulate(bounds[:-1])
+    return np.maximum.accumulate(bounds[:0:-1])

@@ -66,7 +66,7 @@ def warm_up(made: Predictor, seed: int) -> None:
 def _made(bundle: Bundle, threads: int, settings: Settings) -> tuple[Predictor, Predictor]:
     """Make a predictor in float32, and one in the precision of the settings."""
     exact = Predictor(bundle, threads, settings.default_seed, providers=settings.providers)
-    try_out(exact, example_rows(exact.manifest))
+    try_out(exact, example_rows(exact.manifest, exact.example))
     if settings.precision == "float32":
         return exact, exact
     return exact, Predictor(bundle, threads, settings.default_seed, settings.precision)
@@ -114,7 +114,7 @@ def _rounding(rounded: Predictor, exact: Predictor) -> float:
 
 
 def _example(made: Predictor) -> Inputs:
-    return encode(made.manifest.inputs, example_rows(made.manifest))
+    return encode(made.manifest.inputs, example_rows(made.manifest, made.example))
 
 
 def _answer(made: Predictor, inputs: Inputs) -> Columns:

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from caveat import __version__
-from caveat.models.bundles.example import example_rows
+from caveat.models.bundles.example import shown_rows
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Feature, Input
 from caveat.models.tasks import tasks
@@ -142,8 +142,9 @@ def _rows_of(spec: Input, max_rows: int) -> dict[str, Any]:
 
 def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: int) -> None:
     """Add examples that the model can answer, within the limits of the service."""
-    rows = example_rows(shown)
-    rows = rows[:max_rows] if isinstance(rows, list) else {name: of[:max_rows] for name, of in rows.items()}
+    rows = shown_rows(shown)
+    if isinstance(rows, dict):
+        rows = {name: of[:max_rows] for name, of in rows.items()}
     values = {"name": shown.name, "version": shown.version, "alias": "champion"}
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
@@ -151,9 +152,12 @@ def _fill(operation: dict[str, Any], shown: Manifest, samples: int, max_rows: in
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]
         kind = body["schema"]["$ref"].rpartition("/")[2]
-        body["example"] = {"version": shown.version} if kind == "Pointer" else {"inputs": rows}
-        if kind == "UncertaintyRequest":
-            body["example"] |= {"samples": samples, "seed": 0}
+        if kind == "Pointer":
+            body["example"] = {"version": shown.version}
+        elif rows is not None:
+            body["example"] = {"inputs": rows if isinstance(rows, dict) else rows[:max_rows]}
+            if kind == "UncertaintyRequest":
+                body["example"] |= {"samples": samples, "seed": 0}
 
 
 def _tighten(operation: dict[str, Any], definitions: dict[str, Any], shown: Manifest, max_rows: int) -> None:

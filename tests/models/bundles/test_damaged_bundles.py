@@ -18,13 +18,14 @@ from caveat.models.bundles.example import example_rows
 from caveat.models.predictor import Predictor
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
+from tests.models.damage.examples import EXAMPLES
 from tests.models.damage.files import FILES
 from tests.models.damage.graphs import NODE, apart, endless, graph
 from tests.models.damage.manifests import MANIFESTS
 from tests.models.damage.refused_graphs import ANSWERS, GRAPHS
 from tests.models.damage.watch import watched
 
-DAMAGES = FILES | MANIFESTS | GRAPHS | ANSWERS | CALIBRATIONS
+DAMAGES = FILES | MANIFESTS | GRAPHS | ANSWERS | CALIBRATIONS | EXAMPLES
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def load(folder: Path) -> Predictor:
     """Load as the service does."""
     predictor = Predictor(store.load(folder), threads=1)
-    trial.try_out(predictor, example_rows(predictor.manifest))
+    trial.try_out(predictor, example_rows(predictor.manifest, predictor.example))
     return predictor
 
 

@@ -10,6 +10,7 @@ from caveat.models.bundles.bundle import Bundle, BundleError, pack
 from caveat.models.bundles.description import describe
 from caveat.models.bundles.manifest import Cost, Manifest, Provenance, Site
 from caveat.models.bundles.signature import Feature, Input
+from caveat.models.tasks.facts import CalibrationFacts, ErrorRatios
 from tests.bundles import linear_targets, tabular
 
 PETS = (Feature(name="pet", categories=("cat", "dog")), Feature(name="age"))
@@ -32,6 +33,20 @@ MANIFEST = Manifest(
 @pytest.fixture
 def bundle() -> Bundle:
     return pack(MANIFEST, {"predict.onnx": b"predict", "passes.onnx": b"passes"})
+
+
+def test_the_calibration_is_there(bundle: Bundle) -> None:
+    assert "calibration" not in describe(bundle.manifest).splitlines()
+    ratios = ErrorRatios(greatest=2.0, ratios=(0.52345, 1.0))
+    facts = CalibrationFacts(rows=359, samples=100, seed=3, error_ratios=ratios)
+    lines = describe(bundle.manifest.model_copy(update={"calibration": facts})).splitlines()
+    for line in (
+        "calibration",
+        "  rows          359",
+        "  samples       100",
+        "  error ratios  0.523, 1, from the greatest variance down by halves",
+    ):
+        assert line in lines
 
 
 def test_everything_a_person_asks_for_is_there(bundle: Bundle) -> None:

@@ -145,7 +145,7 @@ GRAPHS = {
     "another shape": Damage(predict(giving("Identity")), r"gives float32 of shape \(1, 3\)|gives 3 classes"),
     "no axis": Damage(
         predict(model([NODE("ReduceSum", ["x"], ["y"], keepdims=0)]).SerializeToString()),
-        "predict.onnx: can't run on the bundle's example",
+        "predict.onnx: can't run on rows of zeros, since the bundle has no example",
     ),
     "integers": Damage(
         predict(giving("Cast", TensorProto.INT64, to=TensorProto.INT64)),
@@ -166,7 +166,7 @@ ANSWERS = {
         columns(NODE("Expand", ["p", "n"], ["y"]), n=np.array([10**10, 1, 1])), "takes more than 512 MiB"
     ),
     "NaN on the example": Damage(
-        columns(NODE("Div", ["p", "p"], ["y"])), "predict.onnx: gives numbers that are not finite"
+        columns(NODE("Div", ["p", "p"], ["y"])), "gives numbers that are not finite on rows of zeros"
     ),
     "infinity on the example": Damage(
         columns(NODE("Exp", ["p"], ["e"]), NODE("Div", ["e", "p"], ["y"])),
@@ -177,6 +177,6 @@ ANSWERS = {
     ),
     "an index out of a table": Damage(
         columns(NODE("Gather", ["p", "far"], ["y"]), far=np.array([7])),
-        "predict.onnx: can't run on the bundle's",
+        "predict.onnx: can't run on rows of zeros",
     ),
 }

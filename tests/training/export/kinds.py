@@ -145,6 +145,60 @@ class Attention(nn.Module):
         return heads.transpose(1, 2).flatten(2).mean(1)
 
 
+class WeightDrop(nn.Module):
+    """AWD-LSTM's dropout on the weights of a module, set on the module before it runs."""
+
+    def __init__(self, module: nn.Module, *names: str) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+        for name in names:
+            weight = getattr(module, name)
+            self.register_parameter(f"{name}_raw", nn.Parameter(weight.data))
+            del module._parameters[name]
+            setattr(module, name, weight.data.clone())
+
+    def steps(self, x: Tensor) -> Tensor:
+        for name in self.names:
+            setattr(self.module, name, F.dropout(self.get_parameter(f"{name}_raw") * 1, 0.3, self.training))
+        outputs: Tensor = self.module(x)[0]
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.steps(x)[:, -1]
+
+
+class WholeWords(nn.Module):
+    """AWD-LSTM's dropout of words: a mask with one unit for each word of the vocabulary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 8, padding_idx=1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        weight = self.embed.weight
+        if self.training:
+            mask = weight.new_empty((weight.size(0), 1)).bernoulli_(0.7).expand_as(weight) / 0.7
+            weight = mask * weight
+        mean: Tensor = F.embedding(tokens, weight, self.embed.padding_idx).mean(1)
+        return mean
+
+
+class MovingAverage(nn.Module):
+    """A centre that follows the rows in training."""
+
+    centre: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.centre.mul_(0.9).add_(0.1 * x.detach().mean(0))
+        return x - self.centre
+
+
 class TimmDropPath(nn.Module):
     """Stochastic depth per row, after timm.layers.drop.drop_path."""
 
@@ -258,6 +312,85 @@ def _gathered_positions(self: Any, x: Tensor) -> Tensor:
     table = F.dropout(self.table, 0.3, self.training)
     places = torch.arange(3).unsqueeze(1).expand(3, 6)
     return torch.einsum("bi,ti->bt", self.linear(x), table.gather(0, places))
+
+
+def _tied(self: Any, tokens: Tensor) -> Tensor:
+    table = self.embed.weight * F.dropout(torch.ones(20, 1), 0.3, self.training)
+    return F.linear(F.embedding(tokens, table).mean(1), table)
+
+
+def _normed_table(self: Any, tokens: Tensor) -> Tensor:
+    table = F.layer_norm(F.dropout(self.embed.weight, 0.3, self.training), (8,))
+    return F.embedding(tokens, table).mean(1)
+
+
+def _convolve(self: Any, x: Tensor) -> Tensor:
+    weight = F.dropout(self.convolution.weight, 0.3, self.training)
+    found: Tensor = self.convolution._conv_forward(x, weight, self.convolution.bias)
+    return found.flatten(1)
+
+
+def _dropped(convolution: nn.Module, *before: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(*before, Run(_convolve, convolution=convolution))
+
+
+def _beside_whole(dropout: nn.Module, *shape: int) -> Callable[[], nn.Module]:
+    """Put a dropout of rate 1 beside another."""
+
+    def run(self: Any, x: Tensor) -> Tensor:
+        whole: Tensor = self.whole(self.a(x).unflatten(1, shape)).flatten(1)
+        return self.drop(self.b(x)) + whole  # type: ignore[no-any-return]
+
+    return lambda: Run(run, a=nn.Linear(6, 8), b=nn.Linear(6, 8), drop=nn.Dropout(0.3), whole=dropout)
+
+
+def _whole_attention(self: Any, x: Tensor) -> Tensor:
+    heads = x.unflatten(-1, (2, 4)).transpose(1, 2)
+    rate = 1.0 if self.training else 0.0
+    attended = F.scaled_dot_product_attention(heads, heads, heads, dropout_p=rate)
+    return self.drop(x + attended.transpose(1, 2).flatten(2)).mean(1)  # type: ignore[no-any-return]
+
+
+def _weighted_bags(self: Any, tokens: Tensor) -> Tensor:
+    weights = tokens / 20
+    return self.drop(self.bags(tokens, per_sample_weights=weights))  # type: ignore[no-any-return]
+
+
+def _dropped_bags(self: Any, tokens: Tensor) -> Tensor:
+    table = self.bags.weight * F.dropout(torch.ones(20, 1), 0.3, self.training)
+    return F.embedding_bag(tokens, table, mode="mean", padding_idx=3)
+
+
+def _bags(**options: Any) -> Kind:
+    return Kind(
+        lambda: nn.Sequential(nn.EmbeddingBag(5, 8, **options), nn.Dropout(0.3)),
+        ((3,),),
+        free=TIME,
+        vocabulary=5,
+    )
+
+
+def _weight_drop(make: Callable[..., nn.RNNBase], *names: str, **options: Any) -> Kind:
+    return Kind(
+        lambda: WeightDrop(make(5, 4, batch_first=True, **options), *names),
+        ((6, 5),),
+        sites=len(names),
+    )
+
+
+class _Dropping(nn.Module):
+    def __init__(self, dropout: nn.Module) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, weight: Tensor) -> Tensor:
+        dropped: Tensor = self.dropout(weight)
+        return dropped
+
+
+def _parametrized(layer: Layer, dropout: nn.Module) -> Layer:
+    nn.utils.parametrize.register_parametrization(layer, "weight", _Dropping(dropout))
+    return layer
 
 
 def _sampled_weights(self: Any, x: Tensor) -> Tensor:
@@ -490,4 +623,102 @@ KINDS: dict[str, Kind] = {
     "whole tokens": Kind(
         lambda: Run(_drop_tokens, embed=nn.Embedding(20, 8)), ((7,),), free=TIME, vocabulary=20
     ),
+    "spectral norm": Kind(
+        lambda: nn.Sequential(
+            nn.utils.spectral_norm(nn.Linear(6, 8)),
+            nn.Dropout(0.3),
+            nn.utils.parametrizations.spectral_norm(nn.Linear(8, 4)),
+        ),
+        ((6,),),
+    ),
+    "spectral norm of an LSTM": Kind(
+        lambda: Run(
+            lambda self, x: self.layers(x)[0][:, -1],
+            layers=nn.utils.spectral_norm(nn.LSTM(5, 8, 2, dropout=0.3, batch_first=True), "weight_hh_l0"),
+        ),
+        ((6, 5),),
+    ),
+    "spectral norm of a convolution": Kind(
+        _convolutional(
+            nn.utils.parametrizations.spectral_norm(nn.Conv2d(8, 4, 3)),
+            nn.Dropout2d(0.3),
+            nn.utils.spectral_norm(nn.ConvTranspose2d(4, 4, 2)),
+        ),
+        IMAGE,
+    ),
+    "orthogonal weights": Kind(
+        lambda: nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(6, 6)), nn.Dropout(0.3)),
+        ((6,),),
+    ),
+    "dropped parametrized weights": Kind(
+        lambda: _parametrized(nn.Linear(6, 6), nn.Dropout(0.3)),
+        ((6,),),
+    ),
+    "instance norm with running statistics": Kind(
+        _convolutional(nn.InstanceNorm2d(8, track_running_stats=True), nn.Dropout(0.3)), IMAGE
+    ),
+    "Dropout of rate 1": Kind(_beside_whole(nn.Dropout(1.0), 8), ((6,),)),
+    "Dropout of rate 1 in place": Kind(_beside_whole(nn.Dropout(1.0, inplace=True), 8), ((6,),)),
+    "Dropout2d of rate 1": Kind(_beside_whole(nn.Dropout2d(1.0), 4, 2, 1), ((6,),)),
+    "AlphaDropout of rate 1": Kind(_beside_whole(nn.AlphaDropout(1.0), 8), ((6,),)),
+    "FeatureAlphaDropout of rate 1": Kind(_beside_whole(nn.FeatureAlphaDropout(1.0), 4, 2, 1), ((6,),)),
+    "Dropout of rate 0": Kind(_beside_whole(nn.Dropout(0.0), 8), ((6,),)),
+    "attention of rate 1": Kind(lambda: Run(_whole_attention, drop=nn.Dropout(0.3)), ((5, 8),), free=TIME),
+    "MultiheadAttention of rate 1": Kind(
+        lambda: Run(
+            lambda self, x: self.drop(x + self.attention(x, x, x)[0]).mean(1),
+            attention=nn.MultiheadAttention(16, 4, dropout=1.0, batch_first=True),
+            drop=nn.Dropout(0.3),
+        ),
+        SELF_ATTENTION,
+    ),
+    "LSTM of rate 1": Kind(
+        lambda: Run(
+            lambda self, x: self.drop(self.layers(x)[0][:, -1]),
+            layers=nn.LSTM(5, 8, 2, dropout=1.0, batch_first=True),
+            drop=nn.Dropout(0.3),
+        ),
+        ((6, 5),),
+    ),
+    "bags with padding": _bags(padding_idx=0),
+    "bags with padding, summed": _bags(padding_idx=-1, mode="sum"),
+    "bags with padding, largest": _bags(padding_idx=2, mode="max"),
+    "bags of a largest norm": _bags(max_norm=0.5),
+    "bags with weights and padding": Kind(
+        lambda: Run(
+            _weighted_bags, bags=nn.EmbeddingBag(20, 8, mode="sum", padding_idx=3), drop=nn.Dropout(0.3)
+        ),
+        ((7,),),
+        vocabulary=20,
+    ),
+    "an embedding of a largest norm": Kind(
+        lambda: nn.Sequential(nn.Embedding(20, 8, max_norm=0.5), nn.Flatten(), nn.Dropout(0.3)),
+        ((7,),),
+        vocabulary=20,
+    ),
+    "whole words": Kind(WholeWords, ((7,),), free=TIME, vocabulary=20),
+    "whole words, tied": Kind(lambda: Run(_tied, embed=nn.Embedding(20, 8)), ((7,),), vocabulary=20),
+    "whole words in bags": Kind(
+        lambda: Run(_dropped_bags, bags=nn.EmbeddingBag(20, 8)), ((7,),), vocabulary=20
+    ),
+    "whole words, then units": Kind(
+        lambda: nn.Sequential(WholeWords(), nn.Dropout(0.2)), ((7,),), sites=2, vocabulary=20
+    ),
+    "dropout on a normed table": Kind(
+        lambda: Run(_normed_table, embed=nn.Embedding(20, 8)), ((7,),), vocabulary=20
+    ),
+    "weight drop, LSTM": _weight_drop(nn.LSTM, "weight_hh_l0"),
+    "weight drop, LSTM bidirectional": _weight_drop(
+        nn.LSTM, "weight_hh_l0", "weight_hh_l0_reverse", "weight_ih_l0", bidirectional=True
+    ),
+    "weight drop, GRU": _weight_drop(nn.GRU, "weight_hh_l0", "bias_hh_l0"),
+    "weight drop, RNN without bias": _weight_drop(nn.RNN, "weight_hh_l0", bias=False),
+    "weight drop, RNN relu": _weight_drop(nn.RNN, "weight_ih_l0", nonlinearity="relu"),
+    "weight drop, convolution": Kind(_dropped(nn.Conv2d(3, 4, 3, stride=2, padding=1, dilation=2)), IMAGE),
+    "weight drop, grouped convolution after dropout": Kind(
+        _dropped(nn.Conv2d(8, 4, 3, groups=2, padding="same"), nn.Conv2d(3, 8, 3), nn.Dropout(0.2)),
+        IMAGE,
+        sites=2,
+    ),
+    "weight drop, Conv1d": Kind(_dropped(nn.Conv1d(1, 4, 4, bias=False), nn.Unflatten(1, (1, 6))), ((6,),)),
 }

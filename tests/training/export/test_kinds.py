@@ -44,6 +44,16 @@ ONE_OF_EACH = {
     "a draw used twice",
     "sums in place",
     "whole tokens",
+    "spectral norm",
+    "dropped parametrized weights",
+    "AlphaDropout of rate 1",
+    "attention of rate 1",
+    "bags with padding",
+    "bags with padding, largest",
+    "whole words",
+    "weight drop, LSTM",
+    "weight drop, GRU",
+    "weight drop, grouped convolution after dropout",
 }
 """A kind for each way that the export handles; all kinds in both tasks are a sweep."""
 

@@ -2,10 +2,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from caveat.models.bundles import example, store
+from caveat.models.bundles.bundle import pack
+from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.bundles.signature import Input
 from caveat.service.rest.documentation.openapi import rows_schema
+from tests.bundles import linear_regression
 from tests.service.serving import Service, serving
 
 PREDICTING = [
@@ -90,3 +95,16 @@ def test_rows_of_any_shape_have_a_schema() -> None:
         "items": {"type": "array", "minItems": 3, "maxItems": 3, "items": number},
     }
     assert schema["properties"]["tokens"]["items"] == {"type": "array", "minItems": 1, "items": integer}
+
+
+def test_long_rows_are_left_out_of_the_document(tmp_path: Path) -> None:
+    bundle = linear_regression(np.full(60_000, 1e-3))
+    content = example.write(bundle.manifest.inputs, {"x": np.ones((1, 60_000), np.float32)})
+    store.add(tmp_path, pack(bundle.manifest, {**bundle.files, EXAMPLE: content}))
+    with serving(tmp_path) as service:
+        answer = service.get("/openapi.json")
+        assert len(answer.content) < 500_000
+        body = answer.json()["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+        assert "example" not in body
+        assert service.get("/models/linear").json()["example"] is None
+        assert service.ask("/predict", inputs=[[1.0] * 60_000]).status_code == 200
