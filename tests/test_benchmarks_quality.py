@@ -16,6 +16,9 @@ from caveat.models.bundles.store import BUNDLED, load
 from caveat.training.fits.mixture import log_density
 
 QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(QUALITY))  # the programs import their neighbours
+    CONFORMAL = runpy.run_path(str(QUALITY / "conformal.py"))
 LAW = runpy.run_path(str(QUALITY / "law.py"))
 ABSTENTION = runpy.run_path(str(QUALITY / "abstention.py"))
 LEVELS = (0.8, 0.9, 0.95, 0.99)
@@ -60,6 +63,41 @@ def test_counts_outside_their_bounds_are_found_and_their_number_foretold(divisio
     assert LAW["totals"](broken)[0] >= 1000
 
 
+def test_sets_that_hold_more_than_the_law_says_are_no_violations() -> None:
+    low, high = LAW["bounds"](120, 40, 0.8)
+    for held, outside in {low - 1: (True, True), low: (False, False), high + 1: (True, False)}.items():
+        count = LAW["Count"]("task", 0, 120, 40, {0.8: held})
+        assert [replace(count, at_least=of).violations()[0.8] for of in (False, True)] == list(outside)
+    _, expected, _ = LAW["totals"]([count])
+    _, one_sided, _ = LAW["totals"]([replace(count, at_least=True)])
+    assert 0 < one_sided < expected
+
+
+@pytest.mark.parametrize(("held", "of_intervals", "of_sets"), [(20, 1, 1), (32, 0, 0), (40, 1, 0)])
+def test_intervals_have_two_bounds_and_sets_one(
+    held: int, of_intervals: bool, of_sets: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = CONFORMAL["Count"]("task", 0, 120, 40, {0.8: held})
+    assert CONFORMAL["missed"]([count]) == of_intervals
+    assert CONFORMAL["missed"]([replace(count, at_least=True)]) == of_sets
+    assert "sets" in capsys.readouterr().out
+
+
+def test_any_set_of_a_folder_is_divided_as_it_says(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(50)
+    np.savez(tmp_path / "wine.npz", X=np.eye(50), y=order, train_idx=order[:40], test_idx=order[40:])
+    dataset, orders = CONFORMAL["read"](tmp_path, "wine", 20)
+    assert dataset.x.shape == (50, 50)
+    np.testing.assert_array_equal(orders, order[None])
+
+
+def test_a_plot_has_a_panel_for_every_set(tmp_path: Path) -> None:
+    counts = [LAW["Count"](f"set {n}", 0, 120, 40, dict.fromkeys(LEVELS, 36)) for n in range(9)]
+    CONFORMAL["plot"](counts, tmp_path / "plot.svg")
+    drawn = (tmp_path / "plot.svg").read_text()
+    assert all(f"set {n}, 120 + 40 rows" in drawn for n in range(9))
+
+
 def test_promises_that_fail_are_told_from_those_refused() -> None:
     outcome = ABSTENTION["Outcome"](100, 0.01, [0.005, 0.02, None, 0.01], [0.9, 0.95, 0.0, 0.9])
     assert (outcome.failed, outcome.refused) == (0.25, 0.25)
@@ -81,6 +119,21 @@ def test_a_threshold_is_judged_by_all_rows_that_it_answers() -> None:
     few = ABSTENTION["repeated"](manifest, y, answers, 200, 0.01, 3)
     assert few.refused == 1
     assert few.answered == [0.0, 0.0, 0.0]
+
+
+def test_images_of_another_size_are_read_and_changed(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(QUALITY))
+        network = importlib.import_module("network")
+        nonsense = importlib.import_module("nonsense").nonsense
+    x, y = np.arange(24 * 36, dtype=np.uint8).reshape(24, 6, 6), np.arange(24) % 12
+    np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
+    read = network.digits(tmp_path)
+    assert [len(part.y) for part in (read.train, read.held_out, read.test)] == [22, 2, 4]
+    assert {images.shape for images in nonsense(read.train.x).values()} == {(22, 6, 6)}
+    recipe = replace(network.RECIPES["adam"], epochs=1)
+    trained = network.trained(read.train, recipe, 0, tmp_path)
+    assert trained(torch.from_numpy(read.test.x)).shape == (4, 12)
 
 
 @pytest.fixture(scope="module")

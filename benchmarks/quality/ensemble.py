@@ -24,8 +24,9 @@ import torch
 from measures import quality, separation
 from numpy.typing import NDArray
 from torch import nn
-from uci import VALIDATION, Array, choose, moments, rmse, sample
+from uci import VALIDATION, Array, cell, choose, moments, rmse, sample
 from uci import trained as trained_on_values
+from values import Values, read
 
 from caveat.models.answers.tempering import tempered
 from caveat.models.networks.mlp import MLP
@@ -41,6 +42,8 @@ from caveat.training.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
 SETS = ("yacht", "energy", "boston")
+"""UCI sets that are measured unless the command line names others."""
+
 MEMBERS = 5
 PASSES = 100
 ONCE, MONTE_CARLO, ENSEMBLE = METHODS = ("one pass", f"{PASSES} passes", f"{MEMBERS} networks")
@@ -54,16 +57,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="folder of the UCI sets, <name>.npz")
-    parser.add_argument("--splits", type=int, default=10, help="splits of each set, at most 20 (default: 10)")
+    parser.add_argument("data", type=Path, help="folder of regression sets, <name>.npz")
+    parser.add_argument("sets", nargs="*", default=SETS, help=f"sets to measure (default: {', '.join(SETS)})")
+    parser.add_argument("--splits", type=int, default=10, help="splits of each set, at most (default: 10)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     dataset = digits()
     figures = {"digits": [classes(dataset, seed) for seed in range(options.splits)]}
     print(table("digits", figures["digits"]), flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
-    for name in SETS:
-        figures[name] = values(options.data / f"{name}.npz", options.splits)
+    for name in options.sets:
+        figures[name] = values(read(options.data, name), options.splits)
         print(table(name, figures[name]), flush=True)
         RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -119,20 +123,18 @@ def probabilities(networks: Sequence[nn.Module], x: NDArray[np.float32], seed: i
     return {ONCE: once[0], MONTE_CARLO: passes, ENSEMBLE: once.mean(axis=0)}
 
 
-def values(path: Path, splits: int) -> list[Figures]:
-    """Evaluate every method on the test rows of the splits of a UCI set."""
-    with np.load(path) as arrays:
-        x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
-        parts = [
-            (arrays["train_idx"][number].astype(int), arrays["test_idx"][number].astype(int))
-            for number in range(splits)
-        ]
-    rates = choose(x[parts[0][0]], y[parts[0][0]], 0)[0].rates
-    return [of_split(x, y, *rows, rates, number) for number, rows in enumerate(parts)]
+def values(known: Values, splits: int) -> list[Figures]:
+    """Evaluate every method on the test rows of the splits of a regression set."""
+    first = known.train[0]
+    rates = choose(known.x[first], known.y[first], 0)[0].rates
+    return [
+        of_split(known.x, known.y, known.train[number], known.test[number], rates, number)
+        for number in known.splits[:splits]
+    ]
 
 
 def of_split(
-    x: Array, y: Array, rows: NDArray[np.int_], test: NDArray[np.int_], rates: Sequence[float], number: int
+    x: Array, y: Array, rows: NDArray[np.intp], test: NDArray[np.intp], rates: Sequence[float], number: int
 ) -> Figures:
     """Train on four fifths of the rows, fit the noise on the others, and evaluate on test rows."""
     shuffled = np.random.default_rng(number).permutation(rows)
@@ -165,12 +167,12 @@ def normals(networks: Sequence[nn.Module], x: Array, seed: int) -> dict[str, tup
 def table(name: str, figures: Sequence[Figures]) -> str:
     """Write the mean over splits with its standard error; a split without a wrong label has no AUROC."""
     names = list(figures[0][ONCE])
-    lines = [f"{name + f', {len(figures)} splits':24}" + "".join(f"{measure:>20}" for measure in names)]
+    lines = [f"{f'{name}, splits: {len(figures)}':24}" + "".join(f"{measure:>20}" for measure in names)]
     for method in METHODS:
         cells = []
         for measure in names:
             known = [each[method] for each in figures if not np.isnan(each[method][measure])]
-            cells.append("{:.4f} ± {:.4f}".format(*moments(known, measure)))
+            cells.append(cell(*moments(known, measure)))
         lines.append(f"  {method:22}" + "".join(f"{cell:>20}" for cell in cells))
     return "\n".join([*lines, ""])
 

@@ -1,7 +1,8 @@
 """The exact law of the number of fresh rows that split conformal prediction holds, and counts to compare.
 
 With n calibration rows and k = ceil((n + 1) c), the number of m fresh rows held at a coverage c is
-BetaBinomial(m, k, n + 1 - k), for exchangeable rows whose scores have no ties.
+BetaBinomial(m, k, n + 1 - k), for exchangeable rows whose scores have no ties. Sets that hold their label in
+any case hold as many truths or more.
 """
 
 import math
@@ -30,6 +31,8 @@ class Count:
         Numbers of calibration rows and of fresh rows.
     held
         Number of fresh rows held, by coverage that the calibration rows support.
+    at_least
+        Whether more may be held than by the law, which then is a lower bound.
     """
 
     task: str
@@ -37,13 +40,14 @@ class Count:
     calibration: int
     fresh: int
     held: Mapping[float, int]
+    at_least: bool = False
 
     def violations(self) -> dict[float, bool]:
         """Tell which counts are outside their bounds."""
         return {
             level: not low <= self.held[level] <= high
             for level in self.held
-            for low, high in [bounds(self.calibration, self.fresh, level)]
+            for low, high in [bounds(self.calibration, self.fresh, level, self.at_least)]
         }
 
 
@@ -62,19 +66,19 @@ def law(calibration: int, fresh: int, coverage: float) -> Any:
     return betabinom(fresh, k, calibration + 1 - k)
 
 
-def bounds(calibration: int, fresh: int, coverage: float) -> tuple[int, int]:
-    """Give the least and the greatest count in the central 95 % of its law.
+def bounds(calibration: int, fresh: int, coverage: float, at_least: bool = False) -> tuple[int, int]:
+    """Give the least and the greatest count in the central 95 % of its law; or all but the lowest 2.5 %.
 
-    >>> bounds(99, 100, 0.9)
-    (81, 97)
+    >>> bounds(99, 100, 0.9), bounds(99, 100, 0.9, at_least=True)
+    ((81, 97), (81, 100))
     """
     low, high = law(calibration, fresh, coverage).ppf([FALSE_ALARMS / 2, 1 - FALSE_ALARMS / 2])
-    return int(low), int(high)
+    return int(low), fresh if at_least else int(high)
 
 
-def false_alarms(calibration: int, fresh: int, coverage: float) -> float:
+def false_alarms(calibration: int, fresh: int, coverage: float, at_least: bool = False) -> float:
     """Give the exact probability of a count outside `bounds`."""
-    low, high = bounds(calibration, fresh, coverage)
+    low, high = bounds(calibration, fresh, coverage, at_least)
     expected = law(calibration, fresh, coverage)
     return float(expected.cdf(low - 1) + expected.sf(high))
 
@@ -94,18 +98,21 @@ def simulated(calibration: int, fresh: int, levels: Sequence[float]) -> NDArray[
 
 
 def totals(counts: Sequence[Count]) -> tuple[int, float, float]:
-    """Give the number of violations, the expected number, and its standard deviation."""
+    """Give the number of violations, the expected number, and its standard deviation.
+
+    Of counts that may be higher than by the law, the expected number is the most that is expected.
+    """
     seen = sum(sum(each.violations().values()) for each in counts)
-    laws: dict[tuple[int, int, tuple[float, ...]], int] = {}
+    laws: dict[tuple[int, int, tuple[float, ...], bool], int] = {}
     for each in counts:
-        kind = each.calibration, each.fresh, tuple(each.held)
+        kind = each.calibration, each.fresh, tuple(each.held), each.at_least
         laws[kind] = laws.get(kind, 0) + 1
     expected = variance = 0.0
-    for (calibration, fresh, levels), times in laws.items():
-        limits = np.array([bounds(calibration, fresh, level) for level in levels])
+    for (calibration, fresh, levels, at_least), times in laws.items():
+        limits = np.array([bounds(calibration, fresh, level, at_least) for level in levels])
         drawn = simulated(calibration, fresh, levels)
         outside = ((drawn < limits[:, 0]) | (drawn > limits[:, 1])).sum(axis=1)
-        expected += times * sum(false_alarms(calibration, fresh, level) for level in levels)
+        expected += times * sum(false_alarms(calibration, fresh, level, at_least) for level in levels)
         variance += times * float(outside.var())
     return seen, expected, math.sqrt(variance)
 

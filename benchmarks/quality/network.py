@@ -26,9 +26,9 @@ from caveat.training.export.export import export
 from caveat.training.fit import seeded
 from caveat.training.fits.temperature import most_likely_temperature
 
-HELD_OUT = 5_000
-"""Number of held-out rows, the last of the 60,000 training rows: they choose the recipe and fit the
-temperature, nothing else."""
+HELD_OUT = 12
+"""Of how many training rows one is held out: the last 5,000 of MNIST's 60,000. They choose the recipe and fit
+the temperature, nothing else."""
 
 LENGTH = 9.2
 """Average Euclidean length of a digit of MNIST, with white as 1."""
@@ -85,7 +85,7 @@ CHOSEN = "decay 1e-4, unit length"
 
 @dataclass(frozen=True)
 class Part:
-    """Images (B, 28, 28) of values from 0 to 255, and their labels (B,)."""
+    """Images (B, H, W) of values from 0 to 255, and their labels (B,), from 0 on."""
 
     x: Images
     y: Labels
@@ -93,7 +93,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Digits:
-    """MNIST: training rows, rows held out from these, and test rows."""
+    """MNIST, or a set of its form: training rows, rows held out from these, and test rows."""
 
     train: Part
     held_out: Part
@@ -105,11 +105,12 @@ def digits(folder: Path) -> Digits:
     with np.load(folder / "mnist.npz") as arrays:
         x, y = arrays["x_train"].astype(np.float32), arrays["y_train"].astype(np.int64)
         test = Part(arrays["x_test"].astype(np.float32), arrays["y_test"].astype(np.int64))
-    return Digits(Part(x[:-HELD_OUT], y[:-HELD_OUT]), Part(x[-HELD_OUT:], y[-HELD_OUT:]), test)
+    first = len(y) - len(y) // HELD_OUT
+    return Digits(Part(x[:first], y[:first]), Part(x[first:], y[first:]), test)
 
 
 def letters(folder: Path) -> Images:
-    """Read the images of ``notmnist.npz``, (B, 28, 28): letters A to J, none of them training rows."""
+    """Read the images of ``notmnist.npz``, (B, H, W): letters A to J, none of them training rows."""
     with np.load(folder / "notmnist.npz") as arrays:
         images: Images = arrays["x_test"].astype(np.float32)
     return images
@@ -123,7 +124,7 @@ class Scale(nn.Module):
         self.unit_length = unit_length
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, 28, 28) to images of the same shape."""
+        """Map images (B, H, W) to images of the same shape."""
         if not self.unit_length:
             return images / 255
         lengths = images.square().sum(dim=(1, 2), keepdim=True).sqrt()
@@ -134,7 +135,8 @@ def trained(train: Part, recipe: Recipe, seed: int, cache: Path) -> nn.Module:
     """Train a network by a recipe, or load it from the cache."""
     path = cache / f"{slug(recipe)}-{seed}.safetensors"
     with seeded(seed):
-        network = MLP((28, 28), 10, hidden=(1024,) * 3, dropout=(0.2, 0.5, 0.5, 0.5))
+        classes = int(train.y.max()) + 1
+        network = MLP(train.x.shape[1:], classes, hidden=(1024,) * 3, dropout=(0.2, 0.5, 0.5, 0.5))
         if path.exists():
             network.load_state_dict(load_file(path))
             return network.eval()

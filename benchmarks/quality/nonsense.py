@@ -5,7 +5,7 @@ from network import Images
 
 
 def nonsense(digits: Images) -> dict[str, Images]:
-    """Change every digit (B, 28, 28) in five ways.
+    """Change every digit (B, H, W) in five ways.
 
     Returns
     -------
@@ -14,11 +14,12 @@ def nonsense(digits: Images) -> dict[str, Images]:
         ``negative``: black and white exchanged; ``rotated``: by 90 degrees; ``halves``: the upper half
         above another digit's lower half.
     """
+    height, width = (size // 2 for size in digits.shape[1:])
     others = digits[np.random.default_rng(0).permutation(len(digits))]
     return {
-        "swapped": np.roll(digits, (14, 14), axis=(1, 2)),
+        "swapped": np.roll(digits, (height, width), axis=(1, 2)),
         "overlaid": np.maximum(digits, others),
         "negative": 255 - digits,
         "rotated": np.ascontiguousarray(np.rot90(digits, axes=(1, 2))),
-        "halves": np.concatenate([digits[:, :14], others[:, 14:]], axis=1),
+        "halves": np.concatenate([digits[:, :height], others[:, height:]], axis=1),
     }

@@ -1,14 +1,15 @@
-"""Errors and log-likelihoods of regressions on six UCI sets.
+"""Errors and log-likelihoods of regressions on UCI sets, or any others with splits.
 
 Over the 20 splits of Hernandez-Lobato & Adams (ICML 2015), compared with the dropout networks that Gal &
-Ghahramani tuned for each split (10,000 passes). Each split is measured by itself: a fifth of its training
-rows decides the dropout rates, among `RATES`, and the factor on the predicted noise. Then the network is
-trained on all training rows, exported, and run on the test rows, which decide nothing.
+Ghahramani tuned for each split (10,000 passes), if the folder has their figures. Each split is measured by
+itself: a fifth of its training rows decides the dropout rates, among `RATES`, and the factor on the predicted
+noise. Then the network is trained on all training rows, exported, and run on the test rows, which decide
+nothing.
 
 All other hyperparameters are the same for every set. They were found on such validation rows of the first
-ten splits, among 50,50, 100,100, 128 and 128,128 units, ReLU and SiLU, step sizes of 0.003 and 0.01, L2
-penalties from 0 to 0.01 and decays from 0.001 to 1, beta of 0, 0.5 and 1, other rates from 0.005 to 0.2, and
-1,000 to 20,000 steps.
+ten splits of six sets, among 50,50, 100,100, 128 and 128,128 units, ReLU and SiLU, step sizes of 0.003 and
+0.01, L2 penalties from 0 to 0.01 and decays from 0.001 to 1, beta of 0, 0.5 and 1, other rates from 0.005 to
+0.2, and 1,000 to 20,000 steps.
 
 Log-likelihoods are in nats per row, in the target's units. They are given for the mixture of the normal
 distributions of all passes, as Gal & Ghahramani score it; for one normal distribution with the answer's mean
@@ -32,6 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from values import names, read
 
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.models.estimates.answer import estimate
@@ -46,7 +48,6 @@ from caveat.training.objectives.values import UnscaleNormal, regression
 from caveat.training.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"
-SETS = ("boston", "concrete", "energy", "kin8nm", "power_plant", "yacht")
 CLEARLY = ("energy", "yacht")
 """Sets whose log-likelihood must exceed the reference by two standard errors."""
 
@@ -95,43 +96,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="folder of the sets, <name>.npz, and of reference.json")
-    parser.add_argument("sets", nargs="*", default=SETS, help="sets to measure (default: all)")
-    parser.add_argument("--splits", type=int, default=20, help="number of splits (default: 20)")
+    parser.add_argument("data", type=Path, help="folder of sets, <name>.npz, and maybe of reference.json")
+    parser.add_argument("sets", nargs="*", help="sets to measure (default: all)")
+    parser.add_argument("--splits", type=int, default=20, help="splits of each set, at most (default: 20)")
     parser.add_argument("--passes", type=int, default=100, help="passes behind an answer (default: 100)")
     parser.add_argument("--jobs", type=int, default=2, help="splits measured at once (default: 2)")
     options = parser.parse_args()
-    reference = json.loads((options.data / "reference.json").read_text())
+    reference = references(options.data)
     RESULTS.parent.mkdir(exist_ok=True)
     figures = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     met = True
     os.environ["TQDM_DISABLE"] = "1"  # progress bars of several processes would mix
     # Spawned, since torch's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        for name in options.sets:
-            asked = [
-                (options.data / f"{name}.npz", number, options.passes) for number in range(options.splits)
-            ]
+        for name in options.sets or names(options.data):
+            splits = read(options.data, name).splits[: options.splits]
+            asked = [(options.data / f"{name}.npz", number, options.passes) for number in splits]
             figures[name] = pool.starmap(measure, asked, chunksize=1)
             RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
-            print(table(name, figures[name], reference[name]), flush=True)
-            met &= all(bars(name, figures[name], reference[name]).values())
+            print(table(name, figures[name], reference.get(name)), flush=True)
+            met &= all(bars(name, figures[name], reference.get(name)).values())
     return 0 if met else 1
+
+
+def references(folder: Path) -> dict[str, Any]:
+    """Read what others measured, by the name of the set; nothing if the folder does not say."""
+    path = folder / "reference.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def measure(path: Path, number: int, passes: int) -> dict[str, Any]:
     """Choose the rates, train and evaluate for one split."""
     torch.set_num_threads(1)
-    with np.load(path) as arrays:
-        x, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64).ravel()
-        rows, test = arrays["train_idx"][number].astype(int), arrays["test_idx"][number].astype(int)
+    values = read(path.parent, path.stem)
+    x, y, rows, test = values.x, values.y, values.train[number], values.test[number]
     chosen, tried = choose(x[rows], y[rows], number)
     network, aim = trained(x[rows], y[rows], chosen.rates, number)
     assert isinstance(aim.answer, UnscaleNormal)
     aim.answer.scale_noise(chosen.factor)
-    bundle = export(
-        network, x[rows[:5]], task="regression", outputs=aim.outputs, name=path.stem.replace("_", "-")
-    )
+    bundle = export(network, x[rows[:5]], task="regression", outputs=aim.outputs, name="benchmark")
     return {
         "split": number,
         "rates": chosen.rates,
@@ -200,8 +203,10 @@ def rmse(predicted: Array, y: Array) -> float:
     return float(np.sqrt(np.mean((predicted - y) ** 2)))
 
 
-def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) -> dict[str, bool]:
+def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any] | None) -> dict[str, bool]:
     """Compare with the reference: log-likelihood above it, RMSE at most a standard error above it."""
+    if reference is None:
+        return {}
     likelihood, error = moments(figures, "mixture")
     least = reference["test_ll"]["mean"]
     margin = 2 * math.hypot(error, reference["test_ll"]["standard_error"]) if name in CLEARLY else 0.0
@@ -213,31 +218,44 @@ def bars(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) ->
 
 
 def moments(figures: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, float]:
-    """Give the mean over splits, and its standard error."""
+    """Give the mean over splits, and its standard error, which a single split leaves unknown (NaN)."""
     values = [each[metric] for each in figures]
-    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(np.mean(values)) if values else math.nan, float(error)
 
 
-def table(name: str, figures: list[dict[str, Any]], reference: dict[str, Any]) -> str:
-    """Write the figures of a set as a table, with the published ones."""
+def cell(mean: float, error: float) -> str:
+    """Write a mean with its standard error, if it is known.
+
+    >>> cell(1.5, 0.25), cell(1.5, math.nan)
+    ('   1.5000 ±0.2500', '   1.5000        ')
+    """
+    return f"{mean:>9.4f} " + ("" if math.isnan(error) else f"±{error:.4f}").ljust(7)
+
+
+def table(name: str, figures: list[dict[str, Any]], reference: dict[str, Any] | None) -> str:
+    """Write the figures of a set as a table, with the published ones where there are any."""
 
     def measured(metric: str) -> str:
-        mean, error = moments(figures, metric)
-        return f"{mean:>9.4f} ±{error:.4f}"
+        return cell(*moments(figures, metric))
 
-    def published(metric: str) -> str:
-        return f"{reference[metric]['mean']:>9.4f} ±{reference[metric]['standard_error']:.4f}"
-
+    splits = f"{len(figures)} split{'s' if len(figures) > 1 else ''}"
     lines = [
-        f"{name}, {len(figures)} splits{'RMSE':>31}{'log-likelihood':>24}",
+        f"{name}, {splits}{'RMSE':>31}{'log-likelihood':>24}",
         f"  {'Caveat, mixture of its passes':<32}{measured('rmse')}{measured('mixture'):>20}",
         f"  {'Caveat, one normal':<32}{'':>17}{measured('normal'):>20}",
         f"  {'Caveat, without dropout':<32}{measured('deterministic_rmse')}{measured('deterministic'):>20}",
-        f"  {'reference (tuned MC dropout)':<32}{published('test_MC_rmse')}{published('test_ll'):>20}",
     ]
+    if reference is not None:
+        error, likelihood = (
+            cell(reference[metric]["mean"], reference[metric]["standard_error"])
+            for metric in ("test_MC_rmse", "test_ll")
+        )
+        lines.append(f"  {'reference (tuned MC dropout)':<32}{error}{likelihood:>20}")
     for source, printed in PRINTED.items():
-        error, likelihood = printed[name]
-        lines.append(f"  {source + ', as printed':<32}{error:>9.2f}{likelihood:>20.2f}")
+        if name in printed:
+            error, likelihood = (f"{value:.2f}" for value in printed[name])
+            lines.append(f"  {source + ', as printed':<32}{error:>9}{likelihood:>20}")
     results = bars(name, figures, reference).items()
     lines.append("  " + ", ".join(f"{bar}: {'met' if met else 'MISSED'}" for bar, met in results))
     return "\n".join([*lines, ""])

@@ -14,11 +14,12 @@ from tests.bundles import drawn, linear_regression, tabular
 
 FOREIGN = (
     *("torchvision", "torchaudio", "torchmetrics", "transformers", "lightning", "scoringrules", "timm"),
-    *("tensorflow", "keras", "jax", "numba", "cupy", "dask", "xarray", "pyarrow", "IPython", "tensorboard"),
+    *("tensorflow", "keras", "jax", "numba", "cupy", "dask", "xarray", "IPython", "tensorboard"),
 )
 """Packages that PyTorch's users have, and that libraries import which find them: none is Caveat's."""
 
-FOREIGN_TO_ALL_BUT_SCIKIT_LEARN = ("pandas", "psutil", "lz4")
+FOREIGN_TO_ALL_BUT_SCIKIT_LEARN = ("pandas", "pyarrow", "psutil", "lz4")
+"""What scikit-learn imports if it is there, and pandas in turn."""
 
 EXPORT = ("onnx", "onnxscript", "onnx_ir", "sympy")
 TRAINING = ("torch", "sklearn", "scipy", "polars", "matplotlib", *EXPORT)
