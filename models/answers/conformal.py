@@ -20,25 +20,27 @@ Sets = Literal["lac", "aps", "raps"]
 _PENALTY: Final = 0.01
 _FREE_RANKS: Final = 5
 
+_TINY: Final = np.finfo(np.float64).tiny  # makes odds against 0 finite
+
 _ROUNDING: Final = 1e-9  # 0.9 * 10 is a little more than 9 in float64
 
 
 def least_ambiguous(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Score every class by the probability of all other classes, shape (B, C).
+    """Score every class by the odds against it, shape (B, C).
 
-    These scores make the smallest sets on average (Sadinle, Lei & Wasserman, "Least ambiguous set-valued
-    classifiers with bounded error levels", 2019).
+    They order classes as their probabilities do, which makes the smallest sets on average (Sadinle, Lei &
+    Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", 2019). Unlike 1 - p, they
+    tell probabilities near 1 apart, and those near 0.
 
     Examples
     --------
-    >>> least_ambiguous(np.array([[0.7, 0.2, 0.1]])).round(3)
-    array([[0.3, 0.8, 0.9]])
+    >>> least_ambiguous(np.array([[0.75, 0.2, 0.05]])).round(3)
+    array([[ 0.333,  4.   , 19.   ]])
     """
-    # Not 1 - p: a float32 p near 1 rounds to 1, while the float64 sum keeps the digits of the others.
-    others: NDArray[np.float64] = (
-        np.add.reduce(probabilities, axis=-1, dtype=np.float64, keepdims=True) - probabilities
-    )
-    return others
+    exact = probabilities.astype(np.float64)
+    others = exact.sum(axis=-1, keepdims=True) - exact
+    odds: NDArray[np.float64] = others / np.maximum(exact, _TINY)
+    return odds
 
 
 def adaptive(

@@ -32,8 +32,9 @@ def plots(evaluation: Evaluation) -> Iterator[Plot]:
     if evaluation.held:
         yield plot(
             "Coverage, measured and asked for",
-            "On the diagonal, the truth is held exactly as often as asked for; above it, more often, as where "
-            "the label alone is right more often. Bars are two standard errors; numbers are mean sizes.",
+            "On the diagonal, the truth is held exactly as often as asked for; above it, more often, as "
+            "where the label alone is right more often. Bars are two standard errors; numbers are mean "
+            "sizes.",
             partial(_coverage, evaluation),
         )
     if any(step.error or step.promised for step in evaluation.steps):  # unless no pass differs from another

@@ -50,9 +50,9 @@ def test_the_score_of_the_truth_is_uniform_if_the_probabilities_are_true() -> No
     assert stats.kstest(scores, "uniform").pvalue > 1e-4
 
 
-def test_least_ambiguous_scores_are_the_probability_of_the_other_classes() -> None:
+def test_least_ambiguous_scores_are_the_odds_against_a_class() -> None:
     p = np.random.default_rng(0).dirichlet(np.full(9, 0.3), 200)
-    np.testing.assert_allclose(least_ambiguous(p), 1 - p, atol=1e-12)
+    np.testing.assert_allclose(least_ambiguous(p), (1 - p) / p, rtol=1e-9, atol=1e-12)
 
 
 def test_nearly_certain_rows_have_different_scores() -> None:
@@ -60,6 +60,12 @@ def test_nearly_certain_rows_have_different_scores() -> None:
     first, second = least_ambiguous(p)[:, 0]
     assert first == pytest.approx(1.1e-12, rel=1e-3)
     assert second == pytest.approx(1.1e-14, rel=0.1)
+
+
+def test_classes_that_are_nearly_excluded_have_different_scores() -> None:
+    first, second, third = least_ambiguous(np.array([[1.0, 4e-18, 0.0]]))[0]
+    assert first < second == pytest.approx(2.5e17)
+    assert second < third < np.inf
 
 
 @pytest.mark.parametrize("coverage", [0.1, 0.5, 0.8, 0.9, 0.95, 0.99])
