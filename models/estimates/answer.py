@@ -8,11 +8,16 @@ import numpy as np
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.signature import Inputs
 from caveat.models.draws.masks import Sampler
+from caveat.models.draws.strata import BLOCK
 from caveat.models.estimates.cohort import Asked, Cohort, in_order
 from caveat.models.predictor import Predictor
 
 _RANK: Final = "percentile"
 """The column whose law holds only for passes that are made as those over the calibration rows."""
+
+_ENOUGH: Final = BLOCK
+"""Passes from which on promises are kept about as well as with those of the calibration: see
+`benchmarks/quality/samples.py`."""
 
 
 def complete(predictor: Predictor, asked: Asked, columns: Columns) -> Columns:
@@ -42,16 +47,21 @@ def predicted(predictor: Predictor, inputs: Inputs) -> Columns:
 
 def notes(predictor: Predictor, asked: Asked) -> Mapping[str, str]:
     """Say what is to be known of a field of an answer, or why it is missing, by the name of the field."""
-    calibration = predictor.calibration
-    found = predictor.task.notes(asked.decisions, calibration)
+    calibration, task = predictor.calibration, predictor.task
+    found = dict(task.notes(asked.decisions, calibration))
     if calibration is None or asked.as_calibrated(calibration.facts):
         return found
     samples = calibration.facts.samples
-    return {
-        **found,
-        _RANK: f"told only for passes like those of the calibration: {samples} samples, stratified, without a"
-        " tolerance",
-    }
+    found[_RANK] = (
+        f"told only for passes like those of the calibration: {samples} samples, stratified, without a"
+        " tolerance"
+    )
+    if asked.samples < min(samples, _ENOUGH):
+        promised = {task.region: asked.decisions.coverage, "abstain": asked.decisions.max_error}
+        for name in (name for name, rate in promised.items() if rate is not None):
+            few = f"{asked.samples} passes are too few to keep the asked rate; {samples} calibrated it"
+            found[name] = f"{found[name]}; {few}" if name in found else few
+    return found
 
 
 def estimate(

@@ -377,7 +377,8 @@ def said_of(model: Model, asked: dict[str, Any]) -> dict[str, str]:
         and asked.get("sampler", "stratified") == "stratified"
         and not asked.get("tolerance")
     )
-    due = Asked(asked.get("samples", 100), 0, "independent", decisions=Decisions(asked.get("coverage")))
+    decisions = Decisions(asked.get("coverage"), (), asked.get("max_error"))
+    due = Asked(asked.get("samples", 100), 0, "independent", decisions=decisions)
     said = notes(model.predictor, due)
     return {name: text for name, text in said.items() if name != "percentile" or not like_those}
 

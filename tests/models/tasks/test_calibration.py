@@ -332,3 +332,13 @@ def test_a_percentile_is_told_only_of_passes_that_are_made_as_the_calibrations(
     assert ("percentile" in estimate(predictor, inputs, **asked)) == told
     said = notes(predictor, Asked(**{"samples": 100, "seed": 0, **asked}))
     assert ("percentile" in said) != told
+
+
+def test_passes_that_are_too_few_for_a_promise_are_noted() -> None:
+    both = Decisions(coverage=0.9, max_error=0.4)
+    for samples, few in ((2, True), (24, True), (25, False), (99, False), (100, False)):
+        said = notes(Predictor(TABULAR), Asked(samples, 0, decisions=both))
+        assert ({"prediction_set", "abstain"} <= said.keys()) == few
+    assert said == {}
+    said = notes(Predictor(TABULAR), Asked(24, 0))
+    assert said.keys() == {"percentile"}
