@@ -202,6 +202,8 @@ def calibrated_on(
     bundle: Bundle, inputs: dict[str, np.ndarray], truth: np.ndarray, samples: int = 100, **facts: Any
 ) -> Bundle:
     """Give a bundle the calibration that these rows make, with these facts about it."""
+    if bundle.manifest.classes is not None:
+        facts = {"sets": "lac", "temperature": 1.0, "deterministic_temperature": 1.0, **facts}
     stated = CalibrationFacts(rows=len(truth), samples=samples, seed=0, **facts)
     answers = {**estimate(Predictor(bundle), inputs, samples, 0), CHANCE: chances(inputs, 0)}
     content = calibration_file.write(truth, answers)

@@ -64,6 +64,8 @@ def calibrate(
     task = tasks.of(bundle.manifest)
     if len(y) < LEAST_ROWS:
         raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
+    if not np.isfinite(y).all():
+        raise CaveatError("a truth of the rows to calibrate on is not finite")
     manifest = bundle.manifest.model_copy(update=task.fit(bundle, inputs, y, samples, seed))
     files = {
         name: content for name, content in bundle.files.items() if name not in (calibration_file.FILE, CARD)
@@ -86,7 +88,7 @@ def calibrate(
         **task.calibration(answers, once, y, sets, by_class),
     )
     if facts.randomised:
-        answers[CHANCE] = chances(inputs, seed)
+        answers[CHANCE] = chances(predictor.encode(inputs), seed)
     manifest = bare.manifest.model_copy(update={"calibration": facts})
     try:
         models.of(manifest).calibration({TRUTH: y, **answers})

@@ -38,7 +38,7 @@ def held_out_metrics(
     """
     answer = estimate(predictor, inputs, samples, seed)
     deterministic = predictor.predict(inputs)
-    for name, column in {**answer, "prediction": deterministic}.items():
+    for name, column in {**answer, "answer without dropout": deterministic}.items():
         if not np.isfinite(column).all():
             raise CaveatError(
                 f"the {name} is not finite on the held-out rows; lower --lr, or rescale the target"

@@ -30,7 +30,7 @@ def least_ambiguous(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
     They order classes as their probabilities do, which makes the smallest sets on average (Sadinle, Lei &
     Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", 2019). Unlike 1 - p, they
-    tell probabilities near 1 apart, and those near 0.
+    tell apart what rounds to 1, and what is near 0.
 
     Examples
     --------
@@ -38,7 +38,9 @@ def least_ambiguous(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     array([[ 0.333,  4.   , 19.   ]])
     """
     exact = probabilities.astype(np.float64)
-    others = exact.sum(axis=-1, keepdims=True) - exact
+    ascending = np.sort(exact, axis=-1)
+    most, rest = ascending[..., -1:], ascending[..., :-1].sum(axis=-1, keepdims=True)
+    others = np.where(exact == most, rest, rest + most - exact)
     odds: NDArray[np.float64] = others / np.maximum(exact, _TINY)
     return odds
 

@@ -11,8 +11,8 @@ CONFIDENCE: Final = 0.95
 _STEP: Final = 0.025
 """Fraction of the calibration rows that each next threshold answers in addition."""
 
-_FIRST_SHARE: Final = 0.9
-"""Part of the tests' level that the strictest threshold gets; the other starts share the rest."""
+_LATER_SHARE: Final = 0.1
+"""Most of the tests' level that later starts have of their own; the strictest threshold has the rest."""
 
 
 def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: float) -> float | None:
@@ -25,8 +25,8 @@ def threshold(uncertainty: NDArray[Any], wrong: NDArray[np.bool_], max_error: fl
     everything. All thresholds that pass hold together with the confidence of one test (the fallback procedure
     of Wiens, "A fixed sequence Bonferroni procedure for testing multiple endpoints", 2003; Angelopoulos et
     al., "Learn then test: calibrating predictive algorithms to achieve risk control", 2022, sec. 2.3). Each
-    test is exact: the number of wrong answers among those given is binomial (Geifman & El-Yaniv, "Selective
-    classification for deep neural networks", 2017).
+    test is exact but for the one row at the threshold: the number of wrong answers among those given is
+    binomial (Geifman & El-Yaniv, "Selective classification for deep neural networks", 2017).
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def _tests(rows: int, max_error: float) -> list[tuple[int, float]]:
     least = _least_rows(max_error, level)
     if least > rows:
         return []
-    halvings = [rows >> power for power in range(1, rows.bit_length())]
-    further = [count for count in halvings if count >= 2 * least]
-    own = {count: (1 - _FIRST_SHARE) * level / len(further) for count in further}
-    if further:
-        level *= _FIRST_SHARE
-        least = _least_rows(max_error, level)
-    first = math.ceil(least)
+    own = {
+        rows >> power: _LATER_SHARE * level / 2**power
+        for power in range(1, rows.bit_length())
+        if rows >> power >= 2 * least
+    }
+    level -= sum(own.values())
+    first = math.ceil(_least_rows(max_error, level))
     own[first] = level
     steps = range(first, rows + 1, max(1, round(_STEP * rows)))
     return [(count, own.get(count, 0.0)) for count in sorted({*steps, *own})]

@@ -16,8 +16,8 @@ _RANK: Final = "percentile"
 """The column whose law holds only for passes that are made as those over the calibration rows."""
 
 _ENOUGH: Final = BLOCK
-"""Passes from which on promises are kept about as well as with those of the calibration: see
-`benchmarks/quality/samples.py`."""
+"""Passes from which on, in a calibration of 100, promises were kept about as well as with those of the
+calibration: see `benchmarks/quality/samples.py`."""
 
 
 def complete(predictor: Predictor, asked: Asked, columns: Columns) -> Columns:
@@ -56,10 +56,10 @@ def notes(predictor: Predictor, asked: Asked) -> Mapping[str, str]:
         f"told only for passes like those of the calibration: {samples} samples, stratified, without a"
         " tolerance"
     )
-    if asked.samples < min(samples, _ENOUGH):
+    if min(asked.samples, samples) < _ENOUGH:
         promised = {task.region: asked.decisions.coverage, "abstain": asked.decisions.max_error}
         for name in (name for name, rate in promised.items() if rate is not None):
-            few = f"{asked.samples} passes are too few to keep the asked rate; {samples} calibrated it"
+            few = f"promised for {samples} passes, as in the calibration; {asked.samples} may not keep it"
             found[name] = f"{found[name]}; {few}" if name in found else few
     return found
 

@@ -57,8 +57,8 @@ class ClassCalibration(Calibration):
         Columns
             ``probabilities`` (B, C): the mean at the temperature that fits the calibration rows best.
             ``credibility`` (B,): the conformal p-value of the label, among the calibration rows or those of
-            its class. It is that of the least ambiguous sets whichever sets are made, since a randomised
-            score tells nothing of a single row.
+            its class if sets are by class. It is that of the least ambiguous sets whichever sets are made,
+            since a randomised score tells nothing of a single row.
         """
         probabilities = _at(columns, self.facts.temperature)
         label = columns["label"]
@@ -79,12 +79,12 @@ class ClassCalibration(Calibration):
     def region(self, columns: Columns, coverage: float) -> NDArray[Any]:
         """Tell which classes are in each row's prediction set, shape (B, C).
 
-        The label is in every set, and so is a class that has too few calibration rows.
+        The label and classes that are as probable are in every set, and so is a class that has too few
+        calibration rows.
         """
-        held: NDArray[np.bool_] = _scores(columns["probabilities"], self.facts, columns) <= self.quantiles(
-            coverage
-        )
-        np.put_along_axis(held, columns["label"][:, None], True, axis=1)
+        probabilities = columns["probabilities"]
+        held: NDArray[np.bool_] = _scores(probabilities, self.facts, columns) <= self.quantiles(coverage)
+        held |= probabilities >= np.take_along_axis(probabilities, columns["label"][:, None], axis=1)
         return held
 
 
@@ -96,4 +96,5 @@ def _scores(probabilities: NDArray[Any], facts: CalibrationFacts, columns: Colum
 
 
 def _at(columns: Columns, temperature: float | None) -> NDArray[np.float32]:
-    return tempered(columns["mean"], temperature or 1.0).astype(np.float32)
+    assert temperature is not None
+    return tempered(columns["mean"], temperature).astype(np.float32)

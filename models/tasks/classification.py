@@ -74,9 +74,10 @@ _ESTIMATE = Form(
         ),
         Column(
             "credibility",
-            "How well the label conforms with the calibration rows: the fraction of them whose truth had no"
-            " higher probability than the label has, 0 to 1. Where it is low no class fits; present if the"
-            " model has a calibration.",
+            "How well the label conforms with the calibration rows, or those of its class if sets are by"
+            " class: the fraction of them whose truth had no higher probability than the label has, 0 to 1."
+            " Where it is low, no class fits, or by class the label does not fit; present if the model has a"
+            " calibration.",
             optional=True,
         ),
         Column(
@@ -125,8 +126,9 @@ class Classification(Task):
         facts = self.facts
         if facts.classes is None or facts.output[1:] != (len(facts.classes),):
             raise ValueError(f"a classification names one class per output; outputs are {facts.output}")
-        if facts.calibration and facts.calibration.sets is None:
-            raise ValueError("the calibration of a classification has sets, that of a regression has none")
+        known = facts.calibration
+        if known and None in (known.sets, known.temperature, known.deterministic_temperature):
+            raise ValueError("the calibration of a classification has sets and two temperatures")
 
     def check_graph(self, shape: Sequence[object]) -> None:
         """See `Task.check_graph`."""

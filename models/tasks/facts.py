@@ -1,8 +1,8 @@
 """What a manifest states of a model's answers."""
 
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.answers.conformal import Sets
 
@@ -22,15 +22,21 @@ class ErrorRatios(BaseModel):
     greatest
         The greatest variance of an output over passes; of each target, if there are several.
     ratios
-        Upper bounds of the error of the mean over a block of passes, in units of that of independent ones:
-        for outputs with a variance above half the greatest, above a quarter of it, and so on. For a smaller
-        variance than the last it is 1.
+        Upper bounds of the error of the mean over a block of passes, in units of that of independent ones,
+        of the average output of like variance: above half the greatest, above a quarter of it, and so on. For
+        a smaller variance than the last it is 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     greatest: Variance | tuple[Variance, ...]
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
+        if list(self.ratios) != sorted(self.ratios):
+            raise ValueError("error_ratios: a ratio is below that of a greater variance")
+        return self
 
 
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]

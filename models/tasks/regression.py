@@ -136,7 +136,7 @@ class Regression(Task):
         if facts.noise_variance is not None and np.shape(facts.noise_variance) != self._targets:
             raise ValueError("a regression has one noise_variance for each of its targets")
         if facts.calibration and facts.calibration.sets is not None:
-            raise ValueError("the calibration of a classification has sets, that of a regression has none")
+            raise ValueError("the calibration of a regression has no sets")
 
     def check_graph(self, shape: Sequence[object]) -> None:
         """See `Task.check_graph`."""
@@ -263,7 +263,7 @@ class ValueCalibration(Calibration):
         errors = np.abs(arrays[TRUTH] - arrays["mean"])
         with np.errstate(divide="ignore", over="ignore"):
             deviations = np.sqrt(arrays["variance"])
-            scores = np.divide(errors, deviations, out=np.zeros_like(errors), where=errors > 0)
+            scores = np.divide(errors, deviations, out=np.zeros_like(errors), where=errors != 0)
         unbounded = ~np.isfinite(scores)
         if unbounded.any():
             row = int(np.argmax(by_target(unbounded).any(axis=0)))

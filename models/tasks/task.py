@@ -80,8 +80,12 @@ class Task(ABC):
         ValueError
             Saying what a model of this task has.
         """
-        if self.facts.outputs not in self.kinds.values():
-            raise ValueError(f"a {self.name} does not answer with {self.facts.outputs}")
+        facts = self.facts
+        if facts.outputs not in self.kinds.values():
+            raise ValueError(f"a {self.name} does not answer with {facts.outputs}")
+        ratios = facts.calibration and facts.calibration.error_ratios
+        if ratios and np.shape(ratios.greatest) != ((len(facts.targets),) if facts.targets else ()):
+            raise ValueError("error_ratios have one greatest variance, or one for each of several targets")
 
     @abstractmethod
     def check_graph(self, shape: Sequence[object]) -> None:
@@ -179,7 +183,7 @@ class Task(ABC):
         decisions: Decisions,  # noqa: ARG002  # for tasks that have something to say
         calibration: Calibration | None,  # noqa: ARG002
     ) -> Mapping[str, str]:
-        """Say why a field is missing in an answer with these decisions, by the name of the field."""
+        """Say what is to be known of a field of an answer with these decisions, or why it is missing."""
         return {}
 
     @abstractmethod

@@ -155,9 +155,9 @@ def parse(
     if body is None:
         refuse_more_than(raw, manifest.inputs, max_rows)
         body = _asked(raw, query, kind)
-        rows = unnamed(manifest.inputs, body.inputs)
+        rows = body.inputs
     _refuse_more_rows_than(max_rows, rows)
-    _hold_to_numbers(manifest, rows)
+    _hold_to_numbers(manifest, unnamed(manifest.inputs, rows))
     arrays = encode(manifest.inputs, rows)
     refuse_too_large_rows(manifest, arrays)
     return body, arrays

@@ -11,6 +11,7 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file, tasks
 from caveat.models.tasks.decisions import Decisions
+from caveat.models.tasks.facts import ErrorRatios
 from caveat.models.tasks.task import TRUTH
 from tests.bundles import (
     calibrated,
@@ -239,6 +240,58 @@ def test_sure_rows_get_small_sets(sets: str) -> None:
     lac = Predictor(calibrated_on(bundle, {"x": x[:400]}, y[:400], sets="lac", temperature=1.0)).calibration
     assert lac
     assert held.sum() < 1.5 * lac.region(columns, 0.9).sum()
+
+
+@pytest.mark.parametrize("sets", ["lac", "aps", "raps"])
+def test_classes_that_are_as_probable_as_the_label_are_in_its_set(sets: str) -> None:
+    bundle = softmax_classifier(classes=3, spread=0.0)  # of equal probability, for any row
+    x = np.zeros((60, 3), np.float32)
+    sure = calibrated_on(
+        softmax_classifier(classes=3, spread=9.0), {"x": x + 1}, np.zeros(60, int), sets=sets
+    )
+    facts = sure.manifest.model_copy(update={"files": {}})
+    files = {**bundle.files, calibration_file.FILE: sure.files[calibration_file.FILE]}
+    predictor = Predictor(pack(facts, files))
+    assert predictor.calibration
+    assert predictor.calibration.region(estimate(predictor, x), 0.5).all()
+
+
+def test_a_truth_that_is_not_a_number_makes_no_calibration() -> None:
+    bare = linear_regression()
+    inputs, truth = drawn(bare.manifest, 60, 1)
+    arrays = {TRUTH: truth, **estimate(Predictor(bare), inputs)}
+    arrays[TRUTH][7] = np.nan
+    task = tasks.of(calibrated_on(bare, inputs, truth).manifest)
+    with pytest.raises(ValueError, match="row 7 is wrong by nan"):
+        task.calibration(arrays)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "facts", "message"),
+    [
+        (LINEAR, {"error_ratios": ErrorRatios(greatest=(1.0, 2.0), ratios=(0.5,))}, "one greatest variance"),
+        (PAIR, {"error_ratios": ErrorRatios(greatest=1.0, ratios=(0.5,))}, "one for each of several targets"),
+        (PAIR, {"error_ratios": ErrorRatios(greatest=(1.0,), ratios=(0.5,))}, "one for each of several"),
+        (TABULAR, {"error_ratios": ErrorRatios(greatest=(1.0, 1.0), ratios=(0.5,))}, "one greatest variance"),
+        (TABULAR, {"temperature": None}, "sets and two temperatures"),
+        (TABULAR, {"deterministic_temperature": None}, "sets and two temperatures"),
+        (TABULAR, {"sets": None}, "sets and two temperatures"),
+        (LINEAR, {"sets": "lac"}, "a regression has no sets"),
+    ],
+)
+def test_facts_that_do_not_fit_the_model_are_refused(
+    bundle: Bundle, facts: dict[str, Any], message: str
+) -> None:
+    assert bundle.manifest.calibration
+    other = bundle.manifest.calibration.model_copy(update=facts)
+    stated = bundle.manifest.model_copy(update={"calibration": other})
+    with pytest.raises(ValueError, match=message):
+        tasks.of(stated).check()
+
+
+def test_ratios_of_errors_do_not_fall_with_the_variance() -> None:
+    with pytest.raises(ValueError, match="a ratio is below that of a greater variance"):
+        ErrorRatios(greatest=1.0, ratios=(0.8, 0.5))
 
 
 def test_a_set_depends_on_the_row_and_not_on_the_seed_of_the_request() -> None:
