@@ -9,9 +9,9 @@ probabilities that it states.
 Sizes and shares have standard errors over the divisions. The number of truths held is at least beta-binomial
 (see `law.py`), given the population, and so independent for each division. Needs the training extra.
 
-The bars: no set of the service is empty; its sets of kind lac are those of MAPIE with the label; and the
-coverage is at most 4 exact standard errors below the law's, over all rows, and over those of each class where
-it is promised by class.
+The bars: no set of the service is empty; its sets of kind lac are those of MAPIE with the label and classes
+that are as probable; and the coverage is at most 4 exact standard errors below the law's, over all rows, and
+over those of each class where it is promised by class.
 """
 
 import argparse
@@ -116,8 +116,8 @@ def measure(population: Population, divisions: int) -> tuple[dict[str, Found], i
                 of.add(held[method], known, y)
             else:
                 of.failed += 1
-        theirs = held["MAPIE lac"].copy()
-        np.put_along_axis(theirs, population.answers["label"][others][:, None], True, axis=1)
+        (stated,) = probabilities(population, rows, others)
+        theirs = held["MAPIE lac"] | (stated == stated.max(axis=1, keepdims=True))
         differing += int((held["lac"] != theirs).any(axis=1).sum())
     return found, differing
 
@@ -136,16 +136,22 @@ def own(population: Population, rows: Rows, others: Rows) -> dict[str, Held]:
 
 def rivals(population: Population, rows: Rows, others: Rows) -> dict[str, Held]:
     """Make the sets of the other libraries, of those methods that can be calibrated."""
-    calibration = population.calibrated(rows, population.temperature(rows))
-    stated = []
-    for part in (rows, others):
-        found = calibration.columns(population.of(part))["probabilities"].astype(np.float64)
-        stated.append(found / found.sum(axis=1, keepdims=True))
+    known, fresh = probabilities(population, rows, rows, others)
     held = {}
     for method, sets in RIVALS.items():
         with contextlib.suppress(ValueError):
-            held[method] = sets(stated[0], population.y[rows], stated[1], COVERAGE)
+            held[method] = sets(known, population.y[rows], fresh, COVERAGE)
     return held
+
+
+def probabilities(population: Population, rows: Rows, *parts: Rows) -> list[NDArray[np.float64]]:
+    """Give the probabilities of parts of a population that the service states, calibrated on some rows."""
+    calibration = population.calibrated(rows, population.temperature(rows))
+    stated = []
+    for part in parts:
+        found = calibration.columns(population.of(part))["probabilities"].astype(np.float64)
+        stated.append(found / found.sum(axis=1, keepdims=True))
+    return stated
 
 
 def table(population: Population, found: Mapping[str, Found]) -> str:
