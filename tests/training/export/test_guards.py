@@ -182,6 +182,13 @@ OPERATORS: dict[str, Callable[[Tensor], Tensor]] = {
     "windows": lambda x: x.unfold(1, 3, 2).mean(2),
 }
 
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "pooled": lambda x: F.max_pool1d(x[:, None, ::2] * 1.0, 2)[:, 0],
+    "strided and pooled": lambda x: F.max_pool1d(F.conv1d(x[:, None], torch.ones(8, 1, 3), None, 2, 1), 2)[
+        :, 0
+    ],
+}
+
 
 @pytest.mark.parametrize("length", [7, 24])
 @pytest.mark.parametrize("look", OPERATORS.values(), ids=list(OPERATORS))
@@ -216,6 +223,18 @@ def test_a_size_that_fits_no_memory_is_not_tried() -> None:
     )
     with pytest.raises(ExportError, match=r"takes another branch with \d+ rows"):
         export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
+
+
+@pytest.mark.parametrize("look", POOLINGS.values(), ids=list(POOLINGS))
+def test_a_size_that_an_operator_compares_without_a_need_is_not_bounded(
+    look: Callable[[Tensor], Tensor],
+) -> None:
+    torch.manual_seed(0)
+    module = Pooled(look)
+    free = {"x": {1: "length"}}
+    bundle = export(module, torch.rand(3, 9), task="regression", outputs="mean", name="p", free=free)
+    assert bundle.manifest.inputs[0].sizes["length"][1] is None
+    assert assert_right_or_refused(module, bundle) == set(LENGTHS[2:])
 
 
 def test_draws_whose_number_is_arithmetic_on_a_size_are_stated() -> None:
