@@ -238,3 +238,33 @@ def test_windows_of_an_image_of_any_size_are_served() -> None:
         rows = torch.rand(2, 2, size, size)
         expected = module.eval()(rows).softmax(1).detach()
         np.testing.assert_allclose(Predictor(bundle).predict({"x": rows.numpy()}), expected, atol=1e-5)
+
+
+class UNet(nn.Module):
+    """A network that joins features of two scales, and fails for odd sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer, self.inner = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        outer = self.outer(x)
+        x = torch.cat([outer, self.up(self.inner(F.max_pool2d(outer, 2)))], 1)
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
+
+
+def test_sizes_at_which_the_network_fails_hide_no_smaller_ones() -> None:
+    torch.manual_seed(0)
+    module, free = UNet(), {"x": {2: "height", 3: "width"}}
+    bundle = export(
+        module, torch.rand(3, 2, 8, 12), task="classification", outputs="logits", name="unet", free=free
+    )
+    assert bundle.manifest.inputs[0].sizes == {"height": (2, None), "width": (2, None)}
+    rows = torch.rand(2, 2, 2, 2)
+    expected = module.eval()(rows).softmax(1).detach()
+    np.testing.assert_allclose(Predictor(bundle).predict({"x": rows.numpy()}), expected, atol=1e-5)
+    with pytest.raises(InputError):
+        Predictor(bundle).predict({"x": torch.rand(2, 2, 3, 4).numpy()})
