@@ -325,6 +325,16 @@ def test_a_branch_on_rows_is_refused_without_free_sizes_too() -> None:
         export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
 
 
+def test_a_branch_for_a_lone_row_is_refused_by_the_draws_that_differ() -> None:
+    def apart(self: Run, x: Tensor) -> Tensor:
+        dropped = F.dropout(x[0] if len(x) == 1 else x, 0.3, self.training)
+        return dropped.reshape(-1, 4)
+
+    module = nn.Sequential(Run(apart), nn.Linear(4, 1))
+    with pytest.raises(ExportError, match=r"draws in another shape .* another branch there"):
+        export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
+
+
 class Two(nn.Module):
     """A network of two sequences, which compares their lengths."""
 
