@@ -1,5 +1,6 @@
 """Networks whose code looks at sizes: the sizes that are stated are right, and others are refused."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -298,13 +299,15 @@ def test_a_choice_that_bounds_do_not_say_is_refused(look: Callable[[Tensor], Ten
         (lambda x: x * float(x.shape[1]), "float(x.shape[1])"),
         (lambda x: sum(x[:, i : i + 1] for i in range(x.shape[1])) + x, "range(x.shape[1])"),
         (lambda x: torch.stack(x.unbind(1), 1), "x.unbind(1)"),
+        (lambda x: x / math.sqrt(x.shape[1]), "math.sqrt(x.shape[1])"),
     ],
-    ids=["equal", "float", "range", "unbind"],
+    ids=["equal", "float", "range", "unbind", "root"],
 )
 def test_a_size_that_is_fixed_is_refused_with_its_line(look: Callable[[Tensor], Tensor], line: str) -> None:
     message = refused(Sized(look), torch.rand(3, 7))
     assert "the network fixes the size length to 7, in " in message
     assert line in message
+    assert "** 0.5 keeps it free" in message
 
 
 @pytest.mark.parametrize("only", [None, False, True])
