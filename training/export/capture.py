@@ -259,7 +259,10 @@ def _remedy(fixed: str) -> str:
         return (
             "a request may have any number of rows, so keep it free: use x.shape[0], without int() or a loop"
         )
-    return "leave it out of the free sizes"
+    return (
+        "leave it out of the free sizes, or compute without what fixes it, such as a loop over it, == or "
+        "math.sqrt (** 0.5 keeps it free)"
+    )
 
 
 def _user_line(error: Exception) -> str:

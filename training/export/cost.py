@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from caveat.models.bundles.dimension import evaluate, names
+from caveat.models.bundles.dimension import check, evaluate, names
 from caveat.models.bundles.manifest import PASSES, Cost, Site
 from caveat.models.bundles.signature import ROWS
 from caveat.training.export.arithmetic import plain
@@ -59,10 +59,14 @@ def _hold(value: ir.Value, held: dict[str, dict[ir.Value, str]], known: set[str]
     if value.shape is None or any(getattr(size, "value", size) is None for size in value.shape):
         return  # the exporter lost a size; such values are few and small
     found = _free(value)
-    if found <= known and not found.isdisjoint((ROWS, PASSES)):  # others are constants, or chosen by a mask
-        held[_DRAWS if ROWS not in found else PASSES if PASSES in found else ROWS][value] = _product(
-            _sizes(value)
-        )
+    if not found <= known or found.isdisjoint((ROWS, PASSES)):
+        return  # a constant, or chosen by a mask
+    size = _product(_sizes(value))
+    try:
+        check(size, known)
+    except ValueError:
+        return  # a view in windows is divided by their number; the same values are counted under other sizes
+    held[_DRAWS if ROWS not in found else PASSES if PASSES in found else ROWS][value] = size
 
 
 def _free(value: ir.Value) -> set[str]:

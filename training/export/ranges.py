@@ -97,8 +97,9 @@ def ranges(traces: Sequence[Traced], rows: Sequence[Tensor], axes: Axes) -> dict
         if bounds is None or guard.names == [ROWS]:
             left.append((trace, guard))
         else:
-            name = guard.names[0]
-            found[name] = found[name].within(*bounds, guard.own)
+            (name,), (low, most) = guard.names, bounds
+            needless = most is not None and not guard.own and _holds_past(trace, name, most, rows, axes)
+            found[name] = found[name].within(low, None if needless else most, guard.own)
     limits = {name: (range_.least, range_.most) for name, range_ in found.items()}
     for trace, guard in left:
         for point in islice(guard.violations(limits, sizes), _TRIED):
@@ -151,6 +152,21 @@ def _holds_anyway(
         return expected is found  # if neither runs, the service refuses such a request
     # An operator of PyTorch may choose between kernels that compute the same.
     return not guard.own and _are_close(found, expected)
+
+
+def _holds_past(trace: Traced, name: str, most: int, rows: Sequence[Tensor], axes: Axes) -> bool:
+    """Tell whether the graph answers as the network does past a greatest size that an operator asked for.
+
+    An operator such as a pooling compares sizes to lay out its result in memory, which changes no answer.
+    """
+    for size in (most + 1, most + 2, 2 * most, 2 * most + 1):
+        sizes = example_sizes(rows, axes) | {name: size}
+        if _too_large(rows, axes, sizes):
+            return False
+        expected, found = trace.answers(rows, axes, sizes)
+        if expected is None or found is None or not _are_close(found, expected):
+            return False
+    return True
 
 
 def _too_large(rows: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]) -> bool:

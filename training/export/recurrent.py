@@ -126,6 +126,10 @@ class Lowering(fx.Interpreter):
             args = (*(x.to(common) if isinstance(x, Tensor) else x for x in args[:2]), *args[2:])
         if target is torch.ops.caveat.lstm_layer.default and args[1][0].shape[-1] != args[1][1].shape[-1]:
             return _projected(*args)
+        if target is torch.ops.aten.scaled_dot_product_attention.default and args[0].ndim == 3:
+            # ONNX's translation takes heads.
+            args = tuple(x.unsqueeze(1) if isinstance(x, Tensor) and x.ndim == 3 else x for x in args)
+            return super().call_function(target, args, kwargs).squeeze(1)
         return super().call_function(target, args, kwargs)
 
 

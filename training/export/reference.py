@@ -115,7 +115,14 @@ class GivenDraws(TorchDispatchMode):
             draw = next(self._draws, None)
             if draw is None:
                 raise ExportError("the network draws more often than its captured graph")
-            return _DRAWING[func](draw, *args, **(kwargs or {}))
+            try:
+                return _DRAWING[func](draw, *args, **(kwargs or {}))
+            except RuntimeError as error:  # of shapes that do not fit
+                raise ExportError(
+                    f"the network draws in another shape than its captured graph, {tuple(draw.shape)}, for "
+                    "another number of rows or another size: it takes another branch there. Do the same for "
+                    "every number of rows and every size"
+                ) from error
         return func(*args, **(kwargs or {}))
 
 

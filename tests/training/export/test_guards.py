@@ -1,5 +1,6 @@
 """Networks whose code looks at sizes: the sizes that are stated are right, and others are refused."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -182,6 +183,13 @@ OPERATORS: dict[str, Callable[[Tensor], Tensor]] = {
     "windows": lambda x: x.unfold(1, 3, 2).mean(2),
 }
 
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "pooled": lambda x: F.max_pool1d(x[:, None, ::2] * 1.0, 2)[:, 0],
+    "strided and pooled": lambda x: F.max_pool1d(F.conv1d(x[:, None], torch.ones(8, 1, 3), None, 2, 1), 2)[
+        :, 0
+    ],
+}
+
 
 @pytest.mark.parametrize("length", [7, 24])
 @pytest.mark.parametrize("look", OPERATORS.values(), ids=list(OPERATORS))
@@ -216,6 +224,18 @@ def test_a_size_that_fits_no_memory_is_not_tried() -> None:
     )
     with pytest.raises(ExportError, match=r"takes another branch with \d+ rows"):
         export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
+
+
+@pytest.mark.parametrize("look", POOLINGS.values(), ids=list(POOLINGS))
+def test_a_size_that_an_operator_compares_without_a_need_is_not_bounded(
+    look: Callable[[Tensor], Tensor],
+) -> None:
+    torch.manual_seed(0)
+    module = Pooled(look)
+    free = {"x": {1: "length"}}
+    bundle = export(module, torch.rand(3, 9), task="regression", outputs="mean", name="p", free=free)
+    assert bundle.manifest.inputs[0].sizes["length"][1] is None
+    assert assert_right_or_refused(module, bundle) == set(LENGTHS[2:])
 
 
 def test_draws_whose_number_is_arithmetic_on_a_size_are_stated() -> None:
@@ -279,13 +299,15 @@ def test_a_choice_that_bounds_do_not_say_is_refused(look: Callable[[Tensor], Ten
         (lambda x: x * float(x.shape[1]), "float(x.shape[1])"),
         (lambda x: sum(x[:, i : i + 1] for i in range(x.shape[1])) + x, "range(x.shape[1])"),
         (lambda x: torch.stack(x.unbind(1), 1), "x.unbind(1)"),
+        (lambda x: x / math.sqrt(x.shape[1]), "math.sqrt(x.shape[1])"),
     ],
-    ids=["equal", "float", "range", "unbind"],
+    ids=["equal", "float", "range", "unbind", "root"],
 )
 def test_a_size_that_is_fixed_is_refused_with_its_line(look: Callable[[Tensor], Tensor], line: str) -> None:
     message = refused(Sized(look), torch.rand(3, 7))
     assert "the network fixes the size length to 7, in " in message
     assert line in message
+    assert "** 0.5 keeps it free" in message
 
 
 @pytest.mark.parametrize("only", [None, False, True])
@@ -303,6 +325,16 @@ def test_a_branch_on_rows_is_refused_without_free_sizes_too() -> None:
         Run(lambda self, x: x * 2 if len(x) > 1000 else x), nn.Dropout(0.3), nn.Linear(4, 1)
     )
     with pytest.raises(ExportError, match="with 1001 rows"):
+        export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
+
+
+def test_a_branch_for_a_lone_row_is_refused_by_the_draws_that_differ() -> None:
+    def apart(self: Run, x: Tensor) -> Tensor:
+        dropped = F.dropout(x[0] if len(x) == 1 else x, 0.3, self.training)
+        return dropped.reshape(-1, 4)
+
+    module = nn.Sequential(Run(apart), nn.Linear(4, 1))
+    with pytest.raises(ExportError, match=r"draws in another shape .* another branch there"):
         export(module, torch.rand(3, 4), task="regression", outputs="mean", name="rows")
 
 

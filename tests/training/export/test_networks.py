@@ -128,6 +128,40 @@ def test_a_network_is_exported(network: nn.Module, example: Tensor) -> None:
     export(network, example, task="classification", outputs="logits", name="n")
 
 
+class OneHead(nn.Module):
+    """Attention of a single head, whose queries, keys and values have no axis of heads."""
+
+    def __init__(self, rate: float, masked: bool) -> None:
+        super().__init__()
+        self.rate = rate
+        self.masked = masked
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(4, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = x @ x.mT > -1 if self.masked else None
+        rate = self.rate if self.training else 0.0
+        x = nn.functional.scaled_dot_product_attention(x, x, x, mask, rate, is_causal=not self.masked)
+        logits: Tensor = self.head(x.mean(1))
+        return logits
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_attention_without_an_axis_of_heads_is_exported(rate: float, masked: bool) -> None:
+    torch.manual_seed(0)
+    free = {"x": {1: "length"}}
+    bundle = export(
+        OneHead(rate, masked),
+        torch.randn(3, 5, 4),
+        task="classification",
+        outputs="logits",
+        name="one",
+        free=free,
+    )
+    assert len(bundle.manifest.sites) == 1 + bool(rate)
+    assert bundle.manifest.inputs[0].sizes["length"] == (1, None)
+
+
 @pytest.mark.parametrize("output", ["logits", 0])
 def test_an_output_of_training_mode_alone_is_ignored(output: str | int) -> None:
     export(

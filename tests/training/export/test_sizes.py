@@ -204,3 +204,67 @@ def test_a_predicted_variance_is_the_aleatoric_variance(pair: bool, targets: int
     np.testing.assert_allclose(found["mean"], looped[..., 0].mean(0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["epistemic_variance"], looped[..., 0].var(0), rtol=1e-3)
     np.testing.assert_allclose(found["aleatoric_variance"], looped[..., 1].exp().mean(0), rtol=1e-4)
+
+
+class Windows(nn.Module):
+    """Attention within windows of 4 x 4 places, as in a Swin transformer, of images of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lift = nn.Linear(2, 4)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(4, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, channels, height, width = x.shape
+        x = F.pad(x, (0, -width % 4, 0, -height % 4)).permute(0, 2, 3, 1)
+        rows, down, across = len(x), x.shape[1] // 4, x.shape[2] // 4
+        x = x.view(rows, down, 4, across, 4, channels).permute(0, 1, 3, 2, 4, 5).reshape(-1, 16, channels)
+        x = self.lift(x)
+        x = (x @ x.transpose(1, 2)).softmax(-1) @ x
+        x = x.view(rows, down, across, 4, 4, 4).permute(0, 1, 3, 2, 4, 5)
+        x = x.reshape(rows, 4 * down, 4 * across, 4)[:, :height, :width]
+        logits: Tensor = self.head(x.mean((1, 2)))
+        return logits
+
+
+def test_windows_of_an_image_of_any_size_are_served() -> None:
+    torch.manual_seed(0)
+    module, free = Windows(), {"x": {2: "size", 3: "size"}}
+    bundle = export(
+        module, torch.rand(3, 2, 8, 8), task="classification", outputs="logits", name="windows", free=free
+    )
+    assert bundle.manifest.inputs[0].sizes["size"] == (1, None)
+    for size in (1, 5, 13):
+        rows = torch.rand(2, 2, size, size)
+        expected = module.eval()(rows).softmax(1).detach()
+        np.testing.assert_allclose(Predictor(bundle).predict({"x": rows.numpy()}), expected, atol=1e-5)
+
+
+class UNet(nn.Module):
+    """A network that joins features of two scales, and fails for odd sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer, self.inner = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        outer = self.outer(x)
+        x = torch.cat([outer, self.up(self.inner(F.max_pool2d(outer, 2)))], 1)
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
+
+
+def test_sizes_at_which_the_network_fails_hide_no_smaller_ones() -> None:
+    torch.manual_seed(0)
+    module, free = UNet(), {"x": {2: "height", 3: "width"}}
+    bundle = export(
+        module, torch.rand(3, 2, 8, 12), task="classification", outputs="logits", name="unet", free=free
+    )
+    assert bundle.manifest.inputs[0].sizes == {"height": (2, None), "width": (2, None)}
+    rows = torch.rand(2, 2, 2, 2)
+    expected = module.eval()(rows).softmax(1).detach()
+    np.testing.assert_allclose(Predictor(bundle).predict({"x": rows.numpy()}), expected, atol=1e-5)
+    with pytest.raises(InputError):
+        Predictor(bundle).predict({"x": torch.rand(2, 2, 3, 4).numpy()})
