@@ -187,7 +187,7 @@ def test_a_constant_noise_is_stated_for_each_target(network: NetworkName, tmp_pa
     assert isinstance(bundle.manifest.noise_variance, tuple)
     assert 100**2 < bundle.manifest.noise_variance[0] < 1000**2
     assert 0 < bundle.manifest.noise_variance[1] < 0.01**2
-    answer = estimate(Predictor(bundle, threads=1), {"x": x.astype(np.float32)}, 20, 0)
+    answer = estimate(Predictor(bundle, threads=1), {"x": x.astype(np.float32)}, 100, 0)
     assert answer["mean"].shape == answer["percentile"].shape == (300, 2)
     assert (np.diag(np.corrcoef(answer["mean"].T, y.T)[:2, 2:]) > 0.5).all()
 
