@@ -50,12 +50,7 @@ class Asked:
         Only then has an uncertainty the law of theirs: it depends on the number of passes and on their
         sampler.
         """
-        calibration = Asked(facts.samples, facts.seed)
-        return (self.samples, self.sampler, self.tolerance) == (
-            calibration.samples,
-            calibration.sampler,
-            calibration.tolerance,
-        )
+        return (self.samples, self.sampler, self.tolerance) == (facts.samples, Asked.sampler, Asked.tolerance)
 
 
 class Cohort:

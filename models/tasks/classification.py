@@ -177,6 +177,8 @@ class Classification(Task):
         """Name the classes that are in every set, since too few calibration rows are of them."""
         if decisions.coverage is None or not isinstance(calibration, ClassCalibration):
             return {}
+        if not calibration.facts.by_class:  # all classes share their rows
+            return {}
         unbounded = np.flatnonzero(np.isinf(calibration.quantiles(decisions.coverage))).tolist()
         if not unbounded:
             return {}
