@@ -17,10 +17,9 @@ from kinds import KINDS, trained
 from numpy.typing import NDArray
 from report import parser, write
 
-from caveat.models.bundles.bundle import Bundle, pack
 from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
-from caveat.models.tasks import calibration_file
+from caveat.training.calibrate import uncalibrated
 
 COUNTS = (10, 25, 100)
 TYPICAL = 400
@@ -45,7 +44,7 @@ def main() -> int:
         if options.kinds and kind not in options.kinds:
             continue
         bundle, rows = trained(kind, options.rows, options.epochs)
-        calibrated, bare = Predictor(bundle, threads=1), Predictor(without_calibration(bundle), threads=1)
+        calibrated, bare = Predictor(bundle, threads=1), Predictor(uncalibrated(bundle), threads=1)
         seeds = seeds_of(place, options.seeds)
         of = {str(count): ratio(calibrated, rows, count, seeds) for count in COUNTS}
         of["bare"] = ratio(bare, rows, COUNTS[-1], seeds)
@@ -60,12 +59,6 @@ def main() -> int:
         print(f"| {kind} | {' | '.join(cells)} |", flush=True)
     write("stated", plain(figures))
     return told(misses)
-
-
-def without_calibration(bundle: Bundle) -> Bundle:
-    """Take the calibration out of a bundle."""
-    files = {name: content for name, content in bundle.files.items() if name != calibration_file.FILE}
-    return pack(bundle.manifest.model_copy(update={"calibration": None}), files)
 
 
 def ratio(predictor: Predictor, rows: Any, count: int, seeds: Sequence[int]) -> Figure:

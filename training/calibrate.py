@@ -66,11 +66,8 @@ def calibrate(
         raise CaveatError(f"{len(y)} rows to calibrate on; at least {LEAST_ROWS} are needed")
     if not np.isfinite(y).all():
         raise CaveatError("a truth of the rows to calibrate on is not finite")
-    manifest = bundle.manifest.model_copy(update=task.fit(bundle, inputs, y, samples, seed))
-    files = {
-        name: content for name, content in bundle.files.items() if name not in (calibration_file.FILE, CARD)
-    }
-    bare = pack(manifest.model_copy(update={"calibration": None}), files)
+    fitted = task.fit(bundle, inputs, y, samples, seed)
+    bare = uncalibrated(Bundle(bundle.manifest.model_copy(update=fitted), bundle.files))
     predictor = Predictor(bare)
     once, answers = predictor.predict(inputs), dict(estimate(predictor, inputs, samples, seed))
     for name, column in {"answer without dropout": once, **answers}.items():
@@ -94,7 +91,14 @@ def calibrate(
         models.of(manifest).calibration({TRUTH: y, **answers})
     except ValueError as error:
         raise CaveatError(f"the rows to calibrate on: {error}") from None
-    return pack(manifest, {**files, calibration_file.FILE: calibration_file.write(y, answers)})
+    return pack(manifest, {**bare.files, calibration_file.FILE: calibration_file.write(y, answers)})
+
+
+def uncalibrated(bundle: Bundle) -> Bundle:
+    """Take out of a bundle what calibration rows told: the calibration and the card."""
+    told = (calibration_file.FILE, CARD)
+    files = {name: content for name, content in bundle.files.items() if name not in told}
+    return pack(bundle.manifest.model_copy(update={"calibration": None}), files)
 
 
 def _mostly_uncertain(uncertainty: NDArray[Any], passes: int) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from caveat.models.bundles import dimension
 from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
 from caveat.models.tasks import tasks
-from caveat.models.tasks.facts import CalibrationFacts
+from caveat.models.tasks.facts import CalibrationFacts, Variance
 
 SCHEMA_VERSION: Final = 3
 
@@ -31,9 +31,6 @@ EXAMPLE: Final = "example.npz"
 
 LARGEST: Final = 2**28
 """Most float32 values (1 GiB) in one row, in the draws of one pass, or held by the network for either."""
-
-
-Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):

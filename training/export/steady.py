@@ -22,9 +22,10 @@ def answers_alike_in_every_run(evaluated: nn.Module, rows: Sequence[Tensor]) -> 
 
     What draws with PyTorch is found in the graph.
     """
-    answers, where, changed = _repeated(evaluated, rows, 2)
-    if all(torch.equal(answer, answers[0]) for answer in answers):
+    found = _difference(evaluated, rows, 2)
+    if found is None:
         return
+    where, changed = found
     if changed and not where:
         raise ExportError(
             f"the network changes its own {changed} as it runs, in eval mode too: an answer would depend on "
@@ -38,9 +39,10 @@ def answers_alike_in_every_run(evaluated: nn.Module, rows: Sequence[Tensor]) -> 
 
 def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
     """Refuse a network that draws with another generator than PyTorch's, or changes from run to run."""
-    answers, where, changed = _repeated(sampled, rows, _REPEATS)
-    if all(torch.equal(answer, answers[0]) for answer in answers):
+    found = _difference(sampled, rows, _REPEATS)
+    if found is None:
         return
+    where, changed = found
     if changed and not where:
         raise ExportError(
             f"the network changes its own {changed} as it runs in training mode, and answers otherwise in "
@@ -54,17 +56,16 @@ def draws_with_torch_alone(sampled: nn.Module, rows: Sequence[Tensor]) -> None:
     )
 
 
-def _repeated(module: nn.Module, rows: Sequence[Tensor], repeats: int) -> tuple[list[Tensor], str, str]:
+def _difference(module: nn.Module, rows: Sequence[Tensor], repeats: int) -> tuple[str, str] | None:
     """Run a network several times under one seed; if answers differ, look for a foreign draw and a change.
 
     Returns
     -------
-    answers
-        One for each run.
     where
         The line of a draw with a generator that is not PyTorch's, or empty.
     changed
-        The name of a value of the network that a run changes, or empty.
+        The name of a value of the network that a run changes, or empty. None in place of both if all
+        answers are equal.
     """
     few = [tensor[:_ROWS_REPEATED] for tensor in rows]
 
@@ -76,12 +77,12 @@ def _repeated(module: nn.Module, rows: Sequence[Tensor], repeats: int) -> tuple[
     with torch.random.fork_rng(devices=[]), torch.no_grad(), RunningStatistics():
         answers = [run() for _ in range(repeats)]
         if all(torch.equal(answer, answers[0]) for answer in answers):
-            return answers, "", ""
+            return None
         where = generators.find_draw(run)
         before = _state(module)
         run()
         changed = [name for name, value in _state(module).items() if not _equal(value, before.get(name))]
-    return answers, where, next(iter(changed), "")
+    return where, next(iter(changed), "")
 
 
 def _elsewhere(where: str) -> str:
