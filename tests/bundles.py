@@ -10,8 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from caveat.models.answers.chance import CHANCE, chances
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Cost, Manifest, Site
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.signature import Input
 from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.models.tasks import calibration_file

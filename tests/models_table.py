@@ -13,8 +13,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Cost, Manifest, Site
-from caveat.models.bundles.signature import Feature, Input, Inputs
+from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.estimates.answer import estimate
 from caveat.models.estimates.cohort import FIRST_LOOK
 from caveat.models.predictor import Predictor

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.example import MAX_VALUES
-from caveat.models.bundles.signature import Feature, Input, Inputs
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import Input, Inputs
 
 _MIXED = 3  # rows that a made-up row lies between
 _ATTEMPTS = 8

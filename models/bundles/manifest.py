@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles import dimension
-from caveat.models.bundles.signature import ROWS, Dimension, Input, Label
+from caveat.models.bundles.features import Label
+from caveat.models.bundles.signature import ROWS, Dimension, Input
 from caveat.models.tasks import tasks
 from caveat.models.tasks.facts import CalibrationFacts, Variance
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -133,7 +134,7 @@ class Manifest(_Part):
     is the ``inputs`` of a request, as a client writes them.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1, lt=10**18)]
     task: str

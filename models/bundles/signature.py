@@ -1,7 +1,6 @@
 """The inputs of a model's graphs, and the conversion of JSON rows into arrays that fit these inputs."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from caveat.models.bundles.features import Feature, Label, encode_features
+from caveat.models.bundles.words import describe
 from caveat.models.errors import InputError
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -20,26 +21,11 @@ SIZE = r"^[a-z_][a-z0-9_]*$"
 SizeName = Annotated[str, Field(pattern=SIZE)]
 """The name of a size that each request chooses."""
 
-Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
-"""A name shown to people, of a single line."""
-
 Dimension = Annotated[int, Field(ge=1)] | SizeName
 """A fixed size, or the name of a size that each request chooses."""
 
 ROWS = "rows"
 """The symbolic dimension that every input starts with."""
-
-
-class Feature(BaseModel):
-    """One named column of a tabular input.
-
-    A feature with ``categories`` is categorical: the graph takes the index of its category.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Label
-    categories: tuple[Label, ...] | None = None
 
 
 class Input(BaseModel):
@@ -91,7 +77,7 @@ class Input(BaseModel):
         if not isinstance(rows, list) or not rows:
             raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
-            return _encode_features(rows, self.features, self.dtype, where)
+            return encode_features(rows, self.features, self.dtype, where)
         array = _array(rows)
         if array is None or not self._takes(array):
             raise self._first_misfit(rows, where)
@@ -245,64 +231,6 @@ def _misfit(
     return next((error for error in found if error), None)
 
 
-def _encode_features(rows: list[Any], features: tuple[Feature, ...], dtype: str, where: str) -> NDArray[Any]:
-    names = [feature.name for feature in features]
-    for index, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise InputError(
-                f"{where}[{index}]", f"an object with the fields {', '.join(names)}", describe(row)
-            )
-        if row.keys() != set(names):
-            raise _wrong_fields(row, names, f"{where}[{index}]")
-    array = np.empty((len(rows), len(features)), dtype)
-    for column, feature in enumerate(features):
-        values = [row[feature.name] for row in rows]
-        encode_column = _numbers if feature.categories is None else _codes
-        with np.errstate(over="ignore"):
-            array[:, column] = encode_column(values, feature, where)
-    if not np.isfinite(array).all():
-        index, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        place = f"{where}[{index}].{names[column]}"
-        raise InputError(place, f"a finite number that {dtype} can hold", str(rows[index][names[column]]))
-    return array
-
-
-def _wrong_fields(row: dict[str, Any], names: list[str], where: str) -> InputError:
-    for name in names:
-        if name not in row:
-            return InputError(f"{where}.{name}", "a value", "nothing")
-    unknown = next(name for name in row if name not in names)
-    return InputError(f"{where}.{_short(unknown)}", f"only the fields {', '.join(names)}", "this one too")
-
-
-def _numbers(values: list[Any], feature: Feature, where: str) -> list[Any]:
-    for index, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{where}[{index}].{feature.name}", "a number", describe(value))
-        if not math.isfinite(value):
-            raise InputError(f"{where}[{index}].{feature.name}", "a finite number", str(value))
-    return values
-
-
-def _codes(values: list[Any], feature: Feature, where: str) -> list[int]:
-    categories = feature.categories or ()
-    codes: dict[str | None, int] = {category: code for code, category in enumerate(categories)}
-    try:
-        return [codes[_spelling(value)] for value in values]
-    except KeyError:
-        index = next(i for i, value in enumerate(values) if _spelling(value) not in codes)
-        raise InputError(
-            f"{where}[{index}].{feature.name}", f"one of {_some(categories)}", describe(values[index])
-        ) from None
-
-
-def _spelling(value: Any) -> str | None:
-    """Spell a category as text: a client may send 3 or true for the category "3" or "true"."""
-    if isinstance(value, list | dict):
-        return None
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _not_finite(array: NDArray[Any], rows: Any, where: str, dtype: str) -> InputError:
     path = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     return InputError(where + _indices(path), f"a finite number that {dtype} can hold", str(_at(rows, path)))
@@ -333,27 +261,3 @@ def _words(shape: tuple[Dimension, ...]) -> str:
     )
     size = f"{shape[0]} " if isinstance(shape[0], int) else "at least one of "
     return f"a list of {size}{inner}"
-
-
-def describe(value: object) -> str:
-    """Describe a JSON value in a few words, however large it is."""
-    match value:
-        case None:
-            return "null"
-        case list():
-            return f"a list of {len(value)}"
-        case dict():
-            return f"an object with the fields {_some(value)}" if value else "an empty object"
-        case _:
-            return _short(json.dumps(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _some(names: Iterable[str]) -> str:
-    """List the first ten names, and say how many more there are."""
-    listed = list(names)
-    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
-    return ", ".join(_short(json.dumps(name, ensure_ascii=False)) for name in listed[:10]) + more

@@ -60,6 +60,9 @@ class InputProblem(Problem):
     where: str = Field(description="Path of the first error, such as inputs[3].age.")
     expected: str = Field(description="What the service expected there.")
     got: str = Field(description="What the request has there.")
+    rows: list[int] = Field(
+        [], description="Numbers of all rows with a category that the model does not know, if that is wrong."
+    )
 
 
 class RequestError(Exception):
@@ -134,7 +137,9 @@ async def respond(request: Request, error: Exception) -> Response:
         case UnknownModelError():
             return _problem(kept, 404, str(error))
         case InputError():
-            members = {"where": error.where, "expected": error.expected, "got": error.got}
+            members: dict[str, object] = {"where": error.where, "expected": error.expected, "got": error.got}
+            if error.rows:
+                members["rows"] = list(error.rows)
             return _problem(kept, 422, str(error), members)
         case RequestValidationError():  # of a path parameter: FastAPI parses nothing else here
             fault = error.errors()[0]
@@ -165,7 +170,7 @@ def _problem(
     kept: Record,
     status: int,
     detail: str,
-    members: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     kept.detail = detail

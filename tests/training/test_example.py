@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import BUNDLED
 from caveat.training.example import example, made_up
 

@@ -2,7 +2,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import Input
 from caveat.training.preprocess import preprocess
 
 VECTOR = Input(name="x", dtype="float64", shape=("rows", 3))

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
-from caveat.models.bundles.signature import ROWS, Feature, Input
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.dataset import Dataset
 
 

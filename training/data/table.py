@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from caveat.models.bundles.signature import ROWS, Feature, Input
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.dataset import Dataset
 from caveat.training.data.target import encode_target, infer_task
 from caveat.training.errors import DataError

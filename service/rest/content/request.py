@@ -10,7 +10,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import Inputs, describe, encode, refuse_non_numbers, unnamed
+from caveat.models.bundles.signature import Inputs, encode, refuse_non_numbers, unnamed
+from caveat.models.bundles.words import describe
 from caveat.models.draws.masks import MAX_SEED, Sampler
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked

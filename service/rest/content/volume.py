@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import Dimension, Feature, Input, Inputs, sizes
+from caveat.models.bundles.signature import Dimension, Input, Inputs, sizes
 from caveat.models.graphs.memory import LARGEST_ROW, values_held
 from caveat.service.rest.problems import RequestError
 

@@ -10,8 +10,9 @@ from starlette.routing import BaseRoute
 
 from caveat import __version__
 from caveat.models.bundles.example import shown_rows
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.signature import Input
 from caveat.models.tasks import tasks
 from caveat.service.desk.versions.catalogue import Catalogue
 from caveat.service.rest import request_id

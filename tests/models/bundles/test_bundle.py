@@ -115,8 +115,8 @@ def test_a_file_outside_the_bundle_is_never_read(folder: Path, name: str) -> Non
     ("changes", "message"),
     [
         (
-            {"schema_version": 2},
-            "schema_version is 2; this version of Caveat reads 3: make the bundle anew",
+            {"schema_version": 3},
+            "schema_version is 3; this version of Caveat reads 4: make the bundle anew",
         ),
         ({"name": "../up"}, "name: String should match pattern"),
         ({"files": {}}, r"lists no predict\.onnx"),
@@ -139,7 +139,7 @@ def test_an_invalid_manifest_is_refused(folder: Path, changes: dict[str, object]
 
 def test_a_manifest_older_than_targets_keeps_its_digest(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    assert manifest["schema_version"] == 3
+    assert manifest["schema_version"] == 4
     assert manifest["noise_variance"] == 1.0
     digest = MODEL.digest
     edit(folder, noise_variance=1)

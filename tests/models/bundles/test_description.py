@@ -8,8 +8,9 @@ from caveat.commands.inspect import Inspect
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle, BundleError, pack
 from caveat.models.bundles.description import describe
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Cost, Manifest, Provenance, Site
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.signature import Input
 from caveat.models.tasks.facts import CalibrationFacts, ErrorRatios
 from tests.bundles import linear_targets, tabular
 

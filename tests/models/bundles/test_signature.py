@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from caveat.models.bundles.signature import Feature, Input, encode, refuse_non_numbers
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import Input, encode, refuse_non_numbers
 from caveat.models.errors import InputError
 
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 3))

@@ -6,7 +6,7 @@ from caveat.models.bundles.bundle import MANIFEST
 from tests.models.damage.damage import Damage, each, input_of, replace, say, site_of, write
 
 MANIFESTS = {
-    "a later schema": Damage(say(schema_version=4), "schema_version is 4; this version of Caveat reads 3"),
+    "a later schema": Damage(say(schema_version=5), "schema_version is 5; this version of Caveat reads 4"),
     "an empty manifest": Damage(write(""), "Invalid JSON"),
     "a manifest of 100 MB": Damage(
         lambda folder: os.truncate(folder / MANIFEST, 10**8), "manifest.json: holds 100,000,000 bytes"

@@ -6,8 +6,9 @@ import numpy as np
 import orjson
 import pytest
 
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Cost
-from caveat.models.bundles.signature import Feature, Input
+from caveat.models.bundles.signature import Input
 from caveat.service.rest.content.volume import SMALL, refuse_more_than, refuse_too_large_rows
 from caveat.service.rest.problems import RequestError
 from tests.bundles import tabular

@@ -1,0 +1,222 @@
+"""Named features of a table: what a client may send for each, and the number that the graphs take for it."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from caveat.models.bundles.days import days_of
+from caveat.models.bundles.spelling import folded, is_missing, unambiguous
+from caveat.models.bundles.words import describe, shortened, some
+from caveat.models.errors import InputError
+
+Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
+"""A name shown to people, of a single line."""
+
+OTHER: Final = -1.0
+"""The code of a category that training did not see."""
+
+ISO: Final = "iso"
+"""The form of dates that are written as ISO 8601 says."""
+
+
+class Feature(BaseModel):
+    """One named column of a tabular input: numbers unless it has categories or dates.
+
+    The graphs take a number as it is, the index of a category, a date as days since 1970, and NaN for a
+    missing value.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    categories
+        The categories of a categorical feature.
+    dates
+        The form in which a feature of dates may be written beside ISO 8601, as
+        `datetime.datetime.strptime` takes it; or `ISO`.
+    missing
+        Whether a value may be missing.
+    other
+        Whether a category may be one that training did not see; the graphs then take `OTHER`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Label
+    categories: tuple[Label, ...] | None = None
+    dates: Label | None = None
+    missing: bool = False
+    other: bool = False
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.dates is not None and self.categories is not None:
+            raise ValueError(f"feature {self.name!r} has both categories and dates")
+        if self.other and self.categories is None:
+            raise ValueError(f"feature {self.name!r} takes other categories, but has none")
+        return self
+
+    @property
+    def expected(self) -> str:
+        """What a client may send, in words."""
+        what = "a number"
+        if self.dates is not None:
+            form = "" if self.dates == ISO else f", or as {self.dates}"
+            what = f"a date or time as a text such as 2026-03-01 or 2026-03-01T12:30:00{form}"
+        elif self.other:
+            what = f"a category, such as {some((self.categories or ())[:10])}"
+        elif self.categories is not None:
+            what = f"one of {some(self.categories)}"
+        return f"{what}, or null" if self.missing else what
+
+    def values(self, values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64]:
+        """Turn the values of a column, as JSON holds them, into the numbers that the graphs take, shape (B,).
+
+        Parameters
+        ----------
+        values
+            One value for each row.
+        where
+            Gives the place of a row's value, for an error.
+
+        Raises
+        ------
+        InputError
+            Naming the first value that does not fit, and all rows with a category that it does not know.
+        """
+        fast = self._fast(values)
+        if fast is not None:
+            return fast
+        numbers = [self.number(value) for value in values]
+        unfit = [row for row, number in enumerate(numbers) if number is None]
+        if unfit:
+            first, rows = values[unfit[0]], tuple(unfit) if self.categories is not None else ()
+            if isinstance(first, float) and not math.isfinite(first):
+                raise InputError(where(unfit[0]), "a finite number", str(first), rows)
+            raise InputError(where(unfit[0]), self.expected, describe(first), rows)
+        return np.array(numbers, np.float64)
+
+    def number(self, value: Any) -> float | None:
+        """Turn a value, as JSON holds it, into the number that the graphs take; None if it does not fit."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return math.nan if self.missing else None
+        if self.categories is not None:
+            return self._code(value)
+        if self.dates is not None:
+            return self._days(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return float(value)
+
+    def _fast(self, values: Sequence[Any]) -> NDArray[np.float64] | None:
+        """Convert values of the commonest types at once; None if there are others."""
+        if self.dates is not None:
+            return None
+        if self.categories is not None:
+            try:
+                return np.array([self._codes[value] for value in values])
+            except (KeyError, TypeError):
+                return None
+        if not {int, float}.issuperset(map(type, values)):
+            return None
+        numbers = np.array(values, np.float64)
+        return numbers if np.isfinite(numbers).all() else None
+
+    @cached_property
+    def _codes(self) -> dict[str, float]:
+        return {category: float(code) for code, category in enumerate(self.categories or ())}
+
+    @cached_property
+    def _folded(self) -> dict[str, float]:
+        return {key: self._codes[text] for key, text in unambiguous(self._codes).items()}
+
+    def _code(self, value: Any) -> float | None:
+        spellings = _spellings(value)
+        for codes, spelled in ((self._codes, str), (self._folded, folded)):
+            for spelling in spellings:
+                if (code := codes.get(spelled(spelling))) is not None:
+                    return code
+        if self.missing and isinstance(value, str) and is_missing(value):
+            return math.nan
+        return OTHER if self.other and spellings else None
+
+    def _days(self, value: Any) -> float | None:
+        if not isinstance(value, str):
+            return None
+        if self.missing and is_missing(value):
+            return math.nan
+        try:
+            return days_of(value, None if self.dates == ISO else self.dates)
+        except ValueError:
+            return None
+
+
+def _spellings(value: Any) -> list[str]:
+    """List the texts that a category may have which a client writes as a value: 3.0 or true, for example."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bool):
+        return [json.dumps(value)]
+    if isinstance(value, int | float) and math.isfinite(value):
+        return [*([str(int(value))] if value == int(value) else []), repr(float(value))]
+    return []
+
+
+def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
+    """Turn rows of JSON objects into the array that the graphs take, shape (B, features).
+
+    Raises
+    ------
+    InputError
+        Naming the first row and field that does not fit; for categories all rows with unknown ones, in any
+        field.
+    """
+    names = [feature.name for feature in features]
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            expected = f"an object with the fields {', '.join(names)}"
+            raise InputError(f"{where}[{index}]", expected, describe(row))
+        if row.keys() != set(names):
+            raise _wrong_fields(row, features, f"{where}[{index}]")
+    array = np.empty((len(rows), len(features)), dtype)
+    unknown: list[InputError] = []
+    for column, feature in enumerate(features):
+        place = f"{where}[{{}}].{feature.name.replace('{', '{{').replace('}', '}}')}".format
+        try:
+            with np.errstate(over="ignore"):
+                array[:, column] = feature.values([row[feature.name] for row in rows], place)
+        except InputError as error:
+            if not error.rows:
+                raise
+            unknown.append(error)
+    if unknown:
+        raise _of_all(unknown)
+    infinite = np.argwhere(np.isinf(array))
+    if len(infinite):
+        index, column = (int(i) for i in infinite[0])
+        place_of = f"{where}[{index}].{names[column]}"
+        raise InputError(place_of, f"a finite number that {dtype} can hold", str(rows[index][names[column]]))
+    return array
+
+
+def _of_all(errors: Sequence[InputError]) -> InputError:
+    """Name the rows of several errors in the first of them."""
+    first = errors[0]
+    rows = tuple(sorted({row for error in errors for row in error.rows}))
+    return InputError(first.where, first.expected, first.got, rows)
+
+
+def _wrong_fields(row: dict[str, Any], features: Sequence[Feature], where: str) -> InputError:
+    for feature in features:
+        if feature.name not in row:
+            expected = "a value, or null" if feature.missing else "a value"
+            return InputError(f"{where}.{feature.name}", expected, "nothing")
+    names = [feature.name for feature in features]
+    unknown = next(name for name in row if name not in names)
+    return InputError(f"{where}.{shortened(unknown)}", f"only the fields {', '.join(names)}", "this one too")
