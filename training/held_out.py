@@ -1,7 +1,7 @@
 """Reads rows held out from the training of an exported model, with their truths."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,36 +9,48 @@ from numpy.typing import NDArray
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs, encode
 from caveat.models.errors import InputError
-from caveat.training.data.table import read_frame, values_of
+from caveat.training.data.arrays import check_targets, load_arrays
+from caveat.training.data.columns.schema import Rows, read_features, read_truths
+from caveat.training.data.files.read import TABLES, read_table
+from caveat.training.data.files.texts import kind_of
+from caveat.training.data.options import HeldOutOptions
 from caveat.training.errors import DataError
 from caveat.training.tasks import tasks
 
-TRUTH = "y"
+TRUTH: Final = "y"
 """Name of the array of truths in an NPZ file."""
 
 
-def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]:
+class HeldOut(NamedTuple):
+    """Rows as the graphs take them; indices of classes (int64), or values (float64), (B, T) for T targets."""
+
+    inputs: Inputs
+    y: NDArray[Any]
+    notes: tuple[str, ...] = ()
+    """What a person should know of how they were read."""
+
+
+def read_held_out(path: Path, manifest: Manifest, options: HeldOutOptions | None = None) -> HeldOut:
     """Read rows and their truths for a model.
 
     Parameters
     ----------
     path
         ``.npz`` with ``y`` and one array for each input of the model (or ``x`` for a single input); or, for
-        a model of named features, ``.csv`` or ``.parquet`` with columns for the features and the targets.
+        a model of named features, a table with columns for the features and the targets. Rows of a table
+        without a truth are left out.
     manifest
         The model's manifest.
-
-    Returns
-    -------
-    inputs, y
-        Rows as the graphs take them; indices of classes (int64), or values (float64), (B, T) for T targets.
+    options
+        What the owner says of the file.
 
     Raises
     ------
     DataError
-        If the file can't be read, or does not fit the model.
+        If the file can't be read, does not fit the model, or can be read in two ways.
     """
-    inputs, y = _read(path, manifest)
+    options = options or HeldOutOptions()
+    inputs, y, notes = _read(path, manifest, options)
     if y is None:
         raise DataError(f"{path}: {_without_truth(path, inputs, manifest)}")
     count = len(next(iter(inputs.values())))
@@ -52,10 +64,10 @@ def read_held_out(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any]]
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         row = int(np.argmin(np.isfinite(y.reshape(count, -1)).all(axis=1)))
         raise DataError(f"{path}: {TRUTH}[{row}]: expected finite numbers, got {y[row]}")
-    return inputs, task.truths(y, manifest, f"{path}: {TRUTH}")
+    return HeldOut(inputs, task.truths(y, manifest, f"{path}: {TRUTH}", options.labels), notes)
 
 
-def read_rows(path: Path, manifest: Manifest) -> Inputs:
+def read_rows(path: Path, manifest: Manifest, options: HeldOutOptions | None = None) -> Inputs:
     """Read rows without their truths, which the file may have or lack; see `read_held_out`.
 
     Raises
@@ -63,22 +75,25 @@ def read_rows(path: Path, manifest: Manifest) -> Inputs:
     DataError
         If the file can't be read, or does not fit the model.
     """
-    return _read(path, manifest)[0]
+    return _read(path, manifest, options or HeldOutOptions(), truths=False)[0]
 
 
-def _read(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any] | None]:
+def _read(
+    path: Path, manifest: Manifest, options: HeldOutOptions, *, truths: bool = True
+) -> tuple[Inputs, NDArray[Any] | None, tuple[str, ...]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.suffix.lower() == ".npz":
-        rows, y = _arrays(path, manifest)
-    elif path.suffix.lower() in (".csv", ".parquet"):
-        rows, y = _table(path, manifest)
-    else:
-        raise DataError(f"{path}: unknown type {path.suffix!r}; expected .npz, .csv or .parquet")
-    try:
-        return encode(manifest.inputs, rows), y
-    except InputError as error:
-        raise DataError(f"{path}: {error}") from None
+        return (*_arrays(path, manifest), ())
+    (spec, *others) = manifest.inputs
+    if kind_of(path) in TABLES and (others or spec.features is None):
+        raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
+    rows = Rows(read_table(path, options), options)
+    y, known = read_truths(rows, manifest) if truths else (None, None)
+    x = read_features(rows, spec.features or (), known).astype(spec.dtype)
+    left_out = 0 if known is None else int((~known).sum())
+    notes = (f"{left_out:,} rows of {path} have no truth and are left out",) if left_out else ()
+    return {spec.name: x}, y, notes
 
 
 def _without_truth(path: Path, inputs: Inputs, manifest: Manifest) -> str:
@@ -88,12 +103,8 @@ def _without_truth(path: Path, inputs: Inputs, manifest: Manifest) -> str:
     return f"has no column {' and '.join(map(str, tasks.of(manifest).targets(manifest)))}, the truths"
 
 
-def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: {error}; expected .npz with arrays") from None
+def _arrays(path: Path, manifest: Manifest) -> tuple[Inputs, NDArray[Any] | None]:
+    arrays = load_arrays(path)
     names = [spec.name for spec in manifest.inputs]
     if len(names) == 1 and "x" in arrays:
         arrays[names[0]] = arrays.pop("x")
@@ -102,25 +113,14 @@ def _arrays(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
             f"{path}: has the arrays {', '.join(arrays)}; expected {', '.join(names)} and {TRUTH}"
         )
     y = arrays.pop(TRUTH, None)
+    if y is not None:
+        check_targets(y, f"{path}: {TRUTH}")
     (spec, *others) = manifest.inputs
+    rows: Any = arrays if others else arrays[spec.name]
     if not others and spec.features is not None:
-        names = [feature.name for feature in spec.features]
-        return [dict(zip(names, row, strict=False)) for row in arrays[spec.name].tolist()], y
-    return arrays if others else arrays[spec.name], y
-
-
-def _table(path: Path, manifest: Manifest) -> tuple[Any, NDArray[Any] | None]:
-    (spec, *others) = manifest.inputs
-    if others or spec.features is None:
-        raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
-    frame = read_frame(path)
-    targets = [name or "" for name in tasks.of(manifest).targets(manifest)]
-    missing = {feature.name for feature in spec.features} - set(frame.columns)
-    if missing:
-        raise DataError(f"{path}: no column {sorted(missing)[0]!r}; it has {', '.join(frame.columns)}")
-    columns = {feature.name: values_of(frame[feature.name], path).tolist() for feature in spec.features}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    if not set(targets) <= set(frame.columns):
-        return rows, None
-    truths = [values_of(frame[target], path) for target in targets]
-    return rows, np.stack(truths, axis=1) if len(truths) > 1 else truths[0]
+        fields = [feature.name for feature in spec.features]
+        rows = [dict(zip(fields, row, strict=False)) for row in arrays[spec.name].tolist()]
+    try:
+        return encode(manifest.inputs, rows), y
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from None

@@ -12,6 +12,9 @@ Noise = Literal["constant", "predicted"]
 ExampleRows = Literal["made-up", "keep"]
 """The example in a bundle: rows made up like those of an export's example, or the first of these rows."""
 
+Labels = Literal["names", "indices"]
+"""What whole numbers among the truths of a classification stand for."""
+
 if TYPE_CHECKING:
     Task = str
     Outputs = str

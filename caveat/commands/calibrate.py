@@ -5,18 +5,26 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command
+from caveat.commands.command import Command, say
 from caveat.extras import needing
 from caveat.models.answers.conformal import Sets
 from caveat.models.bundles import store
+from caveat.training.data.options import HeldOutOptions
 
 LAYOUT = {
     "model and rows": {"bundle": "BUNDLE", "data": "FILE"},
     "calibration": {"samples": "N", "seed": "N", "sets": None, "by_class": None},
+    "reading of the file": {
+        "separator": "MARK",
+        "decimal": None,
+        "encoding": "NAME",
+        "numeric": "NAMES",
+        "labels": None,
+    },
 }
 
 
-class Calibrate(Command):
+class Calibrate(HeldOutOptions, Command):
     """Calibrate a model on rows held out from its training, and write it as a new version.
 
     Fits what held-out rows decide, such as the temperature of a classification or the noise of a
@@ -28,7 +36,7 @@ class Calibrate(Command):
     bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
     data: Path = Field(
         description="held-out rows: .npz with an array for each input (or x for an only one) and y; for named"
-        " features .csv or .parquet with their columns and that of the target"
+        " features a table (.csv, .tsv, .jsonl, .json or .parquet) with their columns and that of the target"
     )
     samples: int = Field(100, ge=2, description="passes behind every answer")
     seed: int = Field(0, ge=0, description="decides what the passes drop")
@@ -52,7 +60,8 @@ class Calibrate(Command):
             from caveat.training.report import report
 
         bundle = store.load(folder)
-        inputs, y = read_held_out(self.data, bundle.manifest)
+        inputs, y, notes = read_held_out(self.data, bundle.manifest, self)
+        say(notes)
         torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake
         calibrated = calibrate(bundle, inputs, y, self.samples, self.seed, self.sets, self.by_class)
         calibrated = with_card(calibrated, inputs, y, self.samples, self.seed)

@@ -1,6 +1,7 @@
 """What the commands of ``caveat`` share."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -22,3 +23,9 @@ class Command(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave out every source but the flags."""
         return (init_settings,)
+
+
+def say(notes: Iterable[str]) -> None:
+    """Write notes for a person on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

@@ -5,18 +5,26 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command
+from caveat.commands.command import Command, say
 from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.errors import CaveatError
+from caveat.training.data.options import HeldOutOptions
 
 LAYOUT = {
     "model and rows": {"bundle": "BUNDLE", "data": "FILE", "ood": "FILE"},
     "evaluation": {"samples": "N", "seed": "N", "out": "FILE"},
+    "reading of the file": {
+        "separator": "MARK",
+        "decimal": None,
+        "encoding": "NAME",
+        "numeric": "NAMES",
+        "labels": None,
+    },
 }
 
 
-class Evaluate(Command):
+class Evaluate(HeldOutOptions, Command):
     """Evaluate a model on rows that it has not seen, print the figures, and write them with plots as a page.
 
     Monte Carlo dropout stands beside what may do as well: the network without dropout, as it is and with
@@ -26,8 +34,8 @@ class Evaluate(Command):
     bundle: CliPositionalArg[Path] = Field(description="folder of a bundle, or of a model: its last version")
     data: Path = Field(
         description="rows that neither trained nor calibrated the model: .npz with an array for each input"
-        " (or x for an only one) and y; for named features .csv or .parquet with their columns and that of"
-        " the target"
+        " (or x for an only one) and y; for named features a table (.csv, .tsv, .jsonl, .json or .parquet)"
+        " with their columns and that of the target"
     )
     ood: Path | None = Field(
         None,
@@ -53,10 +61,11 @@ class Evaluate(Command):
         torch.set_num_threads(1)  # what there is to sum up is small, and other threads slow to wake
         bundle = store.load(folder)
         manifest = bundle.manifest
-        inputs, y = read_held_out(self.data, manifest)
+        inputs, y, notes = read_held_out(self.data, manifest, self)
+        say(notes)
         if len(y) < 2:
             raise CaveatError(f"{self.data}: one row to evaluate on; at least 2 are needed")
-        strange = read_rows(self.ood, manifest) if self.ood else None
+        strange = read_rows(self.ood, manifest, self) if self.ood else None
         found = evaluate(bundle, inputs, y, self.samples, self.seed, strange)
         path = self.out or Path(f"{manifest.name}-{manifest.version}.html")
         _write(path, card(found))

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command
+from caveat.commands.command import Command, say
 from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Name
 from caveat.models.errors import CaveatError
 from caveat.models.tasks import tasks
+from caveat.training.data.options import HeldOutOptions
 from caveat.training.vocabulary import ExampleRows, Outputs, Task
 
 LAYOUT = {
@@ -37,10 +38,17 @@ LAYOUT = {
     },
     "dropout": {"sites": "PATTERNS", "rate": "SITE=RATE", "insert": "OPERATOR:RATE"},
     "bundle": {"name": "NAME", "description": "TEXT", "calibration": "FILE", "out": "STORE"},
+    "reading of the file": {
+        "separator": "MARK",
+        "decimal": None,
+        "encoding": "NAME",
+        "numeric": "NAMES",
+        "labels": None,
+    },
 }
 
 
-class Export(Command):
+class Export(HeldOutOptions, Command):
     """Export a network of your own, with dropout in it, as a bundle.
 
     The network is checked against its graphs as it is exported, and refused with the reason if it
@@ -150,7 +158,8 @@ class Export(Command):
                 progress=bar,
             )
         if self.calibration is not None:
-            inputs, y = read_held_out(self.calibration, bundle.manifest)
+            inputs, y, notes = read_held_out(self.calibration, bundle.manifest, self)
+            say(notes)
             bundle = measured(bundle, inputs, y, samples=100, seed=0)
         print(report(store.add(self.out, bundle), bundle))
         for site in bundle.manifest.sites:

@@ -6,14 +6,26 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command
+from caveat.commands.command import Command, say
 from caveat.extras import needing
 from caveat.models.bundles import store
+from caveat.training.data.options import TableOptions
 from caveat.training.options import Options
 from caveat.training.vocabulary import Task
 
 LAYOUT = {
     "data": {"dataset": None, "data": "FILE", "target": "NAMES", "task": None},
+    "reading of a table": {
+        "drop": "NAMES",
+        "features": "NAMES",
+        "categorical": "NAMES",
+        "numeric": "NAMES",
+        "dates": "NAMES",
+        "unseen": None,
+        "separator": "MARK",
+        "decimal": None,
+        "encoding": "NAME",
+    },
     "network": {"network": None, "hidden": "SIZES", "dropout": "RATES", "noise": None},
     "training": {
         "epochs": "N",
@@ -28,7 +40,7 @@ LAYOUT = {
 }
 
 
-class Train(Options, Command):
+class Train(Options, TableOptions, Command):
     """Train a dropout network on a bundled data set or a file, and write it into a store.
 
     The rows' standardisation and the target's scale become part of the network. A part of the rows is
@@ -39,7 +51,9 @@ class Train(Options, Command):
         None, description="digits or diabetes, a bundled data set to train on, unless --data names a file"
     )
     data: Path | None = Field(
-        None, description="file to train on: .csv, .parquet, or .npz with arrays x and y"
+        None,
+        description="file to train on: .csv, .tsv, .jsonl, .json or .parquet, text also packed as .gz; or "
+        ".npz with arrays x and y",
     )
     target: tuple[str, ...] | None = Field(
         None,
@@ -90,7 +104,10 @@ class Train(Options, Command):
         # Batches are small, and with one thread no sum depends on the number of cores.
         torch.set_num_threads(1)
         store.prepare(self.out)
-        dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
+        dataset = read(self.data, self.target, self.task, self) if self.data else BUNDLED[str(self.dataset)]()
+        if dataset.report is not None:
+            print(f"{dataset.report}\n", flush=True)
+        say(dataset.notes)
         with Bar() as bar:
             bundle = train(dataset, self, bar)
         print(report(store.add(self.out, bundle), bundle))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, Self
@@ -20,6 +21,9 @@ Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
 
 OTHER: Final = -1.0
 """The code of a category that training did not see."""
+
+_POINT_ZERO: Final = re.compile(r"-?\d+\.0+")
+"""A whole number as programs write it that hold numbers in floating point."""
 
 ISO: Final = "iso"
 """The form of dates that are written as ISO 8601 says."""
@@ -160,7 +164,7 @@ class Feature(BaseModel):
 def _spellings(value: Any) -> list[str]:
     """List the texts that a category may have which a client writes as a value: 3.0 or true, for example."""
     if isinstance(value, str):
-        return [value]
+        return [value, value.partition(".")[0]] if _POINT_ZERO.fullmatch(value) else [value]
     if isinstance(value, bool):
         return [json.dumps(value)]
     if isinstance(value, int | float) and math.isfinite(value):

@@ -1,10 +1,16 @@
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.signature import Input
+from caveat.training.data.options import HeldOutOptions
 from caveat.training.errors import DataError
-from caveat.training.held_out import read_held_out, read_rows
+from caveat.training.held_out import HeldOut, read_held_out, read_rows
 from tests.bundles import drawn, linear_regression, linear_targets, tabular
 
 TABLE = tabular().manifest
@@ -14,7 +20,7 @@ ARRAYS = linear_regression().manifest
 def test_arrays_are_read(tmp_path: Path) -> None:
     inputs, truth = drawn(ARRAYS, 5, 0)
     np.savez(tmp_path / "rows.npz", x=inputs["x"], y=truth)
-    found, y = read_held_out(tmp_path / "rows.npz", ARRAYS)
+    found, y, _ = read_held_out(tmp_path / "rows.npz", ARRAYS)
     np.testing.assert_array_equal(found["x"], inputs["x"])
     np.testing.assert_array_equal(y, truth)
 
@@ -23,7 +29,7 @@ def test_arrays_are_read(tmp_path: Path) -> None:
 def test_classes_are_read_by_name_or_number(tmp_path: Path, y: list[int] | list[str]) -> None:
     np.savez(tmp_path / "rows.npz", x=np.zeros((3, 3)), y=y)
     manifest = TABLE.model_copy(update={"inputs": ARRAYS.inputs})
-    assert read_held_out(tmp_path / "rows.npz", manifest)[1].tolist() == [0, 1, 1]
+    assert read_held_out(tmp_path / "rows.npz", manifest).y.tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,7 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
     manifest = TABLE.model_copy(update={"target": "bought"})
     lines = [",".join(["extra", *values, "bought"]), ",".join(["9", *values.values(), "yes"])]
     (tmp_path / "rows.csv").write_text("\n".join(lines * 1 + [lines[1].replace("yes", "no")]))
-    inputs, y = read_held_out(tmp_path / "rows.csv", manifest)
+    inputs, y, _ = read_held_out(tmp_path / "rows.csv", manifest)
     assert inputs["x"].tolist() == [[1, 0, 1]] * 2
     assert y.tolist() == [1, 0]
     (tmp_path / "asked.csv").write_text("\n".join([",".join(values), ",".join(values.values())]))
@@ -73,7 +79,7 @@ def test_the_truths_of_several_targets_are_read(tmp_path: Path) -> None:
     manifest = linear_targets().manifest
     inputs, truth = drawn(manifest, 5, 0)
     np.savez(tmp_path / "rows.npz", x=inputs["x"], y=truth)
-    np.testing.assert_array_equal(read_held_out(tmp_path / "rows.npz", manifest)[1], truth)
+    np.testing.assert_array_equal(read_held_out(tmp_path / "rows.npz", manifest).y, truth)
     np.savez(tmp_path / "one.npz", x=inputs["x"], y=truth[:, 0])
     with pytest.raises(DataError, match=r"shape \(5,\); expected one truth for each of 5 rows and 2 targets"):
         read_held_out(tmp_path / "one.npz", manifest)
@@ -86,9 +92,138 @@ def test_the_truths_of_several_targets_are_read(tmp_path: Path) -> None:
 def test_unknown_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_held_out(tmp_path / "none.npz", ARRAYS)
-    (tmp_path / "rows.txt").write_text("x")
-    with pytest.raises(DataError, match=r"unknown type '\.txt'; expected \.npz, \.csv or \.parquet"):
-        read_held_out(tmp_path / "rows.txt", ARRAYS)
+    (tmp_path / "rows.xls").write_text("x")
+    with pytest.raises(DataError, match=r"unknown type '\.xls'; expected \.csv, \.tsv"):
+        read_held_out(tmp_path / "rows.xls", ARRAYS)
     (tmp_path / "broken.npz").write_bytes(b"PK no zip")
     with pytest.raises(DataError, match=r"expected \.npz with arrays"):
         read_held_out(tmp_path / "broken.npz", ARRAYS)
+
+
+def table(tmp_path: Path, *lines: str, **options: Any) -> HeldOut:
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    return read_held_out(tmp_path / "t.csv", GRADES, HeldOutOptions.model_validate(options))
+
+
+GRADES = TABLE.model_copy(
+    update={
+        "inputs": (
+            Input(
+                name="x",
+                dtype="float64",
+                shape=("rows", 4),
+                features=(
+                    Feature(name="grade", categories=("1", "2", "A")),
+                    Feature(name="known", categories=("False", "True", "unknown")),
+                    Feature(name="cost", missing=True),
+                    Feature(name="since", dates="%d.%m.%Y"),
+                ),
+            ),
+        ),
+        "target": "code",
+        "classes": ("01", "02"),
+    }
+)
+
+
+def test_columns_are_read_as_the_model_says_whatever_their_own_values_are(tmp_path: Path) -> None:
+    """A file with grades 1 and 2 alone holds no numbers, and one of True and False no booleans."""
+    inputs, y, notes = table(
+        tmp_path,
+        "grade,known,cost,since,code",
+        '1,True,"$1,200",02.01.1970,01',
+        "2,False,NA,1970-01-03,02",
+        "2,False,7,03.01.1970,",
+    )
+    np.testing.assert_array_equal(inputs["x"], [[0, 1, 1200, 1], [1, 0, np.nan, 2]])
+    assert (y.tolist(), notes) == (
+        [0, 1],
+        (f"1 rows of {tmp_path / 't.csv'} have no truth and are left out",),
+    )
+
+
+def test_types_of_a_file_do_not_hide_categories(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "grade": [1.0, 2.0],
+            "known": [True, None],
+            "cost": [float("nan"), None],
+            "since": [date(1970, 1, 2)] * 2,
+        }
+    )
+    frame = frame.with_columns(known=pl.col("known").fill_null(False), code=pl.Series(["02", "01"]))
+    frame.write_parquet(tmp_path / "t.parquet")
+    inputs, y, _ = read_held_out(tmp_path / "t.parquet", GRADES)
+    np.testing.assert_array_equal(inputs["x"], [[0, 1, np.nan, 1], [1, 0, np.nan, 1]])
+    assert y.tolist() == [1, 0]
+    (tmp_path / "t.jsonl").write_text(
+        '{"grade": 1.0, "known": true, "cost": null, "since": "1970-01-02", "code": "02"}'
+    )
+    assert read_rows(tmp_path / "t.jsonl", GRADES)["x"].tolist()[0][:2] == [0, 1]
+
+
+HEADER = "grade,known,cost,since,code"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "1,True,many,1970-01-02,01",
+            r"t\.csv: line 3: column 'cost': expected a number, got 'many'; --numeric",
+        ),
+        ("B,True,1,1970-01-02,01", r"line 3: column 'grade': expected one of \"1\", \"2\", \"A\", got \"B\""),
+        (",True,1,1970-01-02,01", "line 3: column 'grade': expected one of .*, got"),
+        ("1,True,1,soon,01", "line 3: column 'since': expected a date or time"),
+        ("1,True,VS1,1970-01-02,01", "line 3: column 'cost': expected a number, got 'VS1'"),
+        ("1,True,1,1970-01-02,03", "y holds 03; the classes are 01, 02"),
+        ("1,True,1,1970-01-02,01,9", "line 3 has 6 values, the header has 5"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_its_line(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        table(tmp_path, HEADER, "1,True,1,1970-01-02,01", line)
+
+
+def test_all_lines_with_unknown_categories_are_named(tmp_path: Path) -> None:
+    row = "1,True,1,1970-01-02,01"
+    with pytest.raises(DataError, match=r'got "B"; 2 lines do not fit: 3, 5$'):
+        table(tmp_path, HEADER, row, row.replace("1", "B", 1), row, row.replace("1", "C", 1))
+
+
+def test_the_owner_may_say_how_a_file_is_read(tmp_path: Path) -> None:
+    row = "1,True,many,1970-01-02,01"
+    assert np.isnan(
+        table(tmp_path, HEADER, row, row.replace("many", "3"), numeric=["cost"]).inputs["x"][0, 2]
+    )
+    semicolons = [line.replace(",", ";") for line in (HEADER, row.replace("many", "1.200"))]
+    assert table(tmp_path, *semicolons, decimal=",").inputs["x"][0, 2] == 1200
+    assert table(tmp_path, *semicolons, decimal=".").inputs["x"][0, 2] == 1.2
+    with pytest.raises(DataError, match=r"column 'cost': has numbers such as .*; --decimal says which"):
+        table(tmp_path, *semicolons)
+    numbered = GRADES.model_copy(update={"classes": ("1", "2")})
+    (tmp_path / "n.csv").write_text(f"{HEADER}\n1,True,1,1970-01-02,1\n")
+    with pytest.raises(DataError, match="say --labels names or --labels indices"):
+        read_held_out(tmp_path / "n.csv", numbered)
+    for labels, expected in (("names", 0), ("indices", 1)):
+        options = HeldOutOptions.model_validate({"labels": labels})
+        assert read_held_out(tmp_path / "n.csv", numbered, options).y.tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            np.array([b"no", b"yes"]),
+            r"y is \|S3 of shape \(2,\); expected numbers, booleans or text; convert",
+        ),
+        (np.array(["2026-01-01"] * 2, "M8[D]"), r"y is datetime64\[D\] of shape \(2,\)"),
+        (np.array([1j, 2]), "y is complex128"),
+        (np.array([object()] * 2), "y: Object arrays cannot be loaded"),
+        (np.zeros((2, 2), int), "y has shape"),
+    ],
+)
+def test_truths_of_other_types_are_refused_with_their_type(y: Any, message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.zeros((2, 3)), y=y)
+    with pytest.raises(DataError, match=message):
+        read_held_out(tmp_path / "t.npz", TABLE.model_copy(update={"inputs": ARRAYS.inputs}))

@@ -435,9 +435,9 @@ def test_a_target_of_seconds_since_1970_keeps_its_digits(tmp_path: Path) -> None
 
 def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("u,v\n" + "1,a\n2,\n" * 20)
+    path.write_text("u,v\n" + "2026-03-01,a\n2026-03-02,b\n" * 20)
     assert commands.main(["train", "--data", str(path), "--target", "v"]) == 1
     assert capsys.readouterr().err == (
-        f"caveat train: {path}: column 'v': 20 of 40 values are missing (empty, NA, N/A, nan, null or ?); "
-        "fill them in or leave the rows out\n"
+        f"caveat train: {path}: column 'u': holds dates or times, such as '2026-03-01'. To go on, add "
+        "--dates u\n"
     )

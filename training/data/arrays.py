@@ -1,6 +1,7 @@
 """NPZ files: rows of any shape in an array ``x``, and their targets in an array ``y``."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
     DataError
         If an array is missing, has another shape or type, or holds a number that is not finite.
     """
-    x, y = _load(path)
+    arrays = load_arrays(path)
+    missing = [name for name in ("x", "y") if name not in arrays]
+    if missing:
+        found = ", ".join(arrays) or "nothing"
+        raise DataError(f"{path}: no array {missing[0]!r}; expected x and y, the file holds {found}")
+    x, y = arrays["x"], arrays["y"]
     if x.dtype.kind not in "biuf" or x.ndim < 2:
         raise DataError(f"{path}: x is {_describe(x)}; expected numbers of shape (rows, ...)")
-    if y.dtype.kind not in "biufU" or (y.ndim != 1 and not (y.ndim == 2 and y.shape[1] > 1)):
+    check_targets(y, f"{path}: y")
+    if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] > 1):
         raise DataError(
-            f"{path}: y is {_describe(y)}; expected numbers, booleans or text of shape (rows,), or "
-            "numbers of several targets, (rows, targets)"
+            f"{path}: y is {_describe(y)}; expected shape (rows,), or (rows, targets) for several targets"
         )
     if len(x) != len(y):
         raise DataError(f"{path}: x has {len(x)} rows and y has {len(y)}; expected equal numbers")
@@ -52,18 +58,39 @@ def read_arrays(path: Path, task: Task | None) -> Dataset:
     )
 
 
-def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Load all arrays of an NPZ file; pickles are refused.
+
+    Raises
+    ------
+    DataError
+        If it is none, or an array is damaged or holds Python's objects.
+    """
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: not an NPZ file")
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = [name for name in ("x", "y") if name not in arrays]
-        if missing:
-            found = ", ".join(arrays) or "nothing"
-            raise DataError(f"{path}: no array {missing[0]!r}; expected x and y, the file holds {found}")
-        try:
-            return arrays["x"], arrays["y"]
-        except (ValueError, zipfile.BadZipFile) as error:  # an array of objects, or a damaged array
-            raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: not an NPZ file; expected .npz with arrays")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: _array(file, name, path) for name in file.files}
+
+
+def _array(file: Any, name: str, path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = file[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: {name}: {error}; expected an array of numbers or text") from None
+    return array
+
+
+def check_targets(y: NDArray[Any], where: str) -> None:
+    """Refuse targets that are neither numbers nor booleans nor text.
+
+    Raises
+    ------
+    DataError
+        With their type.
+    """
+    if y.dtype.kind not in "biufU":
+        hint = '; convert them with y.astype("U")' if y.dtype.kind == "S" else ""
+        raise DataError(f"{where} is {_describe(y)}; expected numbers, booleans or text{hint}")
 
 
 def _describe(array: NDArray[Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import Input, Inputs
+from caveat.training.data.report import Report
 from caveat.training.errors import DataError
 from caveat.training.tasks import tasks
 from caveat.training.tasks.task import Learning
@@ -18,7 +19,7 @@ MIN_ROWS = 20
 """Least number of rows: with fewer, a held-out part is too small to measure anything."""
 
 MIN_ROWS_PER_CLASS = 3
-"""Least number of rows of a class: one in each of the three parts."""
+"""Least number of rows of a class that is in each of the three parts; those of rarer classes train."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Dataset:
         Names of several targets.
     public
         Whether rows may be shown to anyone, in a bundle that is handed on.
+    report
+        How the rows were read, if they come from a table.
 
     Raises
     ------
     DataError
-        If all rows, or the rows of a class, are too few to hold some out, or all targets are equal.
+        If all rows, or those of most classes, are too few to hold some out, or all targets are equal.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Dataset:
     classes: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
     public: bool = False
+    report: Report | None = None
 
     def fed(self, part: "Part") -> tuple[Inputs, NDArray[Any]]:
         """Give the inputs of a part as a predictor takes them, and its targets."""
@@ -73,12 +77,13 @@ class Dataset:
             if len(np.unique(values)) == 1:
                 kind = self.learning.truth
                 raise DataError(f"{self.name}: {target!r} holds one {kind} only; there is nothing to learn")
-        for name, rows in self.groups.items():
-            if len(rows) < MIN_ROWS_PER_CLASS:
-                raise DataError(
-                    f"{self.name}: class {name!r} of {self.target!r} has {len(rows)} rows; expected at least "
-                    f"{MIN_ROWS_PER_CLASS}: one to train on, one to validate and one to test"
-                )
+        of_rare = sum(self.rare.values())
+        if 2 * of_rare > len(self.y):
+            raise DataError(
+                f"{self.name}: {of_rare} of {len(self.y)} rows are of classes of {self.target!r} with fewer "
+                f"than {MIN_ROWS_PER_CLASS} rows, such as {next(iter(self.rare))!r}; expected at most half "
+                "of them. Names can't be predicted; numbers can with --task regression"
+            )
 
     @property
     def learning(self) -> Learning:
@@ -89,6 +94,21 @@ class Dataset:
     def groups(self) -> Mapping[str, NDArray[np.intp]]:
         """The rows of each class by its name; nothing unless the targets are classes."""
         return self.learning.groups(self.classes, self.y)
+
+    @property
+    def rare(self) -> Mapping[str, int]:
+        """Numbers of rows of the classes that have too few to hold any out."""
+        return {name: len(rows) for name, rows in self.groups.items() if len(rows) < MIN_ROWS_PER_CLASS}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the owner should know of the rows, in words."""
+        rare = tuple(
+            f"class {name!r} has {count} {'row' if count == 1 else 'rows'}, too few to hold one out: "
+            "training alone sees it"
+            for name, count in self.rare.items()
+        )
+        return (*(self.report.notes if self.report else ()), *rare)
 
     @property
     def digest(self) -> str:
@@ -121,7 +141,7 @@ class Split:
 
 
 def split(dataset: Dataset, test_size: float, seed: int) -> Split:
-    """Split a data set at random, in the same proportions for each class.
+    """Split a data set at random, in the same proportions for each class; all rows of rare ones train.
 
     Parameters
     ----------
@@ -136,13 +156,16 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
     Returns
     -------
     Split
-        Every part holds at least one row of every class.
+        Every part holds at least one row of every class with `MIN_ROWS_PER_CLASS` rows or more.
     """
     generator = np.random.default_rng(seed)
     validation_size = dataset.learning.model.training.validation
     train, validation, test = [], [], []
     for group in dataset.groups.values() or [np.arange(len(dataset.y))]:
         rows = generator.permutation(group)
+        if len(rows) < MIN_ROWS_PER_CLASS:
+            train.append(rows)
+            continue
         tested = min(max(1, round(test_size * len(rows))), len(rows) - 2)
         validated = max(1, round(validation_size * (len(rows) - tested)))
         test.append(rows[:tested])

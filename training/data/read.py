@@ -4,13 +4,19 @@ from pathlib import Path
 
 from caveat.training.data.arrays import read_arrays
 from caveat.training.data.dataset import Dataset
+from caveat.training.data.options import TableOptions
 from caveat.training.data.table import read_table
 from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
 
-def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:
-    """Read a CSV, Parquet or NPZ file.
+def read(
+    path: Path,
+    target: tuple[str, ...] | None,
+    task: Task | None,
+    options: TableOptions | None = None,
+) -> Dataset:
+    """Read a table, or an NPZ file.
 
     Parameters
     ----------
@@ -20,6 +26,8 @@ def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Datas
         Names of the columns to predict; None for an NPZ file, whose array ``y`` holds the targets.
     task
         Task to learn; None infers it from the target.
+    options
+        What the owner says of a table.
 
     Raises
     ------
@@ -28,12 +36,12 @@ def read(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Datas
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    match path.suffix.lower():
-        case ".csv" | ".parquet":
-            return read_table(path, target, task)
-        case ".npz":
-            if target is not None:
-                raise DataError(f"{path}: the target of an NPZ file is its array y; leave --target out")
-            return read_arrays(path, task)
-        case suffix:
-            raise DataError(f"{path}: unknown type {suffix!r}; expected .csv, .parquet or .npz")
+    options = options or TableOptions()
+    if path.suffix.lower() != ".npz":
+        return read_table(path, target, task, options)
+    if target is not None:
+        raise DataError(f"{path}: the target of an NPZ file is its array y; leave --target out")
+    for name in TableOptions.model_fields:
+        if getattr(options, name) is not None:
+            raise DataError(f"{path}: --{name} goes with a table; an NPZ file has arrays")
+    return read_arrays(path, task)

@@ -1,8 +1,9 @@
-"""Tables: CSV and Parquet files with one named column per feature."""
+"""Tables: files with one named column for each feature, read as their owner means them."""
 
-import csv
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,74 +11,191 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from caveat.models.bundles.features import Feature
 from caveat.models.bundles.signature import ROWS, Input
+from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, without_missing
+from caveat.training.data.columns.decimal import decimals
+from caveat.training.data.columns.read import Statement, read_column, statements
+from caveat.training.data.columns.target import Target, read_target
 from caveat.training.data.dataset import Dataset
+from caveat.training.data.files.raw import Table
+from caveat.training.data.files.read import read_table as read_file
+from caveat.training.data.files.texts import name_of
+from caveat.training.data.options import TableOptions
+from caveat.training.data.report import Report, of_target
 from caveat.training.data.target import encode_target, infer_task
 from caveat.training.errors import DataError
 from caveat.training.vocabulary import Task
 
-MAX_CATEGORIES = 1000
-"""Most categories of a column, each of which becomes an input of the network."""
 
-MISSING = ("", "na", "n/a", "nan", "null", "?")
-"""Spellings of a missing value, in lower case."""
+def read_table(
+    path: Path, target: tuple[str, ...] | None, task: Task | None, options: TableOptions
+) -> Dataset:
+    """Read a table, with one or several columns as targets and other columns as features.
 
-NEARLY_ALL = 0.95
-"""Fraction of numbers from which on a column of text counts as numbers with mistakes, not as categories."""
+    What a column means is told by the options or, beyond doubt, by its values; rows without a target are
+    left out.
 
-
-def read_table(path: Path, target: tuple[str, ...] | None, task: Task | None) -> Dataset:
-    """Read a table, with one or several columns as targets and all other columns as features.
-
-    Columns of numbers stay numbers; text and booleans become categories.
+    Parameters
+    ----------
+    path, target, task
+        See `caveat.training.data.read.read`.
+    options
+        What the owner says of the table.
 
     Raises
     ------
     DataError
-        If the file can't be read, has no column for a target, or has a column with missing or infinite
-        values or of another type.
+        If the file can't be read, has no column that is named, or has columns that can be read in several
+        ways: all of them, with the options that settle it.
     """
-    frame = read_frame(path)
-    listed = ", ".join(frame.columns)
+    table = read_file(path, options)
+    targets = _targets(table, target)
+    names = _features(table, targets, options)
+    said = statements(list(table.columns), options)
+    marks = decimals(table, options.decimal)
+    if isinstance(marks, Doubt):
+        raise DataError(f"{path}: {_settled([marks])}")
+    columns = {
+        name: Column(name, without_missing(values), name in table.dated, marks.get(name, "."))
+        for name, values in table.columns.items()
+    }
+    truths = [
+        read_target(columns[name], said.get(name, Statement()), classes=task == "classification")
+        for name in targets
+    ]
+    known = np.logical_and.reduce([each.known for each in truths if isinstance(each, Target)], initial=True)
+    features = [
+        _unreadable(table, name)
+        or read_column(_only(columns[name], known), said.get(name, Statement()), options)
+        for name in names
+    ]
+    doubts = [each for each in (*truths, *features) if isinstance(each, Doubt)]
+    if doubts:
+        raise DataError(f"{path}: {_settled(doubts)}")
+    return _dataset(
+        table,
+        [each for each in truths if isinstance(each, Target)],
+        [each for each in features if not isinstance(each, Doubt)],
+        task,
+    )
+
+
+def _targets(table: Table, target: tuple[str, ...] | None) -> tuple[str, ...]:
+    listed = ", ".join(table.columns)
     if target is None:
-        raise DataError(f"{path}: say which column to predict with --target; it has {listed}")
+        raise DataError(f"{table.path}: say which column to predict with --target; it has {listed}")
     for name, count in Counter(target).items():
-        if name not in frame.columns:
-            raise DataError(f"{path}: no column {name!r} to predict; it has {listed}")
+        _refuse_unknown(table, "target", name)
         if count > 1:
-            raise DataError(f"{path}: --target names {name!r} {count} times")
-    if frame.is_empty():
-        raise DataError(f"{path}: no rows below the header")
-    if frame.width == len(target):
-        only = f"{target[0]!r} is the only column" if frame.width == 1 else "every column is a target"
-        raise DataError(f"{path}: {only}; there is nothing to predict it from")
-    columns = {column.name: values_of(column, path) for column in frame}
-    targets = {name: columns.pop(name) for name in target}
-    task = task or infer_task(_joined(list(targets.values())))
-    y, classes = _encode_targets(targets, task, path)
-    encoded = [_encode(name, values, path) for name, values in columns.items()]
+            raise DataError(f"{table.path}: --target names {name!r} {count} times")
+    for name in target:
+        kind = (table.unreadable or {}).get(name)
+        if kind:
+            raise DataError(
+                f"{table.path}: column {name!r}: holds {kind}; expected numbers, text or booleans"
+            )
+        if not len(without_missing(table.columns[name]).drop_nulls()):
+            raise DataError(f"{table.path}: column {name!r}: has no values, and is to be predicted")
+    return target
+
+
+def _features(table: Table, targets: Sequence[str], options: TableOptions) -> list[str]:
+    """List the columns to predict from."""
+    for option in ("drop", "features", "categorical", "numeric"):
+        for name in getattr(options, option) or ():
+            _refuse_unknown(table, option, name)
+    for name in options.dates or ():
+        if name not in table.columns:
+            _refuse_unknown(table, "dates", name.partition("=")[0])
+    twice = set(options.drop or ()) & {*targets, *(options.features or ())}
+    if twice:
+        raise DataError(f"{table.path}: --drop leaves out {min(twice)!r}, which another option needs")
+    wanted = options.features or table.columns
+    names = [
+        name for name in table.columns if name in wanted and name not in (*targets, *(options.drop or ()))
+    ]
+    if not names:
+        (first, *others) = table.columns
+        only = f"{first!r} is the only column" if not others else "every column is a target or left out"
+        raise DataError(f"{table.path}: {only}; there is nothing to predict from")
+    return names
+
+
+def _refuse_unknown(table: Table, option: str, name: str) -> None:
+    if name not in table.columns:
+        raise DataError(f"{table.path}: no column {name!r} (--{option}); it has {', '.join(table.columns)}")
+
+
+def _only(column: Column, known: NDArray[np.bool_]) -> Column:
+    """Take the rows with a target."""
+    return column if known.all() else replace(column, values=column.values.filter(pl.Series(known)))
+
+
+def _unreadable(table: Table, name: str) -> Doubt | None:
+    kind = (table.unreadable or {}).get(name)
+    return Doubt(name, f"holds {kind}, which is no number, text or date", "drop") if kind else None
+
+
+def _settled(doubts: Sequence[Doubt]) -> str:
+    """Say what stands in the way, and the options that settle all of it."""
+    reasons = "; ".join(f"column {doubt.name!r}: {doubt.reason}" for doubt in doubts)
+    options: dict[str, list[str]] = {}
+    for doubt in doubts:
+        options.setdefault(doubt.option, [])
+        if doubt.given not in options[doubt.option]:
+            options[doubt.option].append(doubt.given)
+    flags = " ".join(
+        f"--{option} {given[0] if option == 'decimal' else _listed(given)}"
+        for option, given in options.items()
+    )
+    return f"{reasons}. To go on, add {flags}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """List names as an option takes them in a shell.
+
+    >>> print(_listed(["a", "b, c"]), _listed(["x", "y"]))
+    'a,"b, c"' x,y
+    """
+    quoted = [f'"{name}"' if "," in name else name for name in names]
+    return shlex.quote(",".join(quoted))
+
+
+def _dataset(
+    table: Table, targets: Sequence[Target], columns: Sequence[Read | LeftOut], task: Task | None
+) -> Dataset:
+    known = np.logical_and.reduce([target.known for target in targets])
+    features = [each for each in columns if isinstance(each, Read)]
+    if not features:
+        left = "; ".join(f"{each.name!r} is {each.words}" for each in columns if isinstance(each, LeftOut))
+        raise DataError(f"{table.path}: no column is left to predict from: {left}")
+    values = [target.values[known] for target in targets]
+    task = task or infer_task(_joined(values))
+    y, classes = _encode_targets([target.name for target in targets], values, task, table.path)
     return Dataset(
-        name=path.stem,
+        name=name_of(table.path),
         task=task,
         input=Input(
             name="features",
             dtype="float64",
-            shape=(ROWS, len(encoded)),
-            features=tuple(feature for feature, _ in encoded),
+            shape=(ROWS, len(features)),
+            features=tuple(read.feature for read in features),
         ),
-        x=np.stack([values for _, values in encoded], axis=1),
+        x=np.stack([read.values for read in features], axis=1),
         y=y,
-        target=target[0] if len(target) == 1 else None,
-        targets=target if len(target) > 1 else None,
+        target=targets[0].name if len(targets) == 1 else None,
+        targets=tuple(target.name for target in targets) if len(targets) > 1 else None,
         classes=classes,
+        report=_report(table, targets, columns, y, classes),
     )
 
 
 def _encode_targets(
-    columns: Mapping[str, NDArray[Any]], task: Task, path: Path
+    names: Sequence[str], values: Sequence[NDArray[Any]], task: Task, path: Path
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    each = [encode_target(values, task, f"{path}: column {name!r}") for name, values in columns.items()]
+    each = [
+        encode_target(of, task, f"{path}: column {name!r}") for name, of in zip(names, values, strict=True)
+    ]
     if len(each) == 1:
         return each[0]
     return encode_target(_joined([y for y, _ in each]), task, f"{path}: {len(each)} columns")
@@ -87,91 +205,24 @@ def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
-def read_frame(path: Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file; raise DataError if that fails."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(path)
-        _refuse_header(path)
-        frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {str(error).splitlines()[0]}") from None
-    return frame.with_columns(_unpadded(column) for column in frame if column.dtype == pl.String)
-
-
-def _refuse_header(path: Path) -> None:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        names = next(csv.reader(lines), [])
-    if len(names) == 1 and ";" in names[0]:
-        raise DataError(f"{path}: the header has semicolons and no commas; separate values by commas")
-    twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
-    if twice:
-        raise DataError(f"{path}: several columns are called {twice[0]!r}; expected different names")
-
-
-def _unpadded(column: pl.Series) -> pl.Series:
-    """Convert a column of text to numbers if every value is a number, perhaps between blanks."""
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-    return column if numbers.null_count() else numbers
-
-
-def values_of(column: pl.Series, path: Path) -> NDArray[Any]:
-    """Give a column's values as numbers, booleans or text; refuse a column with missing values."""
-    where = f"{path}: column {column.name!r}"
-    if not column.name.strip():
-        raise DataError(f"{path}: a column has no name; if it numbers the rows, leave it out of the file")
-    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-    missing = _count_missing(column)
-    if missing:
-        raise DataError(
-            f"{where}: {missing} of {len(column)} values are missing (empty, NA, N/A, nan, null or ?); "
-            "fill them in or leave the rows out"
-        )
-    if column.dtype == pl.Boolean:
-        return column.to_numpy()
-    if column.dtype == pl.String:
-        _refuse_nearly_numbers(column, where)
-        return np.array(column.to_list(), np.str_)
-    if not column.dtype.is_numeric():
-        raise DataError(f"{where}: holds {column.dtype}; expected numbers, text or booleans")
-    values = column.cast(pl.Float64).to_numpy()
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        raise DataError(f"{where}: {infinite} of {len(values)} values are infinite; expected finite numbers")
-    return values
-
-
-def _count_missing(column: pl.Series) -> int:
-    if column.dtype == pl.String:
-        spelled = column.str.strip_chars().str.to_lowercase().is_in(MISSING)
-    elif column.dtype.is_float():
-        spelled = column.is_nan()
-    else:
-        return column.null_count()
-    return column.null_count() + int(spelled.sum())
-
-
-def _refuse_nearly_numbers(column: pl.Series, where: str) -> None:
-    """Refuse a column of text that is most likely numbers with a few mistakes."""
-    odd = column.filter(column.str.strip_chars().cast(pl.Float64, strict=False).is_null())
-    if 0 < len(odd) <= (1 - NEARLY_ALL) * len(column):
-        listed = ", ".join(map(repr, odd.unique(maintain_order=True).head(3)))
-        raise DataError(
-            f"{where}: {len(column) - len(odd)} of {len(column)} values are numbers, but not {listed}; "
-            "write numbers there, or leave the rows out"
-        )
-
-
-def _encode(name: str, values: NDArray[Any], path: Path) -> tuple[Feature, NDArray[np.float64]]:
-    if values.dtype.kind == "f":
-        return Feature(name=name), values
-    if values.dtype.kind == "b":
-        return Feature(name=name, categories=("false", "true")), values.astype(np.float64)
-    categories, codes = np.unique(values, return_inverse=True)
-    if len(categories) > min(MAX_CATEGORIES, len(values) - 1):
-        raise DataError(
-            f"{path}: column {name!r}: {len(categories)} different texts in {len(values)} rows; expected at "
-            f"most {MAX_CATEGORIES} categories, some in several rows. Leave the column out of the file"
-        )
-    return Feature(name=name, categories=tuple(categories.tolist())), codes.astype(np.float64)
+def _report(
+    table: Table,
+    targets: Sequence[Target],
+    columns: Sequence[Read | LeftOut],
+    y: NDArray[Any],
+    classes: Sequence[str] | None,
+) -> Report:
+    words = {each.feature.name if isinstance(each, Read) else each.name: each.words for each in columns}
+    for target, of in zip(targets, np.atleast_2d(y.T), strict=True):
+        words[target.name] = of_target(classes, of.min(), of.max())
+    without = len(table) - len(y)
+    notes = [*table.notes, *(note for target in targets for note in target.notes)]
+    if without:
+        listed = " or ".join(repr(target.name) for target in targets)
+        notes.append(f"{without:,} of {len(table):,} rows have no {listed} and are left out")
+    notes += [note for each in columns if isinstance(each, Read) for note in each.notes]
+    return Report(
+        f"{table.path.name}: {len(y):,} rows, read as",
+        {name: words.get(name, "left out, as the options say") for name in table.columns},
+        tuple(notes),
+    )

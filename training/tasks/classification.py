@@ -1,6 +1,5 @@
 """Classification: learned by cross-entropy, calibrated by a temperature, measured as probabilities."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,9 +30,9 @@ from caveat.training.measures.names import (
 from caveat.training.measures.risks import risks
 from caveat.training.objectives.classes import classification
 from caveat.training.objectives.objective import Objective
-from caveat.training.tasks.labels import are_labels
+from caveat.training.tasks.labels import are_labels, indices_of, name_of_class
 from caveat.training.tasks.task import Learning, Stated, Vector
-from caveat.training.vocabulary import Noise
+from caveat.training.vocabulary import Labels, Noise
 
 _SUM_TOLERANCE = 1e-3
 
@@ -55,22 +54,15 @@ class Classification(Learning):
         if values.ndim > 1:
             raise DataError(f"{where}: several targets make a regression; leave --task classification out")
         names, codes = np.unique(values, return_inverse=True)
-        return codes.astype(np.int64), tuple(_name(name) for name in names.tolist())
+        return codes.astype(np.int64), tuple(name_of_class(name) for name in names.tolist())
 
-    def truths(self, values: NDArray[Any], manifest: Manifest, where: str) -> NDArray[Any]:
+    def truths(
+        self, values: NDArray[Any], manifest: Manifest, where: str, labels: Labels | None = None
+    ) -> NDArray[Any]:
         """Find the index of each truth, which is the name of a class, or its index already."""
-        classes = manifest.classes or ()
-        found, names = self.encode(values, where)
-        codes_of = {name: code for code, name in enumerate(classes)}
-        unknown = sorted(set(names or ()) - codes_of.keys())
-        if unknown and values.dtype.kind in "iu" and values.min() >= 0 and values.max() < len(classes):
-            return values.astype(np.int64)
-        if unknown:
-            raise DataError(
-                f"{where} holds {', '.join(unknown[:3])}; the classes are {', '.join(classes[:10])}"
-            )
-        codes: NDArray[Any] = np.array([codes_of[name] for name in names or ()])[found]
-        return codes
+        if values.ndim > 1:
+            raise DataError(f"{where} has shape {values.shape}; expected one class for each row")
+        return indices_of(values, manifest.classes or (), where, labels)
 
     def groups(self, classes: Sequence[str] | None, y: NDArray[Any]) -> Mapping[str, NDArray[np.intp]]:
         """Give the rows of each class."""
@@ -202,9 +194,3 @@ class Classification(Learning):
         """Tell right from wrong answers."""
         right = answers["label"] == y
         return {"right": right, "wrong": ~right}
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value if isinstance(value, str) else json.dumps(value)

@@ -21,7 +21,7 @@ from caveat.training.errors import ExportError
 from caveat.training.measures import values
 from caveat.training.measures.evaluation import Evaluation, Table
 from caveat.training.objectives.objective import Objective
-from caveat.training.vocabulary import Noise
+from caveat.training.vocabulary import Labels, Noise
 
 Vector = NDArray[np.float64]
 
@@ -70,13 +70,24 @@ class Learning(ABC):
     def encode(self, values: NDArray[Any], where: str) -> tuple[NDArray[Any], tuple[str, ...] | None]:
         """Encode a target as a network learns it; see `caveat.training.data.target.encode_target`."""
 
-    def truths(self, values: NDArray[Any], manifest: Manifest, where: str) -> NDArray[Any]:
+    def truths(
+        self, values: NDArray[Any], manifest: Manifest, where: str, labels: Labels | None = None
+    ) -> NDArray[Any]:
         """Encode the truths of held-out rows as a model answers.
+
+        Parameters
+        ----------
+        values, manifest
+            The truths, and the model.
+        where
+            Name of the truths in an error.
+        labels
+            What whole numbers stand for, if the owner says so.
 
         Raises
         ------
         DataError
-            If the model can't give such an answer; ``where`` is the name of the truths.
+            If the model can't give such an answer, or a truth can be read in two ways.
         """
         return self.encode(values, where)[0]
 

@@ -57,13 +57,19 @@ def spoilt(value: float) -> np.ndarray:
         ({"x": X, "y": Y[:-1]}, "x has 30 rows and y has 29; expected equal numbers"),
         ({"x": X[:, 0, 0], "y": Y}, "x is float64 of shape (30,); expected numbers of shape (rows, ...)"),
         ({"x": X.astype(str), "y": Y}, "x is <U32 of shape (30, 3, 4); expected numbers"),
-        ({"x": X, "y": X[:, :1, 0]}, "y is float64 of shape (30, 1); expected numbers, booleans or text"),
-        ({"x": X, "y": X}, "y is float64 of shape (30, 3, 4); expected numbers, booleans or text of shape"),
+        ({"x": X, "y": X[:, :1, 0]}, "y is float64 of shape (30, 1); expected shape (rows,), or"),
+        ({"x": X, "y": X}, "y is float64 of shape (30, 3, 4); expected shape (rows,), or"),
         ({"x": X, "y": X[:, :, 0].astype(str)}, "y: holds text; a regression needs numbers"),
         ({"x": spoilt(np.nan), "y": Y}, "x: 2 of 360 values are missing or infinite in float32"),
         ({"x": spoilt(1e300), "y": Y}, "x: 2 of 360 values are missing or infinite in float32"),
         ({"x": X, "y": np.where(Y, np.nan, 0.5)}, "y: 15 of 30 values are missing or infinite in float64"),
-        ({"x": X, "y": np.array([object()] * 30)}, "Object arrays cannot be loaded"),
+        ({"x": X, "y": np.array([object()] * 30)}, "y: Object arrays cannot be loaded"),
+        (
+            {"x": X, "y": Y.astype("S1")},
+            "y is |S1 of shape (30,); expected numbers, booleans or text; convert",
+        ),
+        ({"x": X, "y": Y.astype("M8[D]")}, "y is datetime64[D] of shape (30,); expected numbers"),
+        ({"x": X, "y": Y.astype(complex)}, "y is complex128 of shape (30,); expected numbers"),
     ],
 )
 def test_arrays_that_cannot_be_learned_from_are_refused(

@@ -79,6 +79,13 @@ def test_a_single_value_is_refused() -> None:
         toy([5] * 30, None)
 
 
-def test_a_class_with_too_few_rows_is_refused() -> None:
-    with pytest.raises(DataError, match="toy: class 'b' of 'kind' has 2 rows; expected at least 3"):
-        toy([0] * 30 + [1, 1])
+def test_all_rows_of_a_class_with_too_few_to_hold_out_train() -> None:
+    dataset = toy([0] * 30 + [1, 1])
+    parts = split(dataset, 0.2, 0)
+    assert [(part.y == 1).sum() for part in (parts.train, parts.validation, parts.test)] == [2, 0, 0]
+    assert dataset.notes == ("class 'b' has 2 rows, too few to hold one out: training alone sees it",)
+
+
+def test_a_column_of_names_is_refused_as_a_target() -> None:
+    with pytest.raises(DataError, match="30 of 40 rows are of classes of 'kind' with fewer than 3 rows"):
+        toy([0] * 10 + list(range(1, 31)), tuple(map(str, range(31))))

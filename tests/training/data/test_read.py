@@ -21,7 +21,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").touch()
-    with pytest.raises(DataError, match=r"unknown type '\.xlsx'; expected \.csv, \.parquet or \.npz"):
+    with pytest.raises(DataError, match=r"unknown type '\.xlsx'; expected \.csv, \.tsv"):
         read(tmp_path / "a.xlsx", ("y",), None)
 
 

@@ -1,0 +1,1 @@
+"""Files of tables, read as they stand: what a column means is decided elsewhere."""
