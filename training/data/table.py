@@ -1,6 +1,5 @@
 """Tables: files with one named column for each feature, read as their owner means them."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caveat.models.bundles.signature import ROWS, Input
-from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, without_missing
+from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, flag, without_missing
 from caveat.training.data.columns.decimal import decimals
 from caveat.training.data.columns.read import Statement, read_column, statements
 from caveat.training.data.columns.target import Target, read_target
@@ -145,20 +144,10 @@ def _settled(doubts: Sequence[Doubt]) -> str:
         if doubt.given not in options[doubt.option]:
             options[doubt.option].append(doubt.given)
     flags = " ".join(
-        f"--{option} {given[0] if option == 'decimal' else _listed(given)}"
+        f"--decimal {given[0]}" if option == "decimal" else flag(option, *given)
         for option, given in options.items()
     )
     return f"{reasons}. To go on, add {flags}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """List names as an option takes them in a shell.
-
-    >>> print(_listed(["a", "b, c"]), _listed(["x", "y"]))
-    'a,"b, c"' x,y
-    """
-    quoted = [f'"{name}"' if "," in name else name for name in names]
-    return shlex.quote(",".join(quoted))
 
 
 def _dataset(

@@ -9,7 +9,7 @@ import polars as pl
 
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.spelling import folded, tidy
-from caveat.training.data.columns.column import Column, Doubt, Read, quoted, share_missing
+from caveat.training.data.columns.column import Column, Doubt, Read, flag, quoted, share_missing
 
 MOST: Final = 1000
 """Most categories of a column, each of which becomes an input of the network."""
@@ -89,7 +89,7 @@ def as_categories(column: Column, unseen: bool, *, stated: bool) -> Read | Doubt
         f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {listed}{share_missing(texts)}"
     )
     if len(names) == 1 and not texts.null_count():
-        notes = (*notes, f"is constant; --drop {column.name} spares clients to send it")
+        notes = (*notes, f"is constant; {flag('drop', column.name)} spares clients to send it")
     feature = Feature(name=column.name, categories=tuple(names), missing=texts.null_count() > 0, other=unseen)
     told = tuple(f"{column.name!r}: {note}" for note in notes)
     return Read(feature, values.fill_null(np.nan).to_numpy(), words, told)

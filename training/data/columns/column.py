@@ -1,5 +1,6 @@
 """A column of a table before and after it is known what it means."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -130,3 +131,13 @@ def commonest(texts: pl.Series) -> list[str]:
     """List different texts, the commonest first."""
     counts = texts.drop_nulls().alias("text").value_counts()
     return counts.sort(["count", "text"], descending=[True, False])["text"].to_list()
+
+
+def flag(option: str, *names: str) -> str:
+    """Write an option with the names of columns, as a shell takes it.
+
+    >>> print(flag("drop", "a", "b, c"))
+    --drop 'a,"b, c"'
+    """
+    listed = ",".join(f'"{name}"' if "," in name else name for name in names)
+    return f"--{option} {shlex.quote(listed)}"

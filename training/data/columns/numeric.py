@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from caveat.models.bundles.features import Feature
-from caveat.training.data.columns.column import Column, Doubt, Read, commonest, quoted, share_missing
+from caveat.training.data.columns.column import Column, Doubt, Read, commonest, flag, quoted, share_missing
 from caveat.training.data.numbers import marked, read_numbers
 
 NEARLY_ALL: Final = 0.95
@@ -158,13 +158,14 @@ def by_content(column: Column, found: Figures, *, exact: bool = True) -> Read | 
         usual = column.values[int(np.flatnonzero(alike)[0])]
         reason = f"has numbers with different marks: most are like {usual!r}, but {few} are not"
         return Doubt(
-            column.name, f"{reason}; --categorical {column.name} takes them for categories", "numeric"
+            column.name, f"{reason}; {flag('categorical', column.name)} takes them for categories", "numeric"
         )
     if main != ("", "") and not _is_clear(column, main):
         if len(np.unique(found.values[found.numbers])) <= FEW:
             return None
         few = quoted(commonest(column.known))
-        reason = f"has numbers with text around them: {few}; --categorical {column.name} takes them for texts"
+        texts = f"{flag('categorical', column.name)} takes them for texts"
+        reason = f"has numbers with text around them: {few}; {texts}"
         return Doubt(column.name, reason, "numeric")
     return (_beyond_float(column, found) if exact else None) or _read(column, found.values, main, [])
 
@@ -190,8 +191,9 @@ def _doubtful(column: Column, found: Figures, share: float) -> Doubt | None:
     if share < NEARLY_ALL and not (many and share >= 1 / 2):
         return None
     reason = (
-        f"{found.numbers.sum():,} of {len(column.known):,} values are numbers, but not {few}; --numeric "
-        f"{column.name} takes those for missing, --categorical {column.name} all for categories"
+        f"{found.numbers.sum():,} of {len(column.known):,} values are numbers, but not {few}; "
+        f"{flag('numeric', column.name)} takes those for missing, {flag('categorical', column.name)} all for "
+        "categories"
     )
     return Doubt(column.name, reason, "numeric")
 
@@ -216,7 +218,7 @@ def _beyond_float(column: Column, found: Figures) -> Doubt | None:
     if not column.textual and column.values.dtype.is_float():
         return None
     reason = "has whole numbers beyond 2**53, of which float64 takes some for equal"
-    return Doubt(column.name, f"{reason}; --numeric {column.name} rounds them", "drop")
+    return Doubt(column.name, f"{reason}; {flag('numeric', column.name)} rounds them", "drop")
 
 
 def _read(column: Column, values: NDArray[np.float64], mark: tuple[str, str], notes: list[str]) -> Read:
@@ -234,12 +236,15 @@ def _read(column: Column, values: NDArray[np.float64], mark: tuple[str, str], no
             else f"the number {_shown(low)} in every row"
         )
     if low == high and not count:
-        notes = [*notes, f"{column.name!r} is constant; --drop {column.name} spares clients to send it"]
+        notes = [
+            *notes,
+            f"{column.name!r} is constant; {flag('drop', column.name)} spares clients to send it",
+        ]
     elif not around and _counts_rows(column, known, count):
         notes = [
             *notes,
-            f"{column.name!r} has another whole number in each row; if it is an identifier, --drop "
-            f"{column.name} leaves it out",
+            f"{column.name!r} has another whole number in each row; if it is an identifier, "
+            f"{flag('drop', column.name)} leaves it out",
         ]
     share = share_missing(pl.Series(values).fill_nan(None))
     return Read(Feature(name=column.name, missing=bool(count)), values, words + share, tuple(notes))
