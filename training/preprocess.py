@@ -1,67 +1,60 @@
 """The preprocessing of raw rows, as a module that becomes part of the exported graphs."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.signature import Input
-
-
-class Standardise(nn.Module):
-    """``(x - mean) / scale``, computed in the precision of ``mean`` and given in float32.
-
-    Parameters
-    ----------
-    mean, scale
-        Mean and scale, of any shape that broadcasts to a row's.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map rows (B, ...) to rows of the same shape."""
-        return ((rows - self.mean) / self.scale).float()
+from caveat.training.columns.categories import Categories
+from caveat.training.columns.dates import Dates
+from caveat.training.columns.numbers import Numbers
+from caveat.training.columns.standardise import standardise
+from caveat.training.columns.unseen import UnseenMask
 
 
 class Encode(nn.Module):
-    """Standardises columns of numbers, and turns columns of category codes into one-hot columns.
+    """Prepares the columns of a table: numbers first, then dates, then categories.
 
     Parameters
     ----------
-    numeric
-        Indices of the numeric columns.
-    standardise
-        Standardisation of the numeric columns.
-    categorical
-        Number of categories of each categorical column, by its index.
+    features
+        The features, in the order of the columns.
+    x
+        Training rows, shape (B, columns).
     """
 
-    numeric: Tensor
-    column: Tensor
-    code: Tensor
-
-    def __init__(self, numeric: list[int], standardise: Standardise, categorical: dict[int, int]) -> None:
+    def __init__(self, features: Sequence[Feature], x: NDArray[Any]) -> None:
         super().__init__()
-        hot = [(column, code) for column, size in categorical.items() for code in range(size)]
-        self.standardise = standardise
-        self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.int64))
-        self.register_buffer("column", torch.tensor([column for column, _ in hot]))
-        self.register_buffer("code", torch.tensor([code for _, code in hot], dtype=torch.float64))
+        dates = [i for i, feature in enumerate(features) if feature.dates is not None]
+        categories = {i: feature for i, feature in enumerate(features) if feature.categories is not None}
+        numbers = [i for i in range(len(features)) if i not in {*dates, *categories}]
+        parts = {
+            # Without a column of its own kind, each part but the numbers is left out of the graph.
+            "numbers": Numbers(numbers, _missing(features, numbers), x),
+            "dates": Dates(dates, _missing(features, dates), x) if dates else None,
+            "categories": Categories(categories) if categories else None,
+        }
+        self.parts = nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Map rows (B, columns) to rows (B, numeric columns + categories)."""
-        numbers = self.standardise(rows.index_select(1, self.numeric))
-        categories = rows.index_select(1, self.column) == self.code
-        return torch.cat([numbers, categories.float()], dim=1)
+        """Map rows (B, columns) to prepared rows (B, prepared columns)."""
+        return torch.cat([part(rows) for part in self.parts.values()], dim=1)
+
+    @property
+    def others(self) -> dict[range, int]:
+        """The prepared columns of a feature's known categories, and its column of unknown ones."""
+        found, start = {}, 0
+        for part in self.parts.values():
+            assert isinstance(part, Numbers | Dates | Categories)
+            if isinstance(part, Categories):
+                for known, other in part.others.items():
+                    found[range(start + known.start, start + known.stop)] = start + other
+            start += part.width
+        return found
 
 
 def preprocess(spec: Input, x: NDArray[Any], *, sequences: bool = False) -> nn.Module:
@@ -69,28 +62,37 @@ def preprocess(spec: Input, x: NDArray[Any], *, sequences: bool = False) -> nn.M
 
     Numbers are standardised. Each feature of a vector or a sequence has its own mean and standard
     deviation, for a sequence over all steps; other rows of higher rank, such as images, have one mean and
-    one standard deviation over all values. Categories become one-hot columns.
+    one standard deviation over all values. Categories become one-hot columns, dates features of the calendar.
+    Each feature that may lack values gets a column that marks a missing one.
 
     Parameters
     ----------
     spec
         The input's signature.
     x
-        Training rows, shape (B, ...).
+        Training rows, shape (B, ...); NaN is a missing value.
     sequences
         Whether the rows are sequences, (length, features).
     """
-    categorical = {i: len(f.categories) for i, f in enumerate(spec.features or ()) if f.categories}
-    if not categorical:
-        return _standardise(x.reshape(-1, x.shape[-1]) if sequences else x)
-    numeric = [i for i in range(x.shape[1]) if i not in categorical]
-    return Encode(numeric, _standardise(x[:, numeric]), categorical)
+    features = spec.features or ()
+    if all(feature == Feature(name=feature.name) for feature in features):
+        return standardise(x.reshape(-1, x.shape[-1]) if sequences else x)
+    return Encode(features, x)
 
 
-def _standardise(x: NDArray[Any]) -> Standardise:
-    axes = 0 if x.ndim == 2 else None
-    mean = x.mean(axis=axes, dtype=np.float64)
-    deviation = x.std(axis=axes, dtype=np.float64)
-    # The deviation of a constant is 0 or a rounding error, which must not be divided by.
-    scale = np.where(x.max(axis=axes) > x.min(axis=axes), deviation, 1.0)
-    return Standardise(*(torch.from_numpy(np.asarray(value, x.dtype)) for value in (mean, scale)))
+def unseen_mask(prepare: nn.Module, probability: float) -> UnseenMask | None:
+    """Make what hides categories of prepared rows in training; None if no feature takes unknown ones.
+
+    Parameters
+    ----------
+    prepare
+        What `preprocess` gave.
+    probability
+        Probability with which each category of a row is hidden.
+    """
+    others = prepare.others if isinstance(prepare, Encode) else {}
+    return UnseenMask(others, probability) if others else None
+
+
+def _missing(features: Sequence[Feature], places: Sequence[int]) -> list[int]:
+    return [place for place in places if features[place].missing]

@@ -1,6 +1,6 @@
 """Dates and times as numbers: days since 1970."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1)
@@ -29,9 +29,8 @@ def days_of(text: str, form: str | None = None) -> float:
     (1.0, 0.25, 2.0)
     """
     moment = _moment(text.strip(), form)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return (moment - _EPOCH).total_seconds() / _DAY
+    offset = moment.utcoffset() or timedelta()
+    return (moment.replace(tzinfo=None) - _EPOCH - offset).total_seconds() / _DAY
 
 
 def _moment(text: str, form: str | None) -> datetime:

@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Final, Self
 
 import numpy as np
@@ -23,6 +24,8 @@ OTHER: Final = -1.0
 
 ISO: Final = "iso"
 """The form of dates that are written as ISO 8601 says."""
+
+_WHOLE: Final = re.compile(r"-?[0-9]+\.0")
 
 
 class Feature(BaseModel):
@@ -63,6 +66,28 @@ class Feature(BaseModel):
         return self
 
     @property
+    def is_number(self) -> bool:
+        """Whether the feature has neither categories nor dates."""
+        return self.categories is None and self.dates is None
+
+    @property
+    def scalars(self) -> list[float | bool]:
+        """The numbers and booleans of JSON that stand for a category.
+
+        >>> Feature(name="rooms", categories=("1", "2.0", "03", "true")).scalars
+        [1, 2.0, True]
+        """
+        found: dict[tuple[bool, float], float | bool] = {}
+        for category in self.categories or ():
+            try:
+                value = json.loads(category)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, int | float) and self._code(value) == self._codes[category]:
+                found.setdefault((isinstance(value, bool), value), value)
+        return list(found.values())
+
+    @property
     def expected(self) -> str:
         """What a client may send, in words."""
         what = "a number"
@@ -97,9 +122,9 @@ class Feature(BaseModel):
         unfit = [row for row, number in enumerate(numbers) if number is None]
         if unfit:
             first, rows = values[unfit[0]], tuple(unfit) if self.categories is not None else ()
-            if isinstance(first, float) and not math.isfinite(first):
-                raise InputError(where(unfit[0]), "a finite number", str(first), rows)
-            raise InputError(where(unfit[0]), self.expected, describe(first), rows)
+            infinite = self.is_number and isinstance(first, int | float) and not isinstance(first, bool)
+            got = str(first) if isinstance(first, float) else describe(first)
+            raise InputError(where(unfit[0]), "a finite number" if infinite else self.expected, got, rows)
         return np.array(numbers, np.float64)
 
     def number(self, value: Any) -> float | None:
@@ -110,9 +135,7 @@ class Feature(BaseModel):
             return self._code(value)
         if self.dates is not None:
             return self._days(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return None
-        return float(value)
+        return None if isinstance(value, bool) else _finite(value)
 
     def _fast(self, values: Sequence[Any]) -> NDArray[np.float64] | None:
         """Convert values of the commonest types at once; None if there are others."""
@@ -120,17 +143,26 @@ class Feature(BaseModel):
             return None
         if self.categories is not None:
             try:
-                return np.array([self._codes[value] for value in values])
+                return np.array([self._plain_codes[value] for value in values])
             except (KeyError, TypeError):
                 return None
-        if not {int, float}.issuperset(map(type, values)):
+        if not {int, float, type(None) if self.missing else int}.issuperset(map(type, values)):
             return None
-        numbers = np.array(values, np.float64)
-        return numbers if np.isfinite(numbers).all() else None
+        try:
+            numbers = np.array(values, np.float64)  # None becomes NaN
+        except OverflowError:
+            return None
+        fit = ~np.isinf(numbers) if self.missing else np.isfinite(numbers)
+        return numbers if fit.all() else None
 
     @cached_property
     def _codes(self) -> dict[str, float]:
         return {category: float(code) for code, category in enumerate(self.categories or ())}
+
+    @cached_property
+    def _plain_codes(self) -> dict[Any, float]:
+        """The codes of the values that a client is to send."""
+        return {**self._codes, **({None: math.nan} if self.missing else {})}
 
     @cached_property
     def _folded(self) -> dict[str, float]:
@@ -142,8 +174,8 @@ class Feature(BaseModel):
             for spelling in spellings:
                 if (code := codes.get(spelled(spelling))) is not None:
                     return code
-        if self.missing and isinstance(value, str) and is_missing(value):
-            return math.nan
+        if isinstance(value, str) and is_missing(value):
+            return math.nan if self.missing else None
         return OTHER if self.other and spellings else None
 
     def _days(self, value: Any) -> float | None:
@@ -159,13 +191,23 @@ class Feature(BaseModel):
 
 def _spellings(value: Any) -> list[str]:
     """List the texts that a category may have which a client writes as a value: 3.0 or true, for example."""
-    if isinstance(value, str):
-        return [value]
+    if isinstance(value, str):  # programs write whole numbers as 3.0 in a column with missing ones
+        return [value, value.strip().removesuffix(".0")] if _WHOLE.fullmatch(value.strip()) else [value]
     if isinstance(value, bool):
         return [json.dumps(value)]
-    if isinstance(value, int | float) and math.isfinite(value):
-        return [*([str(int(value))] if value == int(value) else []), repr(float(value))]
-    return []
+    number = _finite(value)
+    if number is None:
+        return []
+    return [*([str(int(value))] if number.is_integer() else []), repr(number)]
+
+
+def _finite(value: Any) -> float | None:
+    """Convert a number to float64; None if it is another value, or too large."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
@@ -178,19 +220,21 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
         field.
     """
     names = [feature.name for feature in features]
+    fields = set(names)
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             expected = f"an object with the fields {', '.join(names)}"
             raise InputError(f"{where}[{index}]", expected, describe(row))
-        if row.keys() != set(names):
+        if row.keys() != fields:
             raise _wrong_fields(row, features, f"{where}[{index}]")
     array = np.empty((len(rows), len(features)), dtype)
     unknown: list[InputError] = []
     for column, feature in enumerate(features):
-        place = f"{where}[{{}}].{feature.name.replace('{', '{{').replace('}', '}}')}".format
         try:
             with np.errstate(over="ignore"):
-                array[:, column] = feature.values([row[feature.name] for row in rows], place)
+                array[:, column] = feature.values(
+                    [row[feature.name] for row in rows], partial(_place, where, feature.name)
+                )
         except InputError as error:
             if not error.rows:
                 raise
@@ -200,9 +244,13 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
     infinite = np.argwhere(np.isinf(array))
     if len(infinite):
         index, column = (int(i) for i in infinite[0])
-        place_of = f"{where}[{index}].{names[column]}"
-        raise InputError(place_of, f"a finite number that {dtype} can hold", str(rows[index][names[column]]))
+        place, value = _place(where, names[column], index), rows[index][names[column]]
+        raise InputError(place, f"a finite number that {dtype} can hold", str(value))
     return array
+
+
+def _place(where: str, name: str, row: int) -> str:
+    return f"{where}[{row}].{name}"
 
 
 def _of_all(errors: Sequence[InputError]) -> InputError:

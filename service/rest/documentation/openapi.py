@@ -184,4 +184,14 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
-    return {"type": "number"} if feature.categories is None else {"enum": list(feature.categories)}
+    """Describe the values of a feature; texts that differ from a category in blanks or capitals fit too."""
+    missing = [None, ""] if feature.missing else []
+    null = ["null"] if feature.missing else []
+    if feature.dates is not None:
+        schema = {"type": ["string", *null], "examples": ["2026-03-01", "2026-03-01T12:30:00Z"]}
+        return {**schema, "description": feature.expected.capitalize()}
+    if feature.categories is None:
+        return {"type": ["number", *null] if null else "number"}
+    if feature.other:
+        return {"type": ["string", "number", "boolean", *null], "examples": [*feature.categories, *missing]}
+    return {"enum": [*feature.categories, *feature.scalars, *missing]}
