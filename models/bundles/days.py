@@ -60,4 +60,4 @@ def day_named(days: float) -> str:
     ('1970-01-02T12:00:00', '1970-01-03')
     """
     moment = _EPOCH + timedelta(seconds=round(days * _DAY))
-    return moment.date().isoformat() if days.is_integer() else moment.isoformat()
+    return moment.date().isoformat() if moment.time() == time.min else moment.isoformat()

@@ -76,7 +76,7 @@ def _kind(feature: Feature) -> str:
         kind = "number"
     if not feature.missing:
         return kind
-    return f"{kind}{',' if ',' in kind else ''} or missing"
+    return f"{kind}{'' if kind in ('number', 'date') else ','} or missing"
 
 
 def _output(manifest: Manifest) -> list[Row]:

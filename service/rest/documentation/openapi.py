@@ -193,5 +193,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     if feature.categories is None:
         return {"type": ["number", *null] if null else "number"}
     if feature.other:
-        return {"type": ["string", "number", "boolean", *null], "examples": [*feature.categories, *missing]}
+        some = {} if missing or "" in feature.categories else {"minLength": 1}
+        kinds = ["string", "number", "boolean", *null]
+        return {"type": kinds, **some, "examples": [*feature.categories, *missing]}
     return {"enum": [*feature.categories, *feature.scalars, *missing]}
