@@ -4,6 +4,7 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1)
+_FIRST: Final = _EPOCH.toordinal()
 _DAY: Final = 86_400
 
 
@@ -29,8 +30,11 @@ def days_of(text: str, form: str | None = None) -> float:
     (1.0, 0.25, 2.0)
     """
     moment = _moment(text.strip(), form)
-    offset = moment.utcoffset() or timedelta()
-    return (moment.replace(tzinfo=None) - _EPOCH - offset).total_seconds() / _DAY
+    seconds = (moment.toordinal() - _FIRST) * _DAY + moment.hour * 3600 + moment.minute * 60 + moment.second
+    if moment.tzinfo is not None:
+        offset = moment.utcoffset() or timedelta()
+        return (seconds + moment.microsecond / 1e6 - offset.total_seconds()) / _DAY
+    return (seconds + moment.microsecond / 1e6) / _DAY
 
 
 def _moment(text: str, form: str | None) -> datetime:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Annotated, Any, Final, Self
 
@@ -118,7 +118,7 @@ class Feature(BaseModel):
         fast = self._fast(values)
         if fast is not None:
             return fast
-        numbers = [self.number(value) for value in values]
+        numbers = list(self._each(values))
         unfit = [row for row, number in enumerate(numbers) if number is None]
         if unfit:
             first, rows = values[unfit[0]], tuple(unfit) if self.categories is not None else ()
@@ -126,6 +126,17 @@ class Feature(BaseModel):
             got = str(first) if isinstance(first, float) else describe(first)
             raise InputError(where(unfit[0]), "a finite number" if infinite else self.expected, got, rows)
         return np.array(numbers, np.float64)
+
+    def _each(self, values: Sequence[Any]) -> Iterator[float | None]:
+        """Turn each value into its number, or None if it does not fit; equal texts are read once."""
+        read: dict[str, float | None] = {}
+        for value in values:
+            if type(value) is not str:
+                yield self.number(value)
+                continue
+            if value not in read:
+                read[value] = self.number(value)
+            yield read[value]
 
     def number(self, value: Any) -> float | None:
         """Turn a value, as JSON holds it, into the number that the graphs take; None if it does not fit."""
