@@ -1,6 +1,7 @@
 """Dates and times as numbers: days since 1970."""
 
-from datetime import datetime, time, timedelta
+import re
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1)
@@ -35,6 +36,21 @@ def days_of(text: str, form: str | None = None) -> float:
         offset = moment.utcoffset() or timedelta()
         return (seconds + moment.microsecond / 1e6 - offset.total_seconds()) / _DAY
     return (seconds + moment.microsecond / 1e6) / _DAY
+
+
+def check_form(form: str) -> None:
+    """Refuse a form of dates by which no date can be read back.
+
+    Raises
+    ------
+    ValueError
+        Naming the form.
+    """
+    written = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC).strftime(form)
+    try:
+        datetime.strptime(written, form)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{form!r} is no form of dates: {error}") from None
 
 
 def _moment(text: str, form: str | None) -> datetime:

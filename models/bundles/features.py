@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from caveat.models.bundles.days import days_of
+from caveat.models.bundles.days import check_form, days_of
 from caveat.models.bundles.spelling import folded, is_missing, unambiguous
 from caveat.models.bundles.words import describe, shortened, some
 from caveat.models.errors import InputError
@@ -63,6 +63,8 @@ class Feature(BaseModel):
             raise ValueError(f"feature {self.name!r} has both categories and dates")
         if self.other and self.categories is None:
             raise ValueError(f"feature {self.name!r} takes other categories, but has none")
+        if self.dates not in (None, ISO):
+            check_form(self.dates)
         return self
 
     @property

@@ -189,7 +189,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     null = ["null"] if feature.missing else []
     if feature.dates is not None:
         schema = {"type": ["string", *null], "examples": ["2026-03-01", "2026-03-01T12:30:00Z"]}
-        return {**schema, "description": feature.expected.capitalize()}
+        return {**schema, "description": f"Expected: {feature.expected}."}
     if feature.categories is None:
         return {"type": ["number", *null] if null else "number"}
     if feature.other:

@@ -204,6 +204,19 @@ def test_a_feature_is_of_one_kind(fields: dict[str, Any]) -> None:
         feature(**fields)
 
 
+@pytest.mark.parametrize("form", ["%d/%d", "%", "%Q", "%-d/%m/%Y", "%G-W%V", "%d.%m.%Y %"])
+def test_a_form_that_reads_no_date_is_refused(form: str) -> None:
+    with pytest.raises(ValidationError, match="is no form of dates"):
+        feature(dates=form)
+
+
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%Y", "%H:%M:%S.%f", "%b %d, %Y %I:%M %p %z", "%G-W%V-%u", "%c", "%j %y %Z"]
+)
+def test_a_form_that_reads_dates_is_taken(form: str) -> None:
+    assert feature(dates=form).dates == form
+
+
 @pytest.mark.parametrize("fields", [{"missing": True}, {"dates": "iso"}])
 def test_integers_hold_no_missing_values(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="int64 can't hold"):

@@ -157,5 +157,7 @@ def test_what_a_feature_takes_has_the_schema_of_it(feature: Feature) -> None:
         else:
             assert valid([{"f": value}]), value
     (row, *_) = rows_schema([spec], max_rows=9)["anyOf"]
-    for shown in row["items"]["properties"]["f"].get("examples", []):
+    schema = row["items"]["properties"]["f"]
+    for shown in schema.get("examples", []):
         spec.encode([{"f": shown}])
+    assert not feature.dates or feature.expected in schema["description"]
