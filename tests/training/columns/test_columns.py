@@ -238,3 +238,39 @@ def test_an_export_is_tried_with_missing_values_though_the_example_has_none() ->
     options: Any = {"task": "regression", "outputs": "mean", "name": "careless"}
     with pytest.raises(ValueError, match="answers row 2 of the example with nan"):
         export(network, np.ones((3, 2), np.float32), inputs=[spec], **options)
+
+
+class Pair(nn.Module):
+    """Takes a record and numbers."""
+
+    def __init__(self, prepare: nn.Module) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.layers = nn.Sequential(nn.Linear(7, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 1))
+
+    def forward(self, x: Tensor, record: Tensor) -> Tensor:
+        return self.layers(torch.cat([x, self.prepare(record)], dim=1))  # type: ignore[no-any-return]
+
+
+def test_one_of_several_inputs_may_lack_values_and_the_example_kept_says_so() -> None:
+    pet = Feature(name="pet", categories=("cat", "dog"), missing=True, other=True)
+    features = (Feature(name="age", missing=True), pet)
+    x = Input(name="x", dtype="float32", shape=("rows", 1))
+    record = Input(name="record", dtype="float64", shape=("rows", 2), features=features)
+    rows = np.array([[nan, 1], [3, nan], [4, 0], [7, 1]])
+    bundle = export(
+        Pair(preprocess(record, rows)),
+        {"x": np.array([[1.0], [2], [3], [4]], np.float32), "record": rows},
+        task="regression",
+        outputs="mean",
+        name="pair",
+        inputs=[x, record],
+        example_rows="keep",
+    )
+    told = [{"age": None, "pet": "dog"}, {"age": 3, "pet": None}]
+    assert bundle.manifest.example == {"x": [[1], [2]], "record": told}
+    predictor = Predictor(bundle, threads=1)
+    asked = {"x": [[1], [1]], "record": [{"age": 3, "pet": "cow"}, {"age": None, "pet": None}]}
+    found = predictor.predict(predictor.encode(asked))
+    assert np.isfinite(found).all()
+    assert found[0] != found[1]
