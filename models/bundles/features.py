@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Annotated, Any, Final, Self
 
@@ -66,6 +66,10 @@ class Feature(BaseModel):
         if self.dates not in (None, ISO):
             check_form(self.dates)
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the feature with other fields, and without what was worked out from the old ones."""
+        return type(self)(**dict(super().model_copy(update=update, deep=deep)))
 
     @property
     def is_number(self) -> bool:
@@ -181,12 +185,22 @@ class Feature(BaseModel):
     def _folded(self) -> dict[str, float]:
         return {key: self._codes[text] for key, text in unambiguous(self._codes).items()}
 
+    @cached_property
+    def _longest(self) -> int:
+        """Most letters of a text that is compared with the categories but for blanks and capitals.
+
+        A letter takes four at most, apart from its accents. To order a million accents takes minutes.
+        """
+        return 4 * max(map(len, self._codes), default=0) + 64
+
     def _code(self, value: Any) -> float | None:
         spellings = _spellings(value)
-        for codes, spelled in ((self._codes, str), (self._folded, folded)):
-            for spelling in spellings:
-                if (code := codes.get(spelled(spelling))) is not None:
-                    return code
+        for spelling in spellings:
+            if (code := self._codes.get(spelling)) is not None:
+                return code
+        for spelling in spellings:
+            if len(spelling) <= self._longest and (code := self._folded.get(folded(spelling))) is not None:
+                return code
         if isinstance(value, str) and is_missing(value):
             return math.nan if self.missing else None
         return OTHER if self.other and spellings else None

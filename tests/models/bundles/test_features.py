@@ -1,4 +1,6 @@
 import math
+import time
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -202,6 +204,30 @@ def test_names_may_hold_any_text() -> None:
 def test_a_feature_is_of_one_kind(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         feature(**fields)
+
+
+@pytest.mark.parametrize(
+    "of", [feature(categories=HEATING, other=True), feature(dates="%d/%m/%Y", missing=True)]
+)
+def test_a_text_of_a_million_accents_takes_no_longer_than_another(of: Feature) -> None:
+    text = "a" + "\u0345\u0301\u0316\u0334" * 250_000
+    start = time.perf_counter()
+    for value in (text, f"  {text}"):
+        assert of.number(value) == (OTHER if of.other else None)
+    assert time.perf_counter() - start < 1
+
+
+def test_a_category_may_be_written_with_many_blanks_and_with_accents_apart() -> None:
+    of = feature(categories=("ǘǘǘǘ ǘǘǘǘ", "b"))
+    spelled = unicodedata.normalize("NFD", "Ǘ" * 4) + " " * 50 + unicodedata.normalize("NFD", "ǘ" * 4)
+    assert encoded(of, spelled) == [0]
+
+
+def test_a_changed_feature_forgets_the_codes_of_the_old_one() -> None:
+    of = feature(categories=("a", "b"))
+    assert encoded(of, "a", "B") == [0, 1]
+    other = of.model_copy(update={"categories": ("b", "a"), "missing": True})
+    assert encoded(other, "a", "B", None) == pytest.approx([1, 0, nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("form", ["%d/%d", "%", "%Q", "%-d/%m/%Y", "%G-W%V", "%d.%m.%Y %"])
