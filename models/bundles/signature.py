@@ -107,16 +107,17 @@ class Input(BaseModel):
             self._check_range(array, where)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype=self.dtype)
-        unfit = ~(np.isfinite(array) | self._missing(array))
-        if unfit.any():
+        if not np.isfinite(array).all() and (unfit := self._unfit(array)).any():
             raise _not_finite(unfit, rows, where, self.dtype)
         self._check_sizes(array, where)
         return array
 
-    def _missing(self, array: NDArray[Any]) -> NDArray[np.bool]:
-        """Find the values that are missing where they may be: they are NaN."""
-        missing = [feature.missing for feature in self.features or ()]
-        return np.isnan(array) & missing if any(missing) else np.zeros((), np.bool)
+    def _unfit(self, array: NDArray[Any]) -> NDArray[np.bool]:
+        """Find the values that are not finite, but for the missing ones of features, which are NaN."""
+        unfit: NDArray[np.bool] = ~np.isfinite(array)
+        if self.features is not None:
+            unfit &= ~(np.isnan(array) & [feature.missing for feature in self.features])
+        return unfit
 
     def _check_range(self, array: NDArray[Any], where: str) -> None:
         least, below = (-(2**63), 2**63) if self.below is None else (0, self.below)
