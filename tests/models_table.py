@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, pack
-from caveat.models.bundles.features import Feature
+from caveat.models.bundles.features import ISO, OTHER, Feature
 from caveat.models.bundles.manifest import Cost, Manifest, Site
 from caveat.models.bundles.signature import Input, Inputs
 from caveat.models.estimates.answer import estimate
@@ -40,7 +41,8 @@ class Model:
         The model.
     rows
         Three of the calibration rows, as a client writes them in JSON: one of middling uncertainty, the
-        least certain, and the most certain.
+        least certain, and the most certain. Of features that may lack values or be of unknown categories,
+        the first and the last row have both.
     max_error
         About the rate of wrong answers among all calibration rows, so that some must be withheld to keep it.
     error
@@ -105,6 +107,17 @@ _PATIENT = (
     Feature(name="dose"),
 )
 
+_RECORD = (
+    Feature(name="age", missing=True),
+    Feature(name="smoker", categories=("no", "yes"), missing=True, other=True),
+    Feature(name="since", dates=ISO, missing=True),
+    Feature(name="paid", dates="%d/%m/%Y"),
+)
+"""Features whose values may be missing, of a category that training did not see, or dates."""
+
+_UNKNOWN = 'I don\'t say, "[never]" {}'
+_DAYS = 10_000.0
+
 
 def _twice(name: str, *inputs: Input, facts: dict[str, Any] | None = None, **fields: Any) -> list[Model]:
     """Make a model of the table without and with a calibration, of which the manifest states ``facts``."""
@@ -114,7 +127,8 @@ def _twice(name: str, *inputs: Input, facts: dict[str, Any] | None = None, **fie
     known = estimate(predictor, rows)
     truth, max_error, error = _truths(known)
     order = np.argsort(known[predictor.task.uncertainty].reshape(CALIBRATION_ROWS, -1)[:, 0])
-    chosen = order[[CALIBRATION_ROWS // 2, -1, 0]]
+    odd = order[_has_all_gaps(inputs, rows)[order]]
+    chosen = [odd[len(odd) // 2], order[-1], odd[0]]
     told = _told(inputs, {name: array[chosen] for name, array in rows.items()})
     bundles = [bare, calibrated_on(bare, rows, truth, **(facts or {}))]
     return [Model(bundle, told, max_error, error) for bundle in bundles]
@@ -221,15 +235,36 @@ def _graph(manifest: Manifest, constants: dict[str, np.ndarray], double: bool, s
 
 
 def _flat(spec: Input) -> list[NodeProto]:
-    """Turn an input into float32 numbers of shape (rows, n): the mean over a free size, and all others."""
+    """Turn an input into float32 numbers of shape (rows, n): the mean over a free size, and all others.
+
+    A missing value becomes 0.5, a date its tens of thousands of days.
+    """
     given, mean, flat = f"{spec.name} given", f"{spec.name} mean", f"{spec.name} flat"
     free = any(isinstance(size, str) for size in spec.shape[1:])
     return [
-        helper.make_node("Cast", [spec.name], [given], to=TensorProto.FLOAT),
+        *_known(spec, given),
         helper.make_node("ReduceMean", [given, "mean over"], [mean], keepdims=0)
         if free
         else helper.make_node("Identity", [given], [mean]),
         helper.make_node("Flatten", [mean], [flat], axis=1),
+    ]
+
+
+def _known(spec: Input, given: str) -> list[NodeProto]:
+    cast = [spec.name], [given]
+    if spec.features is None or not any(feature.missing or feature.dates for feature in spec.features):
+        return [helper.make_node("Cast", *cast, to=TensorProto.FLOAT)]
+    raw, lacking, scaled, half, scale = (
+        f"{spec.name} {what}" for what in ("raw", "lacks", "mul", "0.5", "by")
+    )
+    scales = np.array([1 / _DAYS if feature.dates else 1 for feature in spec.features], np.float32)
+    return [
+        helper.make_node("Constant", [], [half], value=numpy_helper.from_array(np.array(0.5, np.float32))),
+        helper.make_node("Constant", [], [scale], value=numpy_helper.from_array(scales)),
+        helper.make_node("Cast", [spec.name], [raw], to=TensorProto.FLOAT),
+        helper.make_node("IsNaN", [raw], [lacking]),
+        helper.make_node("Mul", [raw, scale], [scaled]),
+        helper.make_node("Where", [lacking, half, scaled], [given]),
     ]
 
 
@@ -271,6 +306,13 @@ def _random(inputs: Sequence[Input], rows: int) -> dict[str, np.ndarray]:
         for column, feature in enumerate(spec.features or ()):
             if feature.categories is not None:
                 drawn[:, column] = random.integers(0, len(feature.categories), rows)
+            if feature.dates is not None:
+                quarters = 4 if feature.dates == ISO else 1
+                drawn[:, column] = random.integers(-20_000 * quarters, 20_000 * quarters, rows) / quarters
+            if feature.other:
+                drawn[random.random(rows) < 0.4, column] = OTHER
+            if feature.missing:
+                drawn[random.random(rows) < 0.3, column] = np.nan
         arrays[spec.name] = drawn.astype(spec.dtype)
     return arrays
 
@@ -284,12 +326,34 @@ def _told(inputs: Sequence[Input], arrays: Inputs) -> Any:
     if spec.features is None:
         return rows
     return [
-        {
-            feature.name: value if feature.categories is None else feature.categories[int(value)]
-            for feature, value in zip(spec.features, row, strict=True)
-        }
+        {feature.name: _written(feature, value) for feature, value in zip(spec.features, row, strict=True)}
         for row in rows
     ]
+
+
+def _written(feature: Feature, value: float) -> Any:
+    if math.isnan(value):
+        return None
+    if feature.dates is not None:
+        moment = datetime(1970, 1, 1) + timedelta(days=value)
+        return moment.isoformat() if feature.dates == ISO else moment.strftime(feature.dates)
+    if value == OTHER and feature.other:
+        return _UNKNOWN
+    return value if feature.categories is None else feature.categories[int(value)]
+
+
+def _has_all_gaps(inputs: Sequence[Input], arrays: Inputs) -> NDArray[np.bool]:
+    """Find the rows that have all gaps that the features of some row may have."""
+    found = np.ones(CALIBRATION_ROWS, np.bool)
+    for spec in inputs:
+        array, features = arrays[spec.name], spec.features or ()
+        may_lack = [column for column, feature in enumerate(features) if feature.missing]
+        may_differ = [column for column, feature in enumerate(features) if feature.other]
+        if may_lack:
+            found &= np.isnan(array[:, may_lack]).any(axis=1)
+        if may_differ:
+            found &= (array[:, may_differ] == OTHER).any(axis=1)
+    return found
 
 
 MODELS: list[Model] = [
@@ -310,6 +374,18 @@ MODELS: list[Model] = [
         _numbers(features=_PATIENT),
         classes=("no", "yes"),
         facts={"sets": "aps", "temperature": TEMPERATURE, "by_class": True},
+    ),
+    *_twice(
+        "classes-of-records",
+        _numbers("record", 4, dtype="float64", features=_RECORD),
+        classes=("no", "yes", "maybe"),
+        facts={"sets": "aps", "temperature": TEMPERATURE},
+    ),
+    *_twice(
+        "value-of-records",
+        _numbers("record", 4, dtype="float64", features=_RECORD),
+        target="price",
+        outputs="mean_variance",
     ),
     *_twice(
         "classes-of-several-inputs",

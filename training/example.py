@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.bundles.days import day_named
 from caveat.models.bundles.example import MAX_VALUES
-from caveat.models.bundles.features import Feature
+from caveat.models.bundles.features import OTHER, Feature
 from caveat.models.bundles.signature import Input, Inputs
 
 _MIXED = 3  # rows that a made-up row lies between
@@ -17,6 +18,8 @@ _LARGEST_WHOLE = 2**53  # float64 has no fractions from here on
 
 def example(spec: Input, rows: NDArray[Any]) -> list[Any] | None:
     """Write rows as JSON that `Input.encode` reads back; None if a row has more than `MAX_VALUES` values.
+
+    An unknown category has no name left, and is written as the first of the known.
 
     Parameters
     ----------
@@ -57,8 +60,8 @@ def typical(spec: Input, rows: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     NDArray
-        The row, shape (1, ...): the median of each named feature, or its most frequent category; zeros for
-        an input without named features.
+        The row, shape (1, ...): of the known values of each named feature the median, of dates to the day,
+        or the most frequent category; NaN where there are none. Zeros for an input without named features.
 
     Examples
     --------
@@ -69,21 +72,29 @@ def typical(spec: Input, rows: NDArray[Any]) -> NDArray[Any]:
     """
     row = np.zeros_like(rows[:1])
     for column, feature in enumerate(spec.features or ()):
-        values = rows[:, column]
-        if feature.categories is None:
-            row[0, column] = np.median(values)
-        else:
-            row[0, column] = np.bincount(values.astype(np.int64)).argmax()
+        row[0, column] = _middle(feature, rows[:, column])
     return row
+
+
+def _middle(feature: Feature, values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    if feature.categories is not None:
+        known = known[known != OTHER]
+    if not len(known):
+        return np.nan if feature.missing else 0.0
+    if feature.categories is not None:
+        return float(np.bincount(known.astype(np.int64)).argmax())
+    middle = float(np.median(known))
+    return np.floor(middle) if feature.dates is not None and (np.floor(known) == known).all() else middle
 
 
 def made_up(inputs: Sequence[Input], rows: Inputs, count: int) -> Iterator[dict[str, NDArray[Any]]]:
     """Make up rows like those of an example, none of which is a row of the example; several attempts at it.
 
-    A made-up row has the gaps of one row of the example: its zeros, such as padding, and its values where
-    all rows have 0 or 1, such as masks and one-hot codes. The other numbers are a weighted mean of
-    those of a few rows with the same gaps, so that positive values stay positive and shares still sum to
-    one. Whole numbers lie between the least and the greatest at their place; a category is one of those
+    A made-up row has the gaps of one row of the example: its zeros, such as padding, its missing values, and
+    its values where all rows have 0 or 1, such as masks and one-hot codes. The other numbers are a weighted
+    mean of those of a few rows with the same gaps, so that positive values stay positive and shares still sum
+    to one. Whole numbers lie between the least and the greatest at their place; a category is one of those
     there. What is the same in all rows stays the same.
 
     Parameters
@@ -95,7 +106,7 @@ def made_up(inputs: Sequence[Input], rows: Inputs, count: int) -> Iterator[dict[
     count
         Number of rows to make.
     """
-    flat = {spec.name: rows[spec.name].reshape(len(rows[spec.name]), -1) for spec in inputs}
+    flat = {spec.name: _named(spec, rows[spec.name].reshape(len(rows[spec.name]), -1)) for spec in inputs}
     known = _keys(flat)
     different = _different(flat)
     for attempt in range(_ATTEMPTS):
@@ -106,6 +117,12 @@ def made_up(inputs: Sequence[Input], rows: Inputs, count: int) -> Iterator[dict[
         # Of a few whole numbers, each choice may be in the example.
         if attempt == _ATTEMPTS - 1 or not set(known) & set(_keys(made)):
             yield {name: array.reshape(count, *rows[name].shape[1:]) for name, array in made.items()}
+
+
+def _named(spec: Input, rows: NDArray[Any]) -> NDArray[Any]:
+    """Put a feature's first category in place of an unknown one."""
+    others = [feature.other for feature in spec.features or ()]
+    return np.where(others & (rows == OTHER), rows.dtype.type(0), rows) if any(others) else rows
 
 
 def _keys(flat: Inputs) -> list[bytes]:
@@ -140,16 +157,18 @@ def _row(
 def _one(
     spec: Input, rows: NDArray[Any], pattern: int, random: np.random.Generator, mixing: bool
 ) -> NDArray[Any]:
-    own = rows[pattern]
+    own, given = rows[pattern], rows
+    # What only other rows lack has no part in a mean, and what this row lacks, it lacks in the end.
+    rows = np.nan_to_num(np.where(np.isnan(rows), own, rows), nan=0, posinf=np.inf, neginf=-np.inf)
     switches = np.isin(rows, (0, 1)).all(axis=0)
     categories = np.array([feature.categories is not None for feature in spec.features or ()], bool)
     chosen = (categories if spec.features else np.zeros_like(switches)) | (switches & mixing)
-    alike = ((rows == 0) == (own == 0))[:, ~switches].all(axis=1)
+    alike = ((rows == 0) == (rows[pattern] == 0))[:, ~switches].all(axis=1)
     partners = rows[alike] if alike.sum() > 1 else rows
-    made = np.where(_whole(rows), _between(partners, own, random), _mean(partners, random))
+    made = np.where(_whole(rows), _between(partners, rows[pattern], random), _mean(partners, random))
     made = np.clip(made, rows.min(axis=0), rows.max(axis=0))
-    made = np.where((own == 0) | switches, own, made)
-    return np.where(chosen, random.permuted(rows, axis=0)[0], made).astype(rows.dtype)
+    made = np.where((own == 0) | np.isnan(own) | switches, own, made)
+    return np.where(chosen, random.permuted(given, axis=0)[0], made).astype(rows.dtype)
 
 
 def _whole(rows: NDArray[Any]) -> NDArray[np.bool]:
@@ -185,7 +204,11 @@ def _between(rows: NDArray[Any], own: NDArray[Any], random: np.random.Generator)
 
 
 def _value(feature: Feature, value: float) -> Any:
-    return _plain(value) if feature.categories is None else feature.categories[int(value)]
+    if np.isnan(value):
+        return None
+    if feature.dates is not None:
+        return day_named(value)
+    return _plain(value) if feature.categories is None else feature.categories[max(int(value), 0)]
 
 
 def _plain(value: Any) -> Any:

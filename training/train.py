@@ -26,7 +26,7 @@ from caveat.training.fit import Recipe, fit, seeded
 from caveat.training.metrics import held_out_metrics
 from caveat.training.objectives.objective import Objective
 from caveat.training.options import Options
-from caveat.training.preprocess import preprocess
+from caveat.training.preprocessing.preprocess import preprocess
 from caveat.training.progress import Progress
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")

@@ -38,7 +38,7 @@ from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.fits.temperature import most_likely_temperature
 from caveat.training.measures.classes import deterministic_scores
 from caveat.training.objectives.classes import classification
-from caveat.training.preprocess import preprocess
+from caveat.training.preprocessing.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
 SETS = ("yacht", "energy", "boston")

@@ -45,7 +45,7 @@ from caveat.training.fit import Recipe, fit, seeded
 from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.objectives.objective import Objective
 from caveat.training.objectives.values import UnscaleNormal, regression
-from caveat.training.preprocess import preprocess
+from caveat.training.preprocessing.preprocess import preprocess
 
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"
 CLEARLY = ("energy", "yacht")

@@ -46,5 +46,8 @@ def chances(inputs: Mapping[str, NDArray[Any]], seed: int) -> NDArray[np.float64
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
-    """Lay rows out one after the other, and make -0 and 0 the same number."""
-    return np.ascontiguousarray(array + array.dtype.type(0))
+    """Lay rows out one after the other, with one form each of zero and of a missing value, NaN."""
+    plain = np.ascontiguousarray(array + array.dtype.type(0))
+    if plain.dtype.kind == "f":
+        plain[np.isnan(plain)] = np.nan
+    return plain

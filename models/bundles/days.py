@@ -1,9 +1,11 @@
 """Dates and times as numbers: days since 1970."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1)
+_FIRST: Final = _EPOCH.toordinal()
 _DAY: Final = 86_400
 
 
@@ -29,9 +31,26 @@ def days_of(text: str, form: str | None = None) -> float:
     (1.0, 0.25, 2.0)
     """
     moment = _moment(text.strip(), form)
+    seconds = (moment.toordinal() - _FIRST) * _DAY + moment.hour * 3600 + moment.minute * 60 + moment.second
     if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return (moment - _EPOCH).total_seconds() / _DAY
+        offset = moment.utcoffset() or timedelta()
+        return (seconds + moment.microsecond / 1e6 - offset.total_seconds()) / _DAY
+    return (seconds + moment.microsecond / 1e6) / _DAY
+
+
+def check_form(form: str) -> None:
+    """Refuse a form of dates by which no date can be read back.
+
+    Raises
+    ------
+    ValueError
+        Naming the form.
+    """
+    written = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC).strftime(form)
+    try:
+        datetime.strptime(written, form)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{form!r} is no form of dates: {error}") from None
 
 
 def _moment(text: str, form: str | None) -> datetime:
@@ -61,4 +80,4 @@ def day_named(days: float) -> str:
     ('1970-01-02T12:00:00', '1970-01-03')
     """
     moment = _EPOCH + timedelta(seconds=round(days * _DAY))
-    return moment.date().isoformat() if days.is_integer() else moment.isoformat()
+    return moment.date().isoformat() if moment.time() == time.min else moment.isoformat()

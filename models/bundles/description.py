@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from caveat.models.bundles.bundle import Bundle, BundleError
+from caveat.models.bundles.features import ISO, Feature
 from caveat.models.bundles.manifest import Manifest, Site
 from caveat.models.bundles.signature import Input
 from caveat.models.bundles.store import bundle_folders
@@ -57,11 +58,25 @@ def _model(manifest: Manifest) -> list[Row]:
 
 
 def _input(spec: Input) -> list[Row]:
-    rows: list[Row] = [(spec.name, spec.dtype, _shape(spec.shape))]
-    for feature in spec.features or ():
-        kind = "number" if feature.categories is None else f"one of {', '.join(feature.categories)}"
-        rows.append((f"  {feature.name}", kind))
-    return rows
+    features = [(f"  {feature.name}", _kind(feature)) for feature in spec.features or ()]
+    return [(spec.name, spec.dtype, _shape(spec.shape)), *features]
+
+
+def _kind(feature: Feature) -> str:
+    """Say what a feature takes.
+
+    >>> _kind(Feature(name="heating", categories=("gas", "oil"), missing=True, other=True))
+    'one of gas, oil, or another, or missing'
+    """
+    if feature.dates is not None:
+        kind = "date" if feature.dates == ISO else f"date, in ISO 8601 or as {feature.dates}"
+    elif feature.categories is not None:
+        kind = f"one of {', '.join(feature.categories)}{', or another' if feature.other else ''}"
+    else:
+        kind = "number"
+    if not feature.missing:
+        return kind
+    return f"{kind}{'' if kind in ('number', 'date') else ','} or missing"
 
 
 def _output(manifest: Manifest) -> list[Row]:

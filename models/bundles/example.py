@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from caveat.models.bundles.days import day_named
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Input, Inputs, encode
 
@@ -26,7 +28,7 @@ Rows = list[Any] | dict[str, Any] | NDArray[Any]
 
 
 def example_rows(manifest: Manifest, kept: Rows | None = None) -> Rows:
-    """Give valid rows: the model's own example or, without one, zeros and first categories.
+    """Give valid rows: the model's own example or, without one, zeros, first categories and the first day.
 
     Parameters
     ----------
@@ -98,8 +100,14 @@ def _zeros(inputs: Sequence[Input]) -> list[Any] | dict[str, Any]:
         return {spec.name: _zeros([spec]) for spec in inputs}
     spec = inputs[0]
     if spec.features is not None:
-        return [{feature.name: (feature.categories or [0])[0] for feature in spec.features}]
+        return [{feature.name: _zero(feature) for feature in spec.features}]
     row: Any = 0
     for size in reversed(spec.shape[1:]):
         row = [row] * (size if isinstance(size, int) else _least(spec, size))
     return [row]
+
+
+def _zero(feature: Feature) -> int | str:
+    if feature.dates is not None:
+        return day_named(0.0)
+    return feature.categories[0] if feature.categories else 0

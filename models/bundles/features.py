@@ -3,15 +3,15 @@
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from caveat.models.bundles.days import days_of
+from caveat.models.bundles.days import check_form, days_of
 from caveat.models.bundles.spelling import folded, is_missing, unambiguous
 from caveat.models.bundles.words import describe, shortened, some
 from caveat.models.errors import InputError
@@ -22,11 +22,10 @@ Label = Annotated[str, Field(max_length=1000, pattern=r"^[^\n\t]*$")]
 OTHER: Final = -1.0
 """The code of a category that training did not see."""
 
-_POINT_ZERO: Final = re.compile(r"-?\d+\.0+")
-"""A whole number as programs write it that hold numbers in floating point."""
-
 ISO: Final = "iso"
 """The form of dates that are written as ISO 8601 says."""
+
+_WHOLE: Final = re.compile(r"-?[0-9]+\.0")
 
 
 class Feature(BaseModel):
@@ -64,7 +63,35 @@ class Feature(BaseModel):
             raise ValueError(f"feature {self.name!r} has both categories and dates")
         if self.other and self.categories is None:
             raise ValueError(f"feature {self.name!r} takes other categories, but has none")
+        if self.dates not in (None, ISO):
+            check_form(self.dates)
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the feature with other fields, and without what was worked out from the old ones."""
+        return type(self)(**dict(super().model_copy(update=update, deep=deep)))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the feature has neither categories nor dates."""
+        return self.categories is None and self.dates is None
+
+    @property
+    def scalars(self) -> list[float | bool]:
+        """The numbers and booleans of JSON that stand for a category.
+
+        >>> Feature(name="rooms", categories=("1", "2.0", "03", "true")).scalars
+        [1, 2.0, True]
+        """
+        found: dict[tuple[bool, float], float | bool] = {}
+        for category in self.categories or ():
+            try:
+                value = json.loads(category)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, int | float) and self._code(value) == self._codes[category]:
+                found.setdefault((isinstance(value, bool), value), value)
+        return list(found.values())
 
     @property
     def expected(self) -> str:
@@ -97,14 +124,25 @@ class Feature(BaseModel):
         fast = self._fast(values)
         if fast is not None:
             return fast
-        numbers = [self.number(value) for value in values]
+        numbers = list(self._each(values))
         unfit = [row for row, number in enumerate(numbers) if number is None]
         if unfit:
             first, rows = values[unfit[0]], tuple(unfit) if self.categories is not None else ()
-            if isinstance(first, float) and not math.isfinite(first):
-                raise InputError(where(unfit[0]), "a finite number", str(first), rows)
-            raise InputError(where(unfit[0]), self.expected, describe(first), rows)
+            infinite = self.is_number and isinstance(first, int | float) and not isinstance(first, bool)
+            got = str(first) if isinstance(first, float) else describe(first)
+            raise InputError(where(unfit[0]), "a finite number" if infinite else self.expected, got, rows)
         return np.array(numbers, np.float64)
+
+    def _each(self, values: Sequence[Any]) -> Iterator[float | None]:
+        """Turn each value into its number, or None if it does not fit; equal texts are read once."""
+        read: dict[str, float | None] = {}
+        for value in values:
+            if type(value) is not str:
+                yield self.number(value)
+                continue
+            if value not in read:
+                read[value] = self.number(value)
+            yield read[value]
 
     def number(self, value: Any) -> float | None:
         """Turn a value, as JSON holds it, into the number that the graphs take; None if it does not fit."""
@@ -114,9 +152,7 @@ class Feature(BaseModel):
             return self._code(value)
         if self.dates is not None:
             return self._days(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return None
-        return float(value)
+        return None if isinstance(value, bool) else _finite(value)
 
     def _fast(self, values: Sequence[Any]) -> NDArray[np.float64] | None:
         """Convert values of the commonest types at once; None if there are others."""
@@ -124,30 +160,49 @@ class Feature(BaseModel):
             return None
         if self.categories is not None:
             try:
-                return np.array([self._codes[value] for value in values])
+                return np.array([self._plain_codes[value] for value in values])
             except (KeyError, TypeError):
                 return None
-        if not {int, float}.issuperset(map(type, values)):
+        if not {int, float, type(None) if self.missing else int}.issuperset(map(type, values)):
             return None
-        numbers = np.array(values, np.float64)
-        return numbers if np.isfinite(numbers).all() else None
+        try:
+            numbers = np.array(values, np.float64)  # None becomes NaN
+        except OverflowError:
+            return None
+        fit = ~np.isinf(numbers) if self.missing else np.isfinite(numbers)
+        return numbers if fit.all() else None
 
     @cached_property
     def _codes(self) -> dict[str, float]:
         return {category: float(code) for code, category in enumerate(self.categories or ())}
 
     @cached_property
+    def _plain_codes(self) -> dict[Any, float]:
+        """The codes of the values that a client is to send."""
+        return {**self._codes, **({None: math.nan} if self.missing else {})}
+
+    @cached_property
     def _folded(self) -> dict[str, float]:
         return {key: self._codes[text] for key, text in unambiguous(self._codes).items()}
 
+    @cached_property
+    def _longest(self) -> int:
+        """Most letters of a text that is compared with the categories but for blanks and capitals.
+
+        A letter takes four at most, apart from its accents. To order a million accents takes minutes.
+        """
+        return 4 * max(map(len, self._codes), default=0) + 64
+
     def _code(self, value: Any) -> float | None:
         spellings = _spellings(value)
-        for codes, spelled in ((self._codes, str), (self._folded, folded)):
-            for spelling in spellings:
-                if (code := codes.get(spelled(spelling))) is not None:
-                    return code
-        if self.missing and isinstance(value, str) and is_missing(value):
-            return math.nan
+        for spelling in spellings:
+            if (code := self._codes.get(spelling)) is not None:
+                return code
+        for spelling in spellings:
+            if len(spelling) <= self._longest and (code := self._folded.get(folded(spelling))) is not None:
+                return code
+        if isinstance(value, str) and is_missing(value):
+            return math.nan if self.missing else None
         return OTHER if self.other and spellings else None
 
     def _days(self, value: Any) -> float | None:
@@ -163,13 +218,23 @@ class Feature(BaseModel):
 
 def _spellings(value: Any) -> list[str]:
     """List the texts that a category may have which a client writes as a value: 3.0 or true, for example."""
-    if isinstance(value, str):
-        return [value, value.partition(".")[0]] if _POINT_ZERO.fullmatch(value) else [value]
+    if isinstance(value, str):  # programs write whole numbers as 3.0 in a column with missing ones
+        return [value, value.strip().removesuffix(".0")] if _WHOLE.fullmatch(value.strip()) else [value]
     if isinstance(value, bool):
         return [json.dumps(value)]
-    if isinstance(value, int | float) and math.isfinite(value):
-        return [*([str(int(value))] if value == int(value) else []), repr(float(value))]
-    return []
+    number = _finite(value)
+    if number is None:
+        return []
+    return [*([str(int(value))] if number.is_integer() else []), repr(number)]
+
+
+def _finite(value: Any) -> float | None:
+    """Convert a number to float64; None if it is another value, or too large."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
@@ -182,19 +247,21 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
         field.
     """
     names = [feature.name for feature in features]
+    fields = set(names)
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             expected = f"an object with the fields {', '.join(names)}"
             raise InputError(f"{where}[{index}]", expected, describe(row))
-        if row.keys() != set(names):
+        if row.keys() != fields:
             raise _wrong_fields(row, features, f"{where}[{index}]")
     array = np.empty((len(rows), len(features)), dtype)
     unknown: list[InputError] = []
     for column, feature in enumerate(features):
-        place = f"{where}[{{}}].{feature.name.replace('{', '{{').replace('}', '}}')}".format
         try:
             with np.errstate(over="ignore"):
-                array[:, column] = feature.values([row[feature.name] for row in rows], place)
+                array[:, column] = feature.values(
+                    [row[feature.name] for row in rows], partial(_place, where, feature.name)
+                )
         except InputError as error:
             if not error.rows:
                 raise
@@ -204,9 +271,13 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
     infinite = np.argwhere(np.isinf(array))
     if len(infinite):
         index, column = (int(i) for i in infinite[0])
-        place_of = f"{where}[{index}].{names[column]}"
-        raise InputError(place_of, f"a finite number that {dtype} can hold", str(rows[index][names[column]]))
+        place, value = _place(where, names[column], index), rows[index][names[column]]
+        raise InputError(place, f"a finite number that {dtype} can hold", str(value))
     return array
+
+
+def _place(where: str, name: str, row: int) -> str:
+    return f"{where}[{row}].{name}"
 
 
 def _of_all(errors: Sequence[InputError]) -> InputError:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles.features import Feature, Label, encode_features
 from caveat.models.bundles.words import describe
@@ -45,6 +45,13 @@ class Input(BaseModel):
     sizes: dict[SizeName, tuple[int, int | None]] = {}
     below: int | None = None
 
+    @model_validator(mode="after")
+    def _holds_missing_values(self) -> Self:
+        for feature in self.features or ():
+            if self.dtype == "int64" and (feature.missing or feature.dates is not None):
+                raise ValueError(f"{feature.name!r} may be missing or a date, which int64 can't hold")
+        return self
+
     def encode(self, rows: object, where: str = "inputs") -> NDArray[Any]:
         """Turn rows of JSON into the array that the graphs take.
 
@@ -59,7 +66,8 @@ class Input(BaseModel):
         Returns
         -------
         NDArray
-            Shape ``self.shape`` with the symbolic sizes filled in, dtype ``self.dtype``, all finite.
+            Shape ``self.shape`` with the symbolic sizes filled in, dtype ``self.dtype``, all finite but for
+            the missing values of features, which are NaN.
 
         Raises
         ------
@@ -99,10 +107,17 @@ class Input(BaseModel):
             self._check_range(array, where)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype=self.dtype)
-        if not np.isfinite(array).all():
-            raise _not_finite(array, rows, where, self.dtype)
+        if not np.isfinite(array).all() and (unfit := self._unfit(array)).any():
+            raise _not_finite(unfit, rows, where, self.dtype)
         self._check_sizes(array, where)
         return array
+
+    def _unfit(self, array: NDArray[Any]) -> NDArray[np.bool]:
+        """Find the values that are not finite, but for the missing ones of features, which are NaN."""
+        unfit: NDArray[np.bool] = ~np.isfinite(array)
+        if self.features is not None:
+            unfit &= ~(np.isnan(array) & [feature.missing for feature in self.features])
+        return unfit
 
     def _check_range(self, array: NDArray[Any], where: str) -> None:
         least, below = (-(2**63), 2**63) if self.below is None else (0, self.below)
@@ -231,8 +246,8 @@ def _misfit(
     return next((error for error in found if error), None)
 
 
-def _not_finite(array: NDArray[Any], rows: Any, where: str, dtype: str) -> InputError:
-    path = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+def _not_finite(unfit: NDArray[np.bool], rows: Any, where: str, dtype: str) -> InputError:
+    path = tuple(int(i) for i in np.argwhere(unfit)[0])
     return InputError(where + _indices(path), f"a finite number that {dtype} can hold", str(_at(rows, path)))
 
 

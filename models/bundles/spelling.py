@@ -9,6 +9,8 @@ MISSING: Final = frozenset(
 )
 """Spellings of a missing value, in lower case: those that pandas reads as one, and ``?`` of the UCI sets."""
 
+_LONGEST: Final = 32
+
 
 def tidy(text: str) -> str:
     r"""Write a text on one line, without blanks around it and with single ones inside.
@@ -36,7 +38,8 @@ def is_missing(text: str) -> bool:
     >>> is_missing(" N/A"), is_missing("0")
     (True, False)
     """
-    return folded(text) in MISSING
+    text = text.strip()
+    return len(text) <= _LONGEST and folded(text) in MISSING
 
 
 def unambiguous(texts: Iterable[str]) -> dict[str, str]:

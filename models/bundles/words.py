@@ -14,7 +14,10 @@ def describe(value: object) -> str:
         case dict():
             return f"an object with the fields {some(value)}" if value else "an empty object"
         case _:
-            return shortened(json.dumps(value))
+            try:
+                return shortened(json.dumps(value, default=repr))
+            except ValueError:
+                return "an integer of thousands of digits"
 
 
 def shortened(text: str) -> str:

@@ -6,7 +6,9 @@ from urllib.parse import quote
 
 import httpx
 import orjson
+from pydantic import ValidationError
 
+from caveat.models.bundles.features import Feature
 from caveat.models.errors import CaveatError
 from caveat.service.client.rows_file import Features
 from caveat.service.client.table import form_of
@@ -91,7 +93,7 @@ class Client:
         return targets
 
     def features(self) -> Features:
-        """Ask which features the model has, and of which categories.
+        """Ask which features the model has, and what each takes.
 
         Raises
         ------
@@ -109,8 +111,8 @@ class Client:
             features = [feature for spec in model["inputs"] for feature in spec["features"] or ()]
             if not features:
                 raise CaveatError(f"{model['name']} takes no named features; send its rows as JSON or .npy")
-            return {feature["name"]: feature["categories"] for feature in features}
-        except (KeyError, TypeError):
+            return {feature["name"]: Feature.model_validate(feature) for feature in features}
+        except (KeyError, TypeError, ValidationError):
             raise _stranger(self._client) from None
 
 

@@ -1,6 +1,7 @@
 """Reads the rows that a client has in a file."""
 
 import csv
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.spelling import is_missing
 from caveat.models.errors import CaveatError
 
-Features = Mapping[str, list[str] | None]
-"""The features of a model by name, and the categories of those that have some."""
+Features = Mapping[str, Feature]
+"""The features of a model by name."""
 
 
 def read_rows(path: Path, features: Callable[[], Features]) -> Any:
@@ -69,14 +72,16 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def rows_of(lines: "csv.DictReader[str]", features: Features) -> list[dict[str, str | float]]:
-    """Turn the lines of a CSV file into rows of a model's features, those without categories into numbers.
+def rows_of(lines: "csv.DictReader[str]", features: Features) -> list[dict[str, str | float | None]]:
+    """Turn the lines of a CSV file into rows of a model's features, as JSON holds them.
+
+    Numbers are read here; categories and dates stay text, which the service reads. A missing value is None.
 
     Examples
     --------
-    >>> lines = csv.DictReader(["age,smoker", "61,True"])
-    >>> rows_of(lines, {"age": None, "smoker": ["false", "true"]})
-    [{'age': 61.0, 'smoker': 'true'}]
+    >>> age, pet = Feature(name="age", missing=True), Feature(name="pet", categories=("cat", "dog"))
+    >>> rows_of(csv.DictReader(["age,pet", "61,cat", "NA,dog"]), {"age": age, "pet": pet})
+    [{'age': 61.0, 'pet': 'cat'}, {'age': None, 'pet': 'dog'}]
     """
     surplus = [name for name in lines.fieldnames or () if name not in features]
     if surplus:
@@ -89,19 +94,29 @@ def rows_of(lines: "csv.DictReader[str]", features: Features) -> list[dict[str, 
         if None in line or None in line.values():
             raise ValueError(f"line {lines.line_num} has not as many values as the first line has names")
         try:
-            rows.append({name: _value(text, name, features[name]) for name, text in line.items()})
+            rows.append({name: _value(text, features[name]) for name, text in line.items()})
         except ValueError as error:
             raise ValueError(f"line {lines.line_num}: {error}") from None
     return rows
 
 
-def _value(text: str, name: str, categories: list[str] | None) -> str | float:
-    if not text.strip() and (categories is None or text not in categories):
-        raise ValueError(f"{name} is empty")
-    if categories is None:
-        try:
-            return float(text)
-        except ValueError:
-            raise ValueError(f"{name} is {text!r}; expected a number") from None
-    # Booleans are learned as false and true, and pandas writes them False and True.
-    return text.lower() if text in ("True", "False", "TRUE", "FALSE") and text not in categories else text
+def _value(text: str, feature: Feature) -> str | float | None:
+    if text in (feature.categories or ()):
+        return text
+    if feature.missing and is_missing(text) and feature.categories is None:
+        return None
+    if not text.strip():
+        if feature.missing:
+            return None
+        raise ValueError(f"{feature.name} is empty")
+    return _number(text, feature.name) if feature.is_number else text
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):  # JSON would hold null, which is a missing value
+        raise ValueError(f"{name} is {text!r}; expected a number")
+    return number

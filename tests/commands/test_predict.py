@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from caveat import commands
+from caveat.models.bundles.features import Feature, encode_features
 from caveat.service.client.rows_file import rows_of
 from tests.service.serving import Service, serving
 
@@ -148,10 +150,44 @@ def test_a_csv_that_does_not_fit_is_refused_by_its_line(
 
 def test_booleans_are_spelled_as_pandas_writes_them() -> None:
     lines = csv.DictReader(["age,member,plan", "1,True,True", "2,FALSE,false"])
-    assert rows_of(lines, {"age": None, "member": ["false", "true"], "plan": ["True", "false"]}) == [
-        {"age": 1.0, "member": "true", "plan": "True"},
-        {"age": 2.0, "member": "false", "plan": "false"},
-    ]
+    age, member = Feature(name="age"), Feature(name="member", categories=("false", "true"))
+    plan = Feature(name="plan", categories=("True", "false"))
+    rows = rows_of(lines, {"age": age, "member": member, "plan": plan})
+    assert encode_features(rows, [age, member, plan], "float64", "inputs").tolist() == [[1, 1, 0], [2, 0, 1]]
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "NaN", "null", "None", "?", "#N/A"])
+def test_a_cell_without_a_value_is_null_where_it_may_be_missing(cell: str) -> None:
+    age, day = Feature(name="age", missing=True), Feature(name="day", dates="iso", missing=True)
+    lines = csv.DictReader(["age,day", f"{cell},{cell}"])
+    assert rows_of(lines, {"age": age, "day": day}) == [{"age": None, "day": None}]
+    pet = Feature(name="pet", categories=("NA", "dog"), missing=True)
+    (row,) = rows_of(csv.DictReader(["pet,x", f"{cell},1"]), {"pet": pet, "x": Feature(name="x")})
+    found = encode_features([row], [pet, Feature(name="x")], "float64", "inputs")[0, 0]
+    assert found == 0 if cell == "NA" else np.isnan(found)
+
+
+@pytest.mark.parametrize(
+    ("feature", "cell", "message"),
+    [
+        (Feature(name="age"), "NA", "line 2: age is 'NA'; expected a number"),
+        (Feature(name="age", missing=True), "inf", "line 2: age is 'inf'; expected a number"),
+        (Feature(name="day", dates="iso"), " ", "line 2: day is empty"),
+        (Feature(name="pet", categories=("cat",), other=True), "", "line 2: pet is empty"),
+    ],
+)
+def test_a_cell_without_a_value_is_refused_where_none_may_be_missing(
+    feature: Feature, cell: str, message: str
+) -> None:
+    lines = csv.DictReader([f"{feature.name},x", f"{cell},1"])
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rows_of(lines, {feature.name: feature, "x": Feature(name="x")})
+
+
+def test_dates_and_unknown_categories_stay_text() -> None:
+    pet, day = Feature(name="pet", categories=("cat",), other=True), Feature(name="day", dates="%d.%m.%Y")
+    lines = csv.DictReader(["pet,day", "lion,1.3.2026"])
+    assert rows_of(lines, {"pet": pet, "day": day}) == [{"pet": "lion", "day": "1.3.2026"}]
 
 
 def test_a_csv_written_by_excel_is_read(

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caveat.models.bundles.features import Feature
+from caveat.models.bundles.features import OTHER, Feature
 from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import BUNDLED
-from caveat.training.example import example, made_up
+from caveat.training.example import example, made_up, typical
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -115,3 +115,78 @@ def test_a_lone_row_is_not_copied(row: list[float]) -> None:
 def test_large_integers_are_written_exactly() -> None:
     spec = Input(name="x", dtype="int64", shape=("rows", 1))
     assert example(spec, np.array([[2**60 + 1]])) == [[2**60 + 1]]
+
+
+RECORD = Input(
+    name="x",
+    dtype="float64",
+    shape=("rows", 4),
+    features=(
+        Feature(name="age", missing=True),
+        Feature(name="pet", categories=("cat", "dog", "cow"), missing=True, other=True),
+        Feature(name="day", dates="%d/%m/%Y", missing=True),
+        Feature(name="dose"),
+    ),
+)
+
+
+def test_missing_values_dates_and_unknown_categories_are_written_as_a_client_does() -> None:
+    rows = np.array([[np.nan, 1, 20513, 0.1], [3, np.nan, 1.5, 2], [4, OTHER, np.nan, 2]])
+    written = example(RECORD, rows)
+    assert written == [
+        {"age": None, "pet": "dog", "day": "2026-03-01", "dose": 0.1},
+        {"age": 3, "pet": None, "day": "1970-01-02T12:00:00", "dose": 2},
+        {"age": 4, "pet": "cat", "day": None, "dose": 2},
+    ]
+    rows[2, 1] = 0
+    np.testing.assert_array_equal(RECORD.encode(json.loads(json.dumps(written))), rows)
+
+
+def test_a_typical_row_is_of_the_known_values() -> None:
+    nan = np.nan
+    rows = np.array([[nan, 1, 5, 1], [2, nan, 8, 2], [4, OTHER, nan, 6], [nan, OTHER, nan, 9.0]])
+    np.testing.assert_array_equal(typical(RECORD, rows), [[3, 1, 6, 4]])  # days are whole as theirs are
+    rows[0, 2] = 5.5
+    assert typical(RECORD, rows)[0, 2] == 6.75
+
+
+def test_a_typical_row_lacks_what_no_row_has() -> None:
+    rows = np.array([[np.nan, OTHER, np.nan, 1], [np.nan, np.nan, np.nan, 1]])
+    np.testing.assert_array_equal(typical(RECORD, rows), [[np.nan, np.nan, np.nan, 1]])
+
+
+def test_made_up_rows_lack_what_a_row_of_the_example_lacks() -> None:
+    random = np.random.default_rng(0)
+    rows = np.stack(
+        [
+            random.lognormal(size=8),
+            random.integers(0, 3, 8),
+            random.integers(9000, 9999, 8),
+            random.random(8),
+        ],
+        axis=1,
+    )
+    rows[:4, 0] = rows[2:6, 2] = np.nan
+    rows[6, 1], rows[7, 1] = np.nan, OTHER
+    with np.errstate(all="raise"):
+        x = made(rows, spec=RECORD)["x"]
+    lacking = {tuple(row) for row in np.isnan(rows[:, [0, 2]])}
+    assert {tuple(row) for row in np.isnan(x[:, [0, 2]])} == lacking
+    assert {*x[:, 1][~np.isnan(x[:, 1])]} == {0, 1, 2}
+    assert np.isnan(x[:, 1]).any()
+    assert np.isfinite(x[:, 3]).all()
+    for column in (0, 2, 3):
+        known, own = x[:, column][~np.isnan(x[:, column])], rows[:, column][~np.isnan(rows[:, column])]
+        assert known.min() >= own.min()
+        assert known.max() <= own.max()
+    days = x[:, 2][~np.isnan(x[:, 2])]
+    assert (days == np.floor(days)).all()
+    keys = {row.tobytes() for row in rows}
+    assert not keys & {row.tobytes() for row in x}
+
+
+def test_one_row_without_values_is_made_up_too() -> None:
+    rows = np.array([[np.nan, np.nan, np.nan, 3.5]])
+    x = made(rows, spec=RECORD, count=2)["x"]
+    assert np.isnan(x[:, :3]).all()
+    assert not (x[:, 3] == 3.5).any()

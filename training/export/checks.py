@@ -66,9 +66,13 @@ def _where_rows_mix(graph: fx.GraphModule, rows: Sequence[Tensor]) -> str:
     first = [torch.cat([tensor[:1]] * len(tensor)) for tensor in rows]
     own, others = (_Values(graph).of(tensors) for tensors in (first, [*map(_replace_others, first, rows)]))
     for node, value in own.items():
-        if value.ndim and len(value) == len(rows[0]) and not torch.equal(value[0], others[node][0]):
+        if value.ndim and len(value) == len(rows[0]) and not _equal(value[0], others[node][0]):
             return f" {place(node)}"
     return ""
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return torch.equal(one.nan_to_num(), other.nan_to_num())  # NaN, such as a missing value, differs from NaN
 
 
 def _replace_others(first: Tensor, rows: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from caveat.training.export.capture import answer, capture, copy_network, functi
 from caveat.training.export.cost import measure
 from caveat.training.export.draw_inputs import DrawInputs
 from caveat.training.export.examples import tried_example
-from caveat.training.export.given import a_few, by_name
+from caveat.training.export.given import a_few, by_name, with_gaps
 from caveat.training.export.graphs import Plain, translate
 from caveat.training.export.lookups import entries_of_draws
 from caveat.training.export.parts import refuse_untraceable, unwrapped
@@ -141,7 +141,7 @@ def export(
     >>> [(site.name, site.rate) for site in bundle.manifest.sites]
     [('2', 0.2)]
     """
-    named = by_name(example, "x" if inputs is None else inputs[0].name)
+    named = by_name(example, inputs)
     learning = tasks.named(task)
     _check_options(name, learning, outputs, named, free or {}, insert or {})
     step = Steps(progress)
@@ -150,7 +150,7 @@ def export(
     refuse_untraceable(served)
     served = _single_precision(served)
     axes = [{0: ROWS, **(free or {}).get(key, {})} for key in named]
-    rows = traceable(a_few(named), axes)
+    rows = traceable(with_gaps(a_few(named), inputs), axes)
     evaluated, sampled = copy_network(served).eval(), in_training_mode(served)
 
     step("check the answers")

@@ -37,8 +37,8 @@ class PredictRequest(BaseModel):
 
     inputs: Rows = Field(
         description="The rows: a list of nested lists in the shape of the model's signature, or of objects"
-        " with one value per feature. Or an object with the rows of each input by its name, which a model"
-        " with several inputs needs."
+        " with one value per feature, null for a missing one. Or an object with the rows of each input by its"
+        " name, which a model with several inputs needs."
     )
 
 

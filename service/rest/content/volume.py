@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Dimension, Input, Inputs, sizes
@@ -11,6 +13,8 @@ from caveat.service.rest.problems import RequestError
 
 SMALL = 2**20
 """Bytes up to which a body is parsed unchecked: at worst it takes a few tens of megabytes."""
+
+_QUOTE = ord('"')
 
 _ENVELOPE = 8  # marks outside the rows: of the request's other fields, and the names of several inputs
 
@@ -29,16 +33,37 @@ def refuse_more_than(raw: bytes | bytearray, inputs: Sequence[Input], max_rows: 
     """
     if len(raw) <= SMALL:
         return
-    openings = raw.count(b"[") + raw.count(b"{")
-    commas = raw.count(b",")
     most_openings = sum(_openings(spec) * max_rows + _ENVELOPE for spec in inputs)
     most_commas = sum(_commas(spec) * max_rows + _ENVELOPE for spec in inputs)
-    if openings > most_openings or commas > most_commas:
+    openings, commas = raw.count(b"[") + raw.count(b"{"), raw.count(b",")
+    too_many = openings > most_openings or commas > most_commas
+    if too_many and any(feature.other for spec in inputs for feature in spec.features or ()):
+        openings, commas = _outside_texts(raw)  # an unknown category may be any text
+        too_many = openings > most_openings or commas > most_commas
+    if too_many:
         raise RequestError(
             413,
             f"the body holds more values than {max_rows} rows of this model have; one request may hold "
             f"{max_rows} rows, so send several requests",
         )
+
+
+def _outside_texts(raw: bytes | bytearray) -> tuple[int, int]:
+    r"""Count the opening brackets and braces, and the commas, that stand in no text.
+
+    >>> _outside_texts(rb'[{"a, [": "\\", "b": "\", ["}]')
+    (2, 1)
+    """
+    plain = bytes(raw).replace(rb"\\", b"").replace(rb"\"", b"")
+    openings, commas, inside = 0, 0, False
+    for start in range(0, len(plain), SMALL):
+        piece = np.frombuffer(plain[start : start + SMALL], np.uint8)
+        within = np.logical_xor.accumulate(piece == _QUOTE) ^ inside
+        outside = piece[~within].tobytes()
+        openings += outside.count(b"[") + outside.count(b"{")
+        commas += outside.count(b",")
+        inside = bool(within[-1])
+    return openings, commas
 
 
 def refuse_too_large_rows(manifest: Manifest, inputs: Inputs) -> None:
@@ -95,5 +120,6 @@ def _marks(marks: str, features: Sequence[Feature]) -> int:
         return sum(map(text.count, marks))
 
     return sum(
-        marks_in(feature.name) + max(map(marks_in, feature.categories or ("",))) for feature in features
+        marks_in(feature.name) + max(map(marks_in, feature.categories or (feature.dates or "",)))
+        for feature in features
     )

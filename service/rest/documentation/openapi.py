@@ -184,4 +184,16 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
-    return {"type": "number"} if feature.categories is None else {"enum": list(feature.categories)}
+    """Describe the values of a feature; texts that differ from a category in blanks or capitals fit too."""
+    missing = [None, ""] if feature.missing else []
+    null = ["null"] if feature.missing else []
+    if feature.dates is not None:
+        schema = {"type": ["string", *null], "examples": ["2026-03-01", "2026-03-01T12:30:00Z"]}
+        return {**schema, "description": f"Expected: {feature.expected}."}
+    if feature.categories is None:
+        return {"type": ["number", *null] if null else "number"}
+    if feature.other:
+        some = {} if missing or "" in feature.categories else {"minLength": 1}
+        kinds = ["string", "number", "boolean", *null]
+        return {"type": kinds, **some, "examples": [*feature.categories, *missing]}
+    return {"enum": [*feature.categories, *feature.scalars, *missing]}

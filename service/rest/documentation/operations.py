@@ -110,11 +110,12 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _problem(code: int) -> dict[str, Any]:
-    schema, example = ref("Problem"), problem(code, _PROBLEMS[code], "3f9c2a")
+    schema = ref("Problem")
+    example: dict[str, Any] = {**problem(code, _PROBLEMS[code], "3f9c2a")}
     if code == 422:
-        where, expected, got = "inputs[3].age", "a number", "null"
+        error = InputError("inputs[3].heating", 'one of "gas", "oil"', '"wood"', [3, 7])
         schema = ref("InputProblem")
-        example |= {"detail": str(InputError(where, expected, got))}
-        example |= {"where": where, "expected": expected, "got": got}
+        example["detail"] = str(error)
+        example |= {"where": error.where, "expected": error.expected, "got": error.got, "rows": [*error.rows]}
     content = {MEDIA_TYPE: {"schema": schema, "example": example}}
     return {"description": _PROBLEMS[code], "content": content}

@@ -33,6 +33,15 @@ def test_other_rows_have_other_numbers(other: dict[str, np.ndarray]) -> None:
     assert chances({"x": np.array([[1.0, 2.0, 3.0]])}, seed=0) != chances(other, seed=0)
 
 
+def test_equal_rows_have_equal_numbers_however_zero_and_missing_are_encoded() -> None:
+    quiet, other = np.array([0x7FF8000000000000, 0xFFF8000000000001], np.uint64).view(np.float64)
+    found = [
+        chances({"x": np.array([[1.0, *pair]])}, 0) for pair in ((quiet, 0.0), (other, -0.0), (-quiet, 0.0))
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0] != chances({"x": np.array([[1.0, 0.0, 0.0]])}, 0)
+
+
 def test_another_seed_gives_other_numbers() -> None:
     x = np.zeros((1, 2))
     assert len({chances({"x": x}, seed).item() for seed in (0, 1, 2**53 - 1)}) == 3

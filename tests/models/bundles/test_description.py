@@ -119,3 +119,23 @@ def test_a_store_is_listed_with_what_cannot_be_served(
     assert damaged.split()[:2] == [broken.parent.name, "2"]
     assert "can't be served" in damaged
     assert "predict.onnx: missing" in damaged
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind"),
+    [
+        (Feature(name="f", missing=True), "number or missing"),
+        (Feature(name="f", categories=("a", "b"), missing=True), "one of a, b, or missing"),
+        (Feature(name="f", categories=("a",), other=True), "one of a, or another"),
+        (
+            Feature(name="f", categories=("a", "b"), missing=True, other=True),
+            "one of a, b, or another, or missing",
+        ),
+        (Feature(name="f", dates="iso"), "date"),
+        (Feature(name="f", dates="iso", missing=True), "date or missing"),
+        (Feature(name="f", dates="%d/%m/%Y"), "date, in ISO 8601 or as %d/%m/%Y"),
+    ],
+)
+def test_what_a_feature_may_hold_is_said(feature: Feature, kind: str) -> None:
+    spec = Input(name="x", dtype="float64", shape=("rows", 1), features=(feature,))
+    assert f"    f  {kind}" in describe(MANIFEST.model_copy(update={"inputs": (spec,)})).splitlines()

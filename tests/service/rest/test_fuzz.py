@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from caveat.models.bundles import store
+from tests.models_table import MODELS
 from tests.service.serving import Service, serving
 
 CONFIGURATION = """
@@ -32,6 +34,14 @@ def test_no_request_breaks_the_service_or_gets_an_answer_outside_the_schema(
 @pytest.mark.slow
 def test_no_request_breaks_the_bundled_service(tmp_path: Path) -> None:
     with serving() as service:
+        fuzz(service, tmp_path)
+
+
+@pytest.mark.slow
+def test_no_request_breaks_a_service_of_records(tmp_path: Path) -> None:
+    model = next(model for model in MODELS if str(model) == "classes-of-records, calibrated")
+    store.add(tmp_path / "store", model.bundle)
+    with serving(tmp_path / "store") as service:
         fuzz(service, tmp_path)
 
 

@@ -37,6 +37,32 @@ def body(rows: object) -> bytes:
     return orjson.dumps({"samples": 100, "seed": 0, "inputs": rows}).ljust(SMALL + 1)
 
 
+OPEN = Input(
+    name="open",
+    dtype="float64",
+    shape=("rows", 2),
+    features=(
+        Feature(name="pet", categories=("cat",), other=True),
+        Feature(name="day", dates="%B %d, %Y"),
+    ),
+)
+
+
+@pytest.mark.parametrize("text", ["[,{" * 1000, '",[' * 1000, "\\" * 999, '\\"[,' * 1000, '\\\\", [' * 500])
+def test_an_unknown_category_may_be_any_text(text: str) -> None:
+    rows = [{"pet": text, "day": "March 1, 2026"}] * 500
+    assert fits(body(rows), OPEN, max_rows=500)
+    assert fits(body(rows[:2]).ljust(3 * SMALL), OPEN, max_rows=2)
+    assert not fits(body([*rows, *([[]] * 2000)]), OPEN, max_rows=500)
+    assert not fits(body([{"pet": text, "day": [0] * 1000}] * 500), OPEN, max_rows=500)
+
+
+def test_a_text_that_never_ends_hides_nothing_that_is_parsed() -> None:
+    begun = b'{"inputs": [{"pet": "'
+    assert fits(begun + b"[," * SMALL, OPEN, max_rows=1)  # the parser finds no end of the text either
+    assert not fits(b"[" * SMALL * 2 + begun, OPEN, max_rows=1)
+
+
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_as_many_values_as_the_allowed_rows_hold_are_accepted_and_no_more(count: int) -> None:
     image = np.zeros((8, 8)).tolist()

@@ -2,13 +2,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import numpy as np
 import pytest
 
 from caveat.models.bundles import example, store
 from caveat.models.bundles.bundle import pack
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.bundles.signature import Input
+from caveat.models.errors import InputError
 from caveat.service.rest.documentation.openapi import rows_schema
 from tests.bundles import linear_regression
 from tests.service.serving import Service, serving
@@ -108,3 +111,53 @@ def test_long_rows_are_left_out_of_the_document(tmp_path: Path) -> None:
         assert "example" not in body
         assert service.get("/models/linear").json()["example"] is None
         assert service.ask("/predict", inputs=[[1.0] * 60_000]).status_code == 200
+
+
+KINDS = [
+    Feature(name="f"),
+    Feature(name="f", missing=True),
+    Feature(name="f", categories=("1", "true", "gas")),
+    Feature(name="f", categories=("1", "true", "gas"), missing=True),
+    Feature(name="f", categories=("1", "true", "gas"), other=True),
+    Feature(name="f", categories=("1", "true", "gas"), missing=True, other=True),
+    Feature(name="f", dates="iso"),
+    Feature(name="f", dates="%d/%m/%Y", missing=True),
+]
+
+VALUES: list[Any] = [
+    1,
+    1.0,
+    2.5,
+    True,
+    False,
+    None,
+    "",
+    "1",
+    "true",
+    "gas",
+    "wood",
+    "2026-03-01",
+    [],
+    {},
+    ["gas"],
+    10**15,
+]
+
+
+@pytest.mark.parametrize("feature", KINDS, ids=lambda feature: feature.expected)
+def test_what_a_feature_takes_has_the_schema_of_it(feature: Feature) -> None:
+    spec = Input(name="x", dtype="float64", shape=("rows", 1), features=(feature,))
+    valid = jsonschema_rs.Draft202012Validator(rows_schema([spec], max_rows=9)).is_valid
+    for value in VALUES:
+        try:
+            spec.encode([{"f": value}])
+        except InputError:
+            # A schema can't tell a date from another text; apart from these it allows what the service takes.
+            assert not valid([{"f": value}]) or (feature.dates and isinstance(value, str)), value
+        else:
+            assert valid([{"f": value}]), value
+    (row, *_) = rows_schema([spec], max_rows=9)["anyOf"]
+    schema = row["items"]["properties"]["f"]
+    for shown in schema.get("examples", []):
+        spec.encode([{"f": shown}])
+    assert not feature.dates or feature.expected in schema["description"]

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.signature import Input
-from caveat.training.preprocess import preprocess
+from caveat.training.preprocessing.preprocess import preprocess
 
 VECTOR = Input(name="x", dtype="float64", shape=("rows", 3))
 
