@@ -1,5 +1,7 @@
 """The command ``caveat train``: from data to a bundle in a store."""
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -76,8 +78,6 @@ class Train(Options, Command):
     def cli_cmd(self) -> None:
         """Train, export, evaluate, write, and say what came of it."""
         with needing("training"):
-            import torch
-
             from caveat.training.progress import Bar
             from caveat.training.report import report
             from caveat.training.train import train
@@ -87,10 +87,8 @@ class Train(Options, Command):
             else:
                 from caveat.training.data.read import read
 
-        # Batches are small, and with one thread no sum depends on the number of cores.
-        torch.set_num_threads(1)
         store.prepare(self.out)
         dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
         with Bar() as bar:
-            bundle = train(dataset, self, bar)
+            bundle = train(dataset, self, bar, partial(print, file=sys.stderr))
         print(report(store.add(self.out, bundle), bundle))

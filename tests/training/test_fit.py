@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from caveat.models.errors import CaveatError
 from caveat.models.networks.mlp import MLP
 from caveat.training.data.dataset import Part
-from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.fit import fit, seeded
 from caveat.training.objectives.classes import classification
 from caveat.training.objectives.values import regression
+from caveat.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, weight_decay=0.0, patience=30)
 
