@@ -1,16 +1,19 @@
 """The processor that trains a network: some threads of the CPU, or a GPU."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-ROWS: Final = 256
-VALUES: Final = 2**16
-"""Rows, or values, of a batch from which on several threads, or a GPU, are faster than one thread."""
+GPU_WORK: Final = 2**24
+"""Floating-point operations of a step's forward pass from which on a GPU is faster than a thread."""
+
+THREADS_WORK: Final = 2**30
+"""The same for several threads of the CPU."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,40 @@ class Processor:
             torch.set_num_threads(before)
 
 
-def suited(batch_size: int, shape: Sequence[int], threads: int, gpu: bool) -> Processor:
-    """Choose the fastest processor for batches of rows of a shape.
+def suited(work: float, threads: int, gpu: bool) -> Processor:
+    """Choose a processor for steps of so much work.
 
-    Small batches have one thread: others would wake more slowly than it is done, and with one thread no sum
-    depends on the number of cores.
+    Small steps have one thread, and then no sum depends on the number of cores.
 
     Parameters
     ----------
-    batch_size, shape
-        Rows in a batch, and the shape of each.
+    work
+        See `work`.
     threads, gpu
         Threads that the CPU has, and whether there is a GPU.
 
     Examples
     --------
-    >>> suited(32, (13,), threads=2, gpu=True)
+    >>> suited(1e6, threads=2, gpu=True)
     Processor(threads=1, device='cpu')
-    >>> suited(1024, (13,), threads=2, gpu=False)
+    >>> suited(1e8, threads=2, gpu=True), suited(1e8, threads=2, gpu=False)
+    (Processor(threads=1, device='cuda'), Processor(threads=1, device='cpu'))
+    >>> suited(1e10, threads=2, gpu=False)
     Processor(threads=2, device='cpu')
-    >>> suited(32, (3, 64, 64), threads=2, gpu=True)
-    Processor(threads=2, device='cuda')
     """
-    if batch_size < ROWS and batch_size * math.prod(shape) < VALUES:
-        return Processor()
-    return Processor(threads, "cuda" if gpu else "cpu")
+    if gpu and work >= GPU_WORK:
+        return Processor(device="cuda")
+    return Processor(threads if work >= THREADS_WORK else 1)
+
+
+@torch.no_grad()
+def work(network: nn.Module, row: Tensor, batch_size: int) -> float:
+    """Count the floating-point operations of a forward pass over a batch of rows like this one, (1, ...).
+
+    Those of products alone, without those of an LSTM, whose steps are small.
+    """
+    training = network.training
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(row)
+    network.train(training)
+    return float(counter.get_total_flops()) * batch_size

@@ -27,7 +27,7 @@ from caveat.training.objectives.objective import Objective
 from caveat.training.options import Options
 from caveat.training.pace import seconds
 from caveat.training.preprocess import preprocess
-from caveat.training.processor import Processor
+from caveat.training.processor import Processor, suited, work
 from caveat.training.progress import Progress, shown
 from caveat.training.recipe import Recipe, trial
 from caveat.training.sample import MOST_CHOOSING, MOST_EVALUATED, sample
@@ -47,8 +47,8 @@ class Run:
         See `caveat.training.train.train`.
     recipe, hidden, dropout
         The hyperparameters, the sizes of the hidden layers and the dropout rates.
-    processor
-        What trains.
+    threads, gpu
+        Threads that may train, and whether a GPU may.
     """
 
     dataset: Dataset
@@ -57,7 +57,8 @@ class Run:
     recipe: Recipe
     hidden: tuple[int, ...]
     dropout: tuple[float, ...]
-    processor: Processor
+    threads: int = 1
+    gpu: bool = False
     progress: Progress | None = None
 
     @cached_property
@@ -74,20 +75,28 @@ class Run:
             self,
             parts=Split(few, validation, self.parts.test),
             recipe=trial(self.recipe),
-            processor=Processor(),
         )
+
+    @cached_property
+    def processor(self) -> Processor:
+        """What trains: the same for every objective."""
+        with seeded(self.options.seed):
+            network = self._network(self.objectives[0])
+        row = torch.from_numpy(self.parts.train.x[:1])
+        return suited(work(network, row, self.recipe.batch_size), self.threads, self.gpu)
 
     def seconds(self, aim: Objective) -> float:
         """Estimate the time of training towards an objective, unless it is stopped early."""
-        with seeded(self.options.seed), self.processor.used() as device:
+        with self.processor.used() as device, seeded(self.options.seed):
             trainer = Trainer(self._network(aim), self.parts.train, aim, self.recipe, device)
             return seconds(trainer, self.parts.validation, self.recipe)
 
     def bundle(self, aim: Objective) -> Bundle:
         """Train towards an objective, export, and fit the rest on validation rows."""
+        train, validation, processor = self.parts.train, self.parts.validation, self.processor
         with seeded(self.options.seed):
             network = self._network(aim)
-            fitted = fit(network, self.parts.train, self.parts.validation, aim, self.recipe, self.processor)
+            fitted = fit(network, train, validation, aim, self.recipe, processor)
         bundle = self._export(network, aim, fitted)
         inputs, y = self._validation
         samples, seed = self.options.samples, self.options.seed

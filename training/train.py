@@ -17,7 +17,7 @@ from caveat.training.example import example, typical
 from caveat.training.metrics import held_out_metrics
 from caveat.training.options import Options
 from caveat.training.pace import in_words
-from caveat.training.processor import Processor, suited
+from caveat.training.processor import Processor
 from caveat.training.progress import Progress, shown
 from caveat.training.recipe import recipe, suited_rate
 from caveat.training.run import Run, updated
@@ -37,8 +37,8 @@ def train(
 
     A part of the rows is held out to test the model on and then to calibrate it; another part decides when
     training stops. A regression without a stated noise is trained with either kind, of many rows on some of
-    them first; the kind that makes the validation rows likelier is kept. Large batches are trained by all
-    threads that torch has, or on a GPU.
+    them first; the kind that makes the validation rows likelier is kept. Where steps are large, all threads
+    that torch has train it, or a GPU.
 
     Parameters
     ----------
@@ -74,15 +74,15 @@ def _run(dataset: Dataset, options: Options, progress: Progress | None, threads:
     defaults = dataset.learning.model.training
     sizes = defaults.hidden.get(options.network, architecture.hidden)
     rate = architecture.dropout if defaults.dropout is None else defaults.dropout
-    chosen = recipe(options, defaults, rows)
     return Run(
         dataset,
         parts,
         options,
-        chosen,
+        recipe(options, defaults, rows),
         options.hidden or sizes,
         options.dropout or (suited_rate(rate, rows),),
-        suited(chosen.batch_size, parts.train.x.shape[1:], threads, torch.cuda.is_available()),
+        threads,
+        torch.cuda.is_available(),
         progress,
     )
 

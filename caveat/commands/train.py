@@ -1,5 +1,6 @@
 """The command ``caveat train``: from data to a bundle in a store."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,8 @@ class Train(Options, Command):
 
     def cli_cmd(self) -> None:
         """Train, export, evaluate, write, and say what came of it."""
+        # Threads that spin as they wait for each other are many times slower beside other processes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         with needing("training"):
             from caveat.training.progress import Bar
             from caveat.training.report import report
