@@ -86,7 +86,7 @@ class Options(BaseModel):
         ge=1,
         description="epochs without a lower validation loss after which training stops; where the step size "
         "falls, it first falls to 0 within as many epochs; it falls for a regression, and for more than "
-        "10,000 training rows; unless given, a fifth of the epochs where it falls, and elsewhere 40",
+        "10,000 training rows; unless given, three tenths of the epochs where it falls, and elsewhere 40",
     )
     samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
     test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")

@@ -22,14 +22,13 @@ def seconds(trainer: Trainer, validation: Part, recipe: Recipe) -> float:
     for loss in islice(losses, _WARM_UP):
         loss.item()  # waits for a GPU
     start = perf_counter()
-    timed = 0
-    while timed < _TIMED and perf_counter() - start < _SECONDS:
+    timed, spent = 0, 0.0
+    while timed < _TIMED and spent < _SECONDS:
         next(losses).item()
-        timed += 1
-    step = (perf_counter() - start) / timed
+        timed, spent = timed + 1, perf_counter() - start
     start = perf_counter()
     trainer.validate(validation)
-    return recipe.epochs * (trainer.steps * step + perf_counter() - start)
+    return recipe.epochs * (trainer.steps * spent / timed + perf_counter() - start)
 
 
 def in_words(estimate: float) -> str:

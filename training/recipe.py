@@ -76,7 +76,7 @@ def recipe(options: Options, defaults: Defaults, rows: int) -> Recipe:
     batch_size, epochs = suited(rows)
     epochs = options.epochs or epochs
     annealed = defaults.patience is None or rows > FEW
-    patience = max(1, epochs // 5) if annealed else defaults.patience
+    patience = max(1, epochs * 3 // 10) if annealed else defaults.patience
     return Recipe(
         epochs,
         options.batch_size or batch_size,

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from torch import nn
+
+from caveat.models.networks.mlp import MLP
+from caveat.training.architecture import ARCHITECTURES
+from caveat.training.processor import Processor, suited, work
+from caveat.training.vocabulary import NetworkName
+
+
+def test_threads_are_restored_after_a_block_and_after_a_failure() -> None:
+    before = torch.get_num_threads()
+    with Processor(before + 1).used() as device:
+        assert torch.get_num_threads() == before + 1
+        assert device == torch.device("cpu")
+    assert torch.get_num_threads() == before
+    with pytest.raises(ValueError, match="no"), Processor(before + 1).used():
+        raise ValueError("no")
+    assert torch.get_num_threads() == before
+
+
+def test_a_gpu_gets_the_same_sums_in_every_run() -> None:
+    with Processor(device="cuda").used():
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.deterministic
+
+
+def test_the_work_of_a_batch_is_that_of_its_products() -> None:
+    network = MLP((13,), None, (128, 64), (0.5,)).train()
+    row = torch.zeros(1, 13)
+    before = torch.random.get_rng_state()
+    assert work(network, row, 100) == 100 * 2 * (13 * 128 + 128 * 64 + 64)
+    assert network.training
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_work_of_every_network_can_be_told(name: NetworkName) -> None:
+    shape = (8, 8) if name == "cnn" else (6, 3)
+    architecture = ARCHITECTURES[name]
+    network: nn.Module = architecture.build(shape, 2, architecture.hidden, (architecture.dropout,))
+    assert work(network, torch.zeros(1, *shape), 32) > 0
+
+
+def test_small_steps_have_one_thread_whatever_the_machine() -> None:
+    digits = work(MLP((8, 8), 10, (128,), (0.5,)), torch.zeros(1, 8, 8), 32)
+    assert suited(digits, threads=64, gpu=True) == Processor()
+    large = work(MLP((784,), 10, (1024, 1024), (0.5,)), torch.zeros(1, 784), 1024)
+    assert suited(large, threads=64, gpu=False) == Processor(64)
+    assert suited(large, threads=64, gpu=True).device == "cuda"
