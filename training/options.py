@@ -78,7 +78,9 @@ class Options(BaseModel):
     lr: float | None = Field(
         None,
         gt=0,
-        description="step size of Adam; unless given, " + _of_each(lambda defaults: f"{defaults.lr:g}"),
+        description="step size of Adam; unless given, "
+        + _of_each(lambda defaults: f"{defaults.lr:g}")
+        + "; up to 0.005 for more than 10,000 training rows, as batches grow",
     )
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
     patience: int | None = Field(

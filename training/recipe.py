@@ -13,6 +13,7 @@ FEW: Final = 10_000
 LEAST_BATCH: Final = 32
 MOST_BATCH: Final = 1024
 MOST_EPOCHS: Final = 200
+MOST_LR: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,17 @@ def suited(rows: int) -> tuple[int, int]:
     return batch_size, max(1, round(MOST_EPOCHS / math.sqrt(growth)))
 
 
+def suited_lr(lr: float, batch_size: int) -> float:
+    """Give the step size that suits a batch size, from the one that suits the smallest batches.
+
+    It grows with the root of the batch size, as the gradient's noise falls, up to `MOST_LR`.
+
+    >>> suited_lr(0.001, 32), suited_lr(0.001, 128), suited_lr(0.001, 1024), suited_lr(0.01, 1024)
+    (0.001, 0.002, 0.005, 0.01)
+    """
+    return max(lr, min(lr * math.sqrt(batch_size / LEAST_BATCH), MOST_LR))
+
+
 def suited_rate(rate: float, rows: int) -> float:
     """Give the dropout rate that suits a number of training rows, from the rate that suits few.
 
@@ -75,12 +87,14 @@ def recipe(options: Options, defaults: Defaults, rows: int) -> Recipe:
     """Give the hyperparameters for training on so many rows: the user's, or those that suit."""
     batch_size, epochs = suited(rows)
     epochs = options.epochs or epochs
+    batch_size = options.batch_size or batch_size
+    lr = suited_lr(defaults.lr, batch_size) if rows > FEW else defaults.lr
     annealed = defaults.patience is None or rows > FEW
     patience = max(1, epochs * 3 // 10) if annealed else defaults.patience
     return Recipe(
         epochs,
-        options.batch_size or batch_size,
-        options.lr or defaults.lr,
+        batch_size,
+        options.lr or lr,
         options.weight_decay,
         options.patience or patience,
         annealed,

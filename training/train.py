@@ -60,7 +60,9 @@ def train(
         run = _run(dataset, options, progress, threads)
         first = run.on_few_rows() if len(run.objectives) > 1 and len(run.parts.train) > _MANY else None
         if say is not None:
-            say(_estimate(run, first))
+            with shown(progress, "time some steps"):
+                estimate = _estimate(run, first)
+            say(estimate)
         if first is None:
             return _measured(run, _best(run)[1])
         place, _ = _best(first)

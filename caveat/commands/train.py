@@ -81,7 +81,7 @@ class Train(Options, Command):
         # Threads that spin as they wait for each other are many times slower beside other processes.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         with needing("training"):
-            from caveat.training.progress import Bar
+            from caveat.training.progress import Bar, shown
             from caveat.training.report import report
             from caveat.training.train import train
 
@@ -91,7 +91,10 @@ class Train(Options, Command):
                 from caveat.training.data.read import read
 
         store.prepare(self.out)
-        dataset = read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
         with Bar() as bar:
+            with shown(bar, "read the rows"):
+                dataset = (
+                    read(self.data, self.target, self.task) if self.data else BUNDLED[str(self.dataset)]()
+                )
             bundle = train(dataset, self, bar, partial(print, file=sys.stderr))
         print(report(store.add(self.out, bundle), bundle))

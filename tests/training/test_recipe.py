@@ -20,6 +20,8 @@ def test_few_rows_keep_the_recipe_of_the_published_figures(rows: int) -> None:
 def test_many_rows_are_trained_in_large_batches_with_a_falling_step_size(defaults: Defaults) -> None:
     found = recipe(Options(), defaults, 400_000)
     assert (found.epochs, found.batch_size, found.patience, found.annealed) == (32, 1024, 9, True)
+    assert found.lr == 5e-3
+    assert recipe(Options(batch_size=32), CLASSES, 400_000).lr == 1e-3
 
 
 def test_no_number_of_rows_makes_many_more_steps_than_few_rows_do() -> None:
