@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 GPU_WORK: Final = 2**24
 """Floating-point operations of a step's forward pass from which on a GPU is faster than a thread."""
 
-THREADS_WORK: Final = 2**30
+THREADS_WORK: Final = 2**29
 """The same for several threads of the CPU."""
 
 
@@ -80,13 +80,13 @@ def suited(work: float, threads: int, gpu: bool) -> Processor:
     return Processor(threads if work >= THREADS_WORK else 1)
 
 
-@torch.no_grad()
 def work(network: nn.Module, row: Tensor, batch_size: int) -> float:
     """Count the floating-point operations of a forward pass over a batch of rows like this one, (1, ...).
 
     Those of products alone, without those of an LSTM, whose steps are small.
     """
     training = network.training
+    # With gradients, as in training: without them, a transformer's layers are single operators, uncounted.
     with FlopCounterMode(display=False) as counter:
         network.eval()(row)
     network.train(training)

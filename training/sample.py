@@ -1,6 +1,7 @@
 """Some rows of a part, where all of them would tell little more and take long."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caveat.training.data.dataset import Part, Split
 
@@ -34,9 +35,9 @@ def with_few_validated(parts: Split, seed: int, most: int = MOST_VALIDATED) -> S
     return Split(joined, _rows(validation, chosen), parts.test)
 
 
-def _chosen(part: Part, count: int, seed: int) -> np.typing.NDArray[np.int64]:
+def _chosen(part: Part, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(len(part))[:count])
 
 
-def _rows(part: Part, rows: np.typing.NDArray[np.int64]) -> Part:
+def _rows(part: Part, rows: NDArray[np.int64]) -> Part:
     return Part(part.x[rows], part.y[rows])
