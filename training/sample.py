@@ -36,7 +36,8 @@ def with_few_validated(parts: Split, seed: int, most: int = MOST_VALIDATED) -> S
 
 
 def _chosen(part: Part, count: int, seed: int) -> NDArray[np.int64]:
-    return np.sort(np.random.default_rng(seed).permutation(len(part))[:count])
+    generator = np.random.default_rng((seed, 1))  # another stream than that of the split
+    return np.sort(generator.permutation(len(part))[:count])
 
 
 def _rows(part: Part, rows: NDArray[np.int64]) -> Part:
