@@ -63,6 +63,7 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 	$(BIN)/python benchmarks/entropies.py
 	$(BIN)/python benchmarks/stopping.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/plots.py docs/benchmarks
 	$(BIN)/python benchmarks/sampling.py --plot docs/sampling.svg
 

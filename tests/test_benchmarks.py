@@ -218,3 +218,38 @@ def test_the_exactness_of_passes_is_within_its_bounds(
     assert program(name, "mlp", "--seeds", "10", "--rows", "6", "--epochs", "2").main() == 0
     assert capsys.readouterr().out.count("±") >= 5
     assert json.loads((tmp_path / f"{name}.json").read_text())["figures"]["mlp"]
+
+
+@pytest.mark.parametrize(
+    ("name", "above"), [("seconds", 301.0), ("megabytes", 2001.0), ("ratio", 1.021), ("rmse", 1e9)]
+)
+def test_training_on_a_large_table_is_held_to_its_bars(
+    name: str, above: float, program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = program("table", "mixed")
+    figures = {"seconds": 299.0, "megabytes": 1999.0, "ratio": 1.02, "rmse": 1.0}
+    monkeypatch.setattr(table, "measure", lambda *asked: figures)
+    assert table.main() == 0
+    figures[name] = above
+    assert table.main() == (name != "rmse")
+    assert json.loads((tmp_path / "table.json").read_text())["figures"] == {"mixed": figures}
+
+
+def test_the_large_tables_have_13_columns_and_more_than_noise(program: Any) -> None:
+    table = program("table")
+    for name, make in table.TABLES.items():
+        frame, again = (make(np.random.default_rng(3), 200) for _ in range(2))
+        assert frame.equals(again), name
+        assert frame.columns == [*(f"x{place}" for place in range(13)), "y"]
+        assert np.isfinite(frame["y"].to_numpy()).all()
+
+
+def test_the_memory_and_time_of_a_command_are_its_own(
+    program: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spent = program("table").run("--help")
+    assert "caveat COMMAND" in capfd.readouterr().out
+    assert 10 < spent.megabytes < 10_000
+    assert spent.cpu_seconds > 0
+    with pytest.raises(SystemExit, match="caveat train --nothing ended with"):
+        program("table").run("train", "--nothing")

@@ -53,28 +53,42 @@ class Options(BaseModel):
         min_length=1,
         description="one dropout rate for all hidden layers, or one for the input and each of them, such as "
         "0.2,0.5,0.5; cnn drops whole channels, lstm and gru drop a unit at every step or none; unless "
-        "given, 0.5 for mlp, 0.2 for cnn, lstm and gru, and 0.1 for transformer" + _exceptions(_rate),
+        "given, 0.5 for mlp, 0.2 for cnn, lstm and gru, and 0.1 for transformer"
+        + _exceptions(_rate)
+        + "; less "
+        "for more than 10,000 training rows, down to a fifth of it",
     )
     noise: Noise | None = Field(
         None,
         description="what a regression takes the target's noise for: constant, or predicted for each row; "
-        "unless given, a network is trained for either, and the one is kept under which the validation rows "
-        "are more likely",
+        "unless given, a network is trained for either, on 10,000 training rows if they are over 20,000, "
+        " and the one is kept under which the validation rows are more likely",
     )
-    epochs: int = Field(200, ge=1, description="times to go over the training rows, at most")
-    batch_size: int = Field(32, ge=1, description="rows per step")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="times to go over the training rows, at most; unless given, 200, and fewer for more than "
+        "10,000 training rows, such as 63 for 100,000",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="rows per step; unless given, 32, and up to 1024 for more than 10,000 training rows",
+    )
     lr: float | None = Field(
         None,
         gt=0,
-        description="step size of Adam; unless given, " + _of_each(lambda defaults: f"{defaults.lr:g}"),
+        description="step size of Adam; unless given, "
+        + _of_each(lambda defaults: f"{defaults.lr:g}")
+        + "; up to 0.005 for more than 10,000 training rows, as batches grow",
     )
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
     patience: int | None = Field(
         None,
         ge=1,
-        description="epochs without a lower validation loss after which to stop; without a limit, training "
-        "goes through all epochs, as the step size falls to 0; unless given, "
-        + _of_each(lambda defaults: str(defaults.patience or "no limit")),
+        description="epochs without a lower validation loss after which training stops; where the step size "
+        "falls, it first falls to 0 within as many epochs; it falls for a regression, and for more than "
+        "10,000 training rows; unless given, three tenths of the epochs where it falls, and elsewhere 40",
     )
     samples: int = Field(100, ge=2, description="passes behind every answer in the evaluation")
     test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")

@@ -1,6 +1,7 @@
 """A progress bar that names the step which runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,16 @@ Progress = Callable[[str, int, int], None]
 
 After the last step it is called once more, with that number twice.
 """
+
+
+@contextmanager
+def shown(progress: Progress | None, step: str) -> Iterator[None]:
+    """Tell of a block that is a step by itself."""
+    if progress is not None:
+        progress(step, 0, 1)
+    yield
+    if progress is not None:
+        progress("", 1, 1)
 
 
 class Bar:

@@ -33,12 +33,13 @@ from caveat.models.networks.mlp import MLP
 from caveat.models.tasks.classification import Classification
 from caveat.training.data.bundled import digits
 from caveat.training.data.dataset import Dataset, Part, split
-from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.fit import fit, seeded
 from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.fits.temperature import most_likely_temperature
 from caveat.training.measures.classes import deterministic_scores
 from caveat.training.objectives.classes import classification
 from caveat.training.preprocessing.preprocess import preprocess
+from caveat.training.recipe import Recipe
 
 RESULTS = Path(__file__).parents[1] / "results" / "ensemble.json"
 SETS = ("yacht", "energy", "boston")

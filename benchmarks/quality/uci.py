@@ -41,11 +41,12 @@ from caveat.models.networks.mlp import MLP
 from caveat.models.predictor import Predictor
 from caveat.training.data.dataset import Part
 from caveat.training.export.export import export
-from caveat.training.fit import Recipe, fit, seeded
+from caveat.training.fit import fit, seeded
 from caveat.training.fits.mixture import likeliest, log_density, log_likelihoods
 from caveat.training.objectives.objective import Objective
 from caveat.training.objectives.values import UnscaleNormal, regression
 from caveat.training.preprocessing.preprocess import preprocess
+from caveat.training.recipe import Recipe
 
 RESULTS = Path(__file__).parents[1] / "results" / "uci.json"
 CLEARLY = ("energy", "yacht")
@@ -167,7 +168,7 @@ def trained(x: Array, y: Array, rates: Sequence[float], seed: int) -> tuple[nn.M
     aim = regression(y, "predicted")
     batch_size = 64 if len(y) < 2000 else 128
     epochs = round(STEPS / math.ceil(len(y) / batch_size))
-    recipe = Recipe(epochs, batch_size, LR, WEIGHT_DECAY, patience=None)
+    recipe = Recipe(epochs, batch_size, LR, WEIGHT_DECAY, patience=None, annealed=True)
     with seeded(seed):
         network = MLP((x.shape[1],), aim.width, HIDDEN, (rates[0], *[rates[1]] * len(HIDDEN)))
         fit(network, Part(standardise(torch.from_numpy(x)).numpy(), y), None, aim, recipe)

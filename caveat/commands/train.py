@@ -1,5 +1,8 @@
 """The command ``caveat train``: from data to a bundle in a store."""
 
+import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -89,10 +92,10 @@ class Train(Options, TableOptions, Command):
 
     def cli_cmd(self) -> None:
         """Train, export, evaluate, write, and say what came of it."""
+        # Threads that spin as they wait for each other are many times slower beside other processes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         with needing("training"):
-            import torch
-
-            from caveat.training.progress import Bar
+            from caveat.training.progress import Bar, shown
             from caveat.training.report import report
             from caveat.training.train import train
 
@@ -101,13 +104,16 @@ class Train(Options, TableOptions, Command):
             else:
                 from caveat.training.data.read import read
 
-        # Batches are small, and with one thread no sum depends on the number of cores.
-        torch.set_num_threads(1)
         store.prepare(self.out)
-        dataset = read(self.data, self.target, self.task, self) if self.data else BUNDLED[str(self.dataset)]()
-        if dataset.report is not None:
-            print(f"{dataset.report}\n", flush=True)
-        say(dataset.notes)
         with Bar() as bar:
-            bundle = train(dataset, self, bar)
+            with shown(bar, "read the rows"):
+                dataset = (
+                    read(self.data, self.target, self.task, self)
+                    if self.data
+                    else BUNDLED[str(self.dataset)]()
+                )
+            if dataset.report is not None:
+                print(f"{dataset.report}\n", flush=True)
+            say(dataset.notes)
+            bundle = train(dataset, self, bar, partial(print, file=sys.stderr))
         print(report(store.add(self.out, bundle), bundle))

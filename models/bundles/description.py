@@ -23,6 +23,7 @@ def describe(manifest: Manifest) -> str:
         "dropout sites": [_site(site) for site in manifest.sites],
         "metrics on held-out rows": [(name, f"{value:.4g}") for name, value in manifest.metrics.items()],
         "calibration": list(_calibration(manifest)),
+        "table, as it was read": list(_read(manifest)),
         "provenance": list(_provenance(manifest)),
         "files": [(name, f"{file.bytes:,} bytes", file.sha256) for name, file in manifest.files.items()],
     }
@@ -99,11 +100,19 @@ def _calibration(manifest: Manifest) -> Iterable[Row]:
         yield ("error ratios", f"{ratios}, from the greatest variance down by halves")
 
 
+def _read(manifest: Manifest) -> Iterable[Row]:
+    """Say how each column of the table was read that the model was trained on."""
+    data = manifest.provenance.data
+    yield from ((str(name), str(words)) for name, words in data.get("columns", {}).items())
+    yield from (("note", str(note)) for note in data.get("notes", ()))
+
+
 def _provenance(manifest: Manifest) -> Iterable[Row]:
     provenance = manifest.provenance
     if provenance.seed is not None:
         yield ("seed", str(provenance.seed))
-    for part in (provenance.hyperparameters, provenance.data, provenance.libraries):
+    data = {name: value for name, value in provenance.data.items() if name not in ("columns", "notes")}
+    for part in (provenance.hyperparameters, data, provenance.libraries):
         for name, value in part.items():
             yield (name, value if isinstance(value, str) else json.dumps(value))
 

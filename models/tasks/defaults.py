@@ -13,7 +13,8 @@ class Defaults:
     lr
         Step size of Adam.
     patience
-        Epochs without a lower validation loss after which training stops; None goes through all epochs.
+        Epochs without a lower validation loss after which training stops; None is three tenths of all
+        epochs, and anneals the step size.
     validation
         Fraction of the rows outside the test part that decides when training stops, and what is fitted.
     hidden

@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 import subprocess
@@ -22,14 +23,22 @@ from caveat.models.bundles.signature import encode
 from caveat.models.errors import CaveatError, InputError
 from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
+from caveat.training import run as run_module
+from caveat.training import sample
 from caveat.training.data.bundled import BUNDLED
-from caveat.training.data.dataset import Split, split
+from caveat.training.data.dataset import Part, Split, split
 from caveat.training.data.read import read
 from caveat.training.export.export import export
+from caveat.training.fit import Fitted, fit
+from caveat.training.objectives.objective import Objective
 from caveat.training.options import Options
+from caveat.training.recipe import Recipe
+from caveat.training.run import Run
 from caveat.training.train import train
 from caveat.training.vocabulary import NetworkName
 from tests.service.serving import serving
+
+train_module = importlib.import_module("caveat.training.train")
 
 QUICK = ("--epochs", "2", "--hidden", "16", "--samples", "10")
 
@@ -41,7 +50,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @cache
-def trained(name: str, epochs: int = Options().epochs) -> tuple[Bundle, Split]:
+def trained(name: str, epochs: int | None = None) -> tuple[Bundle, Split]:
     dataset, options = BUNDLED[name](), Options(epochs=epochs)
     return train(dataset, options), split(dataset, options.test_size, options.seed)
 
@@ -414,7 +423,9 @@ def test_the_command_writes_a_bundle_and_says_what_is_next(tmp_path: Path) -> No
         assert f"caveat inspect {folder}\n" in result.stdout
         assert f"caveat serve {tmp_path}\n" in result.stdout
         assert re.search(r"accuracy +0\.\d+", result.stdout)
-        assert "validation accuracy=" in result.stderr
+        assert re.fullmatch(
+            r"training: at most 2 epochs of 41 steps, about .* if none is spared\n", result.stderr
+        )
     first, second = (store.load(tmp_path / "digits" / version) for version in ("1", "2"))
     assert first.files == second.files
     assert first.manifest.digest == second.manifest.digest
@@ -441,3 +452,62 @@ def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
         f"caveat train: {path}: column 'u': holds dates or times, such as '2026-03-01'. To go on, add "
         "--dates u\n"
     )
+
+
+def test_of_many_rows_some_choose_the_noise_and_all_train_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With limits of 50 and 100 rows in place of 10,000 and more."""
+    for module in (sample, run_module, train_module):
+        for name in ("MOST_CHOOSING", "MOST_EVALUATED", "_MANY"):
+            monkeypatch.setattr(module, name, 100 if name == "_MANY" else 50, raising=False)
+    fitted: list[tuple[int, int, Recipe]] = []
+
+    def fit_and_count(network: nn.Module, part: Part, few: Part, aim: Objective, *others: Any) -> Fitted:
+        fitted.append((len(part), len(few), others[0]))
+        return fit(network, part, few, aim, *others)
+
+    monkeypatch.setattr(run_module, "fit", fit_and_count)
+    monkeypatch.setattr(Run, "quality", lambda run, bundle: float(bundle.manifest.outputs == "mean_variance"))
+    steps: list[tuple[str, int, int]] = []
+    said: list[str] = []
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, size=(400, 2))
+    np.savez(
+        tmp_path / "fan.npz", x=x, y=50 * x[:, 0] + 10 * np.exp(2 * x[:, 1]) * generator.normal(size=400)
+    )
+    dataset = read(tmp_path / "fan.npz", None, "regression")
+    options = Options(epochs=60, hidden=(8,), samples=20)
+    manifest = train(dataset, options, lambda *step: steps.append(step), said.append).manifest
+    assert [counts[:2] for counts in fitted] == [(50, 12), (50, 12), (256, 64)]
+    assert [counts[2].epochs for counts in fitted] == [40, 40, 60]
+    assert manifest.outputs == "mean_variance"
+    assert manifest.provenance.data["rows"] == {"train": 256, "validation": 64, "test": 80}
+    assert manifest.provenance.data["evaluated_rows"] == 50
+    assert manifest.calibration is not None
+    assert manifest.calibration.rows == 50
+    (line,) = said
+    assert line.startswith("training: at most 60 epochs of 8 steps, about ")
+    assert [name for name, number, _ in steps if name and not number][-3:] == [
+        "measure",
+        "calibrate",
+        "write the card",
+    ]
+
+
+def test_the_manifest_says_what_was_really_used() -> None:
+    found = trained("diabetes", epochs=4)[0].manifest.provenance.hyperparameters
+    assert (found["epochs"], found["batch_size"], found["patience"], found["lr"]) == (4, 32, 1, 5e-3)
+    assert found["annealed"]
+    assert 1 <= found["epoch_kept"] <= found["epochs_run"] <= 4
+    assert found["processor"] == "1 thread"
+
+
+def test_the_callers_threads_are_restored() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        train(BUNDLED["diabetes"](), Options(epochs=1, noise="constant", samples=5))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)

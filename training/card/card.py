@@ -69,6 +69,7 @@ def card(evaluation: Sequence[Evaluation]) -> str:
             *(part for each in evaluation for part in _part(each, bool(others))),
             "<h2>The model</h2>",
             *_facts(manifest),
+            *_columns(manifest),
             "</body></html>\n",
         ]
     )
@@ -138,7 +139,9 @@ def _facts(manifest: Manifest) -> Iterator[str]:
         "random sites": sites,
         "calibrated on": f"{manifest.calibration.rows} rows" if manifest.calibration else "",
         "fitted": ", ".join(fitted),
-        "data": _listed(manifest.provenance.data),
+        "data": _listed(
+            {name: of for name, of in manifest.provenance.data.items() if name not in ("columns", "notes")}
+        ),
         "training": _listed(manifest.provenance.hyperparameters),
         "seed": "" if manifest.provenance.seed is None else manifest.provenance.seed,
         "libraries": _listed(manifest.provenance.libraries),
@@ -148,6 +151,20 @@ def _facts(manifest: Manifest) -> Iterator[str]:
         if fact != "":
             yield f"<dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd>"
     yield "</dl>"
+
+
+def _columns(manifest: Manifest) -> Iterator[str]:
+    """Say how the columns of a table were read."""
+    columns = manifest.provenance.data.get("columns")
+    if not columns:
+        return
+    yield "<h2>How the table was read</h2>"
+    yield "<dl>"
+    for name, words in columns.items():
+        yield f"<dt>{escape(str(name))}</dt><dd>{escape(str(words))}</dd>"
+    yield "</dl>"
+    for note in manifest.provenance.data.get("notes", ()):
+        yield f'<p class="quiet">Note: {escape(str(note))}.</p>'
 
 
 def _listed(values: Mapping[str, object]) -> str:

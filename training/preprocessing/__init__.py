@@ -1,1 +1,1 @@
-"""The preparation of raw rows, as modules that become part of the graphs; of a table one kind of column a file."""
+"""The preparation of raw rows, as modules that become part of the graphs; one kind of column a file."""

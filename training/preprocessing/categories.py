@@ -34,12 +34,6 @@ class Categories(nn.Module):
         self.register_buffer("column", torch.tensor([place for place, _ in hot]))
         self.register_buffer("code", torch.tensor([code for _, code in hot], dtype=torch.float64))
         self._gaps = any(feature.missing for feature in features.values())
-        self.others = _others(features, codes)
-
-    @property
-    def width(self) -> int:
-        """Number of columns that a row gets."""
-        return len(self.column)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows (B, columns) to one-hot columns."""
@@ -52,14 +46,3 @@ class Categories(nn.Module):
 def _codes(feature: Feature) -> list[float]:
     codes = [float(code) for code in range(len(feature.categories or ()))]
     return [*codes, *([_MISSING] if feature.missing else []), *([OTHER] if feature.other else [])]
-
-
-def _others(features: Mapping[int, Feature], codes: Mapping[int, list[float]]) -> dict[range, int]:
-    """Find the columns of the known categories of each feature with others, and its column of the others."""
-    found, start = {}, 0
-    for place, feature in features.items():
-        stop = start + len(codes[place])
-        if feature.other:
-            found[range(start, start + len(feature.categories or ()))] = stop - 1
-        start = stop
-    return found

@@ -58,11 +58,6 @@ class Dates(nn.Module):
         self.register_buffer("dated", torch.arange(len(columns)).repeat_interleave(_WEEK))
         self.register_buffer("weekday", _doubles(list(range(_WEEK)) * len(columns)))
 
-    @property
-    def width(self) -> int:
-        """Number of columns that a row gets."""
-        return sum(map(len, (self.dates, self.waved, self.dated, self.marked)))
-
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows (B, columns) to the times, then the waves, the days of the week and the marks."""
         days = rows.index_select(1, self.dates).double()

@@ -32,11 +32,6 @@ class Numbers(nn.Module):
         self.register_buffer("numeric", torch.tensor(columns, dtype=torch.int64))
         self.register_buffer("marked", torch.tensor(missing, dtype=torch.int64))
 
-    @property
-    def width(self) -> int:
-        """Number of columns that a row gets."""
-        return len(self.numeric) + len(self.marked)
-
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows (B, columns) to the standardised numbers and then the marks, 1 for a missing value."""
         values = rows.index_select(1, self.numeric)

@@ -13,7 +13,6 @@ from caveat.training.preprocessing.categories import Categories
 from caveat.training.preprocessing.dates import Dates
 from caveat.training.preprocessing.numbers import Numbers
 from caveat.training.preprocessing.standardise import standardise
-from caveat.training.preprocessing.unseen import UnseenMask
 
 
 class Encode(nn.Module):
@@ -44,18 +43,6 @@ class Encode(nn.Module):
         """Map rows (B, columns) to prepared rows (B, prepared columns)."""
         return torch.cat([part(rows) for part in self.parts.values()], dim=1)
 
-    @property
-    def others(self) -> dict[range, int]:
-        """The prepared columns of a feature's known categories, and its column of unknown ones."""
-        found, start = {}, 0
-        for part in self.parts.values():
-            assert isinstance(part, Numbers | Dates | Categories)
-            if isinstance(part, Categories):
-                for known, other in part.others.items():
-                    found[range(start + known.start, start + known.stop)] = start + other
-            start += part.width
-        return found
-
 
 def preprocess(spec: Input, x: NDArray[Any], *, sequences: bool = False) -> nn.Module:
     """Fit the preprocessing of an input on training rows.
@@ -78,20 +65,6 @@ def preprocess(spec: Input, x: NDArray[Any], *, sequences: bool = False) -> nn.M
     if all(feature == Feature(name=feature.name) for feature in features):
         return standardise(x.reshape(-1, x.shape[-1]) if sequences else x)
     return Encode(features, x)
-
-
-def unseen_mask(prepare: nn.Module, probability: float) -> UnseenMask | None:
-    """Make what hides categories of prepared rows in training; None if no feature takes unknown ones.
-
-    Parameters
-    ----------
-    prepare
-        What `preprocess` gave.
-    probability
-        Probability with which each category of a row is hidden.
-    """
-    others = prepare.others if isinstance(prepare, Encode) else {}
-    return UnseenMask(others, probability) if others else None
 
 
 def _missing(features: Sequence[Feature], places: Sequence[int]) -> list[int]:

@@ -1,0 +1,206 @@
+"""One run of a training: a network for each objective, as a bundle without a calibration."""
+
+import math
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from caveat import __version__
+from caveat.models.bundles.bundle import Bundle, pack
+from caveat.models.bundles.manifest import Provenance
+from caveat.models.bundles.signature import Inputs
+from caveat.models.predictor import Predictor
+from caveat.training.architecture import ARCHITECTURES
+from caveat.training.data.dataset import Dataset, Part, Split
+from caveat.training.errors import DataError
+from caveat.training.export.export import export
+from caveat.training.fit import Fitted, Trainer, fit, seeded
+from caveat.training.metrics import held_out_metrics
+from caveat.training.objectives.objective import Objective
+from caveat.training.options import Options
+from caveat.training.pace import seconds
+from caveat.training.preprocessing.preprocess import preprocess
+from caveat.training.preprocessing.unseen import Hiding, hiding
+from caveat.training.processor import Processor, suited, work
+from caveat.training.progress import Progress, shown
+from caveat.training.recipe import Recipe, trial
+from caveat.training.sample import MOST_CHOOSING, MOST_EVALUATED, sample
+
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The training of networks on some parts of a data set.
+
+    Parameters
+    ----------
+    dataset, parts
+        The rows, and their parts; the training part decides what is not among the options.
+    options, progress
+        See `caveat.training.train.train`.
+    recipe, hidden, dropout
+        The hyperparameters, the sizes of the hidden layers and the dropout rates.
+    threads, gpu
+        Threads that may train, and whether a GPU may.
+    """
+
+    dataset: Dataset
+    parts: Split
+    options: Options
+    recipe: Recipe
+    hidden: tuple[int, ...]
+    dropout: tuple[float, ...]
+    threads: int = 1
+    gpu: bool = False
+    progress: Progress | None = None
+
+    @cached_property
+    def objectives(self) -> list[Objective]:
+        """What networks are trained towards."""
+        dataset, y = self.dataset, self.parts.train.y
+        return list(dataset.learning.objectives(dataset.name, dataset.classes, y, self.options.noise))
+
+    def on_few_rows(self) -> "Run":
+        """Give a short run on some of the rows, which tells which objective suits them."""
+        few = sample(self.parts.train, MOST_CHOOSING, self.options.seed)
+        validation = sample(self.parts.validation, MOST_CHOOSING // 4, self.options.seed)
+        return replace(
+            self,
+            parts=Split(few, validation, self.parts.test),
+            recipe=trial(self.recipe),
+        )
+
+    @cached_property
+    def hiding(self) -> Hiding | None:
+        """What is hidden of the training rows."""
+        return hiding(self.dataset.input)
+
+    @cached_property
+    def processor(self) -> Processor:
+        """What trains: the same for every objective."""
+        with seeded(self.options.seed):
+            network = self._network(self.objectives[0])
+        row = torch.from_numpy(self.parts.train.x[:1])
+        return suited(work(network, row, self.recipe.batch_size), self.threads, self.gpu)
+
+    def seconds(self, aim: Objective) -> float:
+        """Estimate the time of training towards an objective, unless it is stopped early."""
+        with self.processor.used() as device, seeded(self.options.seed):
+            network, train = self._network(aim), self.parts.train
+            trainer = Trainer(network, train, aim, self.recipe, device, self.hiding)
+            return seconds(trainer, self.parts.validation, self.recipe)
+
+    def bundle(self, aim: Objective) -> Bundle:
+        """Train towards an objective, export, and fit the rest on validation rows."""
+        train, validation, processor = self.parts.train, self.parts.validation, self.processor
+        with seeded(self.options.seed):
+            network = self._network(aim)
+            fitted = fit(network, train, validation, aim, self.recipe, processor, self.hiding)
+        bundle = self._export(network, aim, fitted)
+        inputs, y = self._validation
+        samples, seed = self.options.samples, self.options.seed
+        if aim.adjust is not None:
+            with shown(self.progress, "fit the predicted noise"):
+                aim.adjust(Predictor(bundle), inputs, y, samples, seed)
+            bundle = self._export(network, aim, fitted)
+        with shown(self.progress, "fit on validation rows"):
+            return updated(bundle, **self.dataset.learning.fit(bundle, inputs, y, samples, seed))
+
+    def quality(self, bundle: Bundle) -> float:
+        """Measure a bundle on validation rows: the larger, the better.
+
+        Where the model takes unknown categories, the rows are measured with one category hidden in each, too:
+        noise that is predicted can tell such rows, and constant noise can't.
+        """
+        validation = self.parts.validation
+        if self.hiding is not None:
+            with seeded(self.options.seed):
+                hidden = self.hiding.one_each(torch.from_numpy(validation.x)).numpy()
+            validation = Part(np.concatenate([validation.x, hidden]), np.concatenate([validation.y] * 2))
+        inputs, y = self.dataset.fed(validation)
+        with shown(self.progress, "compare the kinds of noise"):
+            metrics = held_out_metrics(Predictor(bundle), inputs, y, self.options.samples, self.options.seed)
+        return metrics.get(self.dataset.learning.chosen_by, -math.inf)
+
+    @property
+    def _validation(self) -> tuple[Inputs, NDArray[Any]]:
+        return self.dataset.fed(self.parts.validation)
+
+    def _network(self, aim: Objective) -> nn.Sequential:
+        """Make a network that takes raw rows."""
+        rows, architecture = self.parts.train.x, ARCHITECTURES[self.options.network]
+        standardise = preprocess(self.dataset.input, rows, sequences=architecture.sequences)
+        shape = standardise(torch.from_numpy(rows[:1])).shape[1:]
+        network = architecture.build(shape, aim.width, self.hidden, self.dropout)
+        return nn.Sequential(OrderedDict(preprocess=standardise, network=network))
+
+    def _export(self, network: nn.Sequential, aim: Objective, fitted: Fitted) -> Bundle:
+        dataset, architecture = self.dataset, ARCHITECTURES[self.options.network]
+        spec = architecture.signature(dataset.input)
+        return export(
+            nn.Sequential(OrderedDict(network.named_children(), answer=aim.answer)),
+            self.parts.test.x[:5],
+            task=dataset.task,
+            outputs=aim.outputs,
+            name=self.options.name or _name(dataset.name),
+            inputs=[spec],
+            free={spec.name: architecture.free},
+            classes=dataset.classes,
+            target=dataset.target,
+            targets=dataset.targets,
+            provenance=self._provenance(fitted),
+            progress=self.progress,
+        )
+
+    def _provenance(self, fitted: Fitted) -> Provenance:
+        parts = vars(self.parts).items()
+        return Provenance(
+            seed=self.options.seed,
+            hyperparameters={
+                "network": self.options.network,
+                "hidden": list(self.hidden),
+                "dropout": list(self.dropout),
+                "optimiser": "Adam",
+                **vars(self.recipe),
+                **vars(fitted),
+                **({"hidden_categories": self.hiding.rate} if self.hiding else {}),
+                "processor": str(self.processor),
+            },
+            data={
+                "name": self.dataset.name,
+                "sha256": self.dataset.digest,
+                "test_size": self.options.test_size,
+                "rows": {name: len(part) for name, part in parts},
+                "evaluated_rows": min(len(self.parts.test), MOST_EVALUATED),
+                "evaluation_samples": self.options.samples,
+                **({"columns": self.dataset.report.columns} if self.dataset.report else {}),
+                **({"notes": list(self.dataset.notes)} if self.dataset.notes else {}),
+            },
+            libraries={"caveat": __version__, **{name: version(name) for name in LIBRARIES}},
+        )
+
+
+def updated(bundle: Bundle, **update: Any) -> Bundle:
+    """Change fields of a bundle's manifest."""
+    return pack(bundle.manifest.model_copy(update=update), bundle.files)
+
+
+def _name(data: str) -> str:
+    """Make a model's name of the data's.
+
+    >>> _name("Wine Quality (red)")
+    'wine-quality-red'
+    """
+    name = re.sub(r"[^a-z0-9_]+", "-", data.lower()).strip("-_")[:64]
+    if not name:
+        raise DataError(f"{data!r} makes no name for a model; give one with --name")
+    return name
