@@ -62,7 +62,7 @@ class Options(BaseModel):
         None,
         description="what a regression takes the target's noise for: constant, or predicted for each row; "
         "unless given, a network is trained for either, on 10,000 training rows if they are over 20,000, "
-        " and the one is kept under which the validation rows are more likely",
+        "and the one is kept under which the validation rows are more likely",
     )
     epochs: int | None = Field(
         None,

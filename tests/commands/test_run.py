@@ -67,6 +67,7 @@ def test_training_without_torch_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "caveat.training.train", raising=False)  # of an earlier test
     assert commands.main(["train", "digits"]) == 1
     told = capsys.readouterr().err
     assert told == (
