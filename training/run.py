@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from caveat import __version__
 from caveat.models.bundles.bundle import Bundle, pack
 from caveat.models.bundles.manifest import Provenance
-from caveat.models.bundles.signature import Inputs
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES
 from caveat.training.data.dataset import Dataset, Part, Split
@@ -106,12 +104,15 @@ class Run:
             network = self._network(aim)
             fitted = fit(network, train, validation, aim, self.recipe, processor, self.hiding)
         bundle = self._export(network, aim, fitted)
-        inputs, y = self._validation
         samples, seed = self.options.samples, self.options.seed
         if aim.adjust is not None:
-            with shown(self.progress, "fit the predicted noise"):
-                aim.adjust(Predictor(bundle), inputs, y, samples, seed)
-            bundle = self._export(network, aim, fitted)
+            for part in (self.parts.validation, *([] if self._hidden is None else [self._hidden])):
+                with shown(self.progress, "fit the predicted noise"):
+                    aim.adjust(
+                        Predictor(bundle), *self.dataset.fed(part), samples, seed, part is self._hidden
+                    )
+                bundle = self._export(network, aim, fitted)
+        inputs, y = self.dataset.fed(validation)
         with shown(self.progress, "fit on validation rows"):
             return updated(bundle, **self.dataset.learning.fit(bundle, inputs, y, samples, seed))
 
@@ -121,19 +122,24 @@ class Run:
         Where the model takes unknown categories, the rows are measured with one category hidden in each, too:
         noise that is predicted can tell such rows, and constant noise can't.
         """
-        validation = self.parts.validation
-        if self.hiding is not None:
-            with seeded(self.options.seed):
-                hidden = self.hiding.one_each(torch.from_numpy(validation.x)).numpy()
-            validation = Part(np.concatenate([validation.x, hidden]), np.concatenate([validation.y] * 2))
-        inputs, y = self.dataset.fed(validation)
+        part = self.parts.validation
+        if self._hidden is not None:
+            part = Part(
+                *(np.concatenate(both) for both in ((part.x, self._hidden.x), (part.y, self._hidden.y)))
+            )
+        inputs, y = self.dataset.fed(part)
         with shown(self.progress, "compare the kinds of noise"):
             metrics = held_out_metrics(Predictor(bundle), inputs, y, self.options.samples, self.options.seed)
         return metrics.get(self.dataset.learning.chosen_by, -math.inf)
 
-    @property
-    def _validation(self) -> tuple[Inputs, NDArray[Any]]:
-        return self.dataset.fed(self.parts.validation)
+    @cached_property
+    def _hidden(self) -> Part | None:
+        """The validation rows with one category hidden in each, if the model takes unknown ones."""
+        if self.hiding is None:
+            return None
+        part = self.parts.validation
+        with seeded(self.options.seed):
+            return Part(self.hiding.one_each(torch.from_numpy(part.x)).numpy(), part.y)
 
     def _network(self, aim: Objective) -> nn.Sequential:
         """Make a network that takes raw rows."""
@@ -146,8 +152,11 @@ class Run:
     def _export(self, network: nn.Sequential, aim: Objective, fitted: Fitted) -> Bundle:
         dataset, architecture = self.dataset, ARCHITECTURES[self.options.network]
         spec = architecture.signature(dataset.input)
+        whole: nn.Module = nn.Sequential(OrderedDict(network.named_children(), answer=aim.answer))
+        if self.hiding is not None and aim.adjust is not None:
+            whole = _Whole(network, aim.answer, self.hiding)
         return export(
-            nn.Sequential(OrderedDict(network.named_children(), answer=aim.answer)),
+            whole,
             self.parts.test.x[:5],
             task=dataset.task,
             outputs=aim.outputs,
@@ -187,6 +196,19 @@ class Run:
             },
             libraries={"caveat": __version__, **{name: version(name) for name in LIBRARIES}},
         )
+
+
+class _Whole(nn.Module):
+    """The whole way from a raw row to an answer that depends on whether a category is unknown."""
+
+    def __init__(self, network: nn.Sequential, answer: nn.Module, hiding: Hiding) -> None:
+        super().__init__()
+        self.preprocess, self.network = network
+        self.answer = answer
+        self._hiding = hiding
+
+    def forward(self, rows: Tensor) -> Any:
+        return self.answer(self.network(self.preprocess(rows)), self._hiding.unknown(rows))
 
 
 def updated(bundle: Bundle, **update: Any) -> Bundle:

@@ -13,6 +13,7 @@ from caveat.training.architecture import ARCHITECTURES, refuse_misfit
 from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
 from caveat.training.data.dataset import Dataset, split
+from caveat.training.errors import DataError
 from caveat.training.example import example, typical
 from caveat.training.metrics import held_out_metrics
 from caveat.training.options import Options
@@ -55,6 +56,11 @@ def train(
         If the rows do not fit the network, or the options do not fit the task.
     """
     refuse_misfit(options.network, dataset.input.shape[1:])
+    if options.noise == "constant" and any(feature.other for feature in dataset.input.features or ()):
+        raise DataError(
+            "--noise constant is as large for unknown categories as for known ones; for --unseen other leave "
+            "it out"
+        )
     threads = torch.get_num_threads()
     with Processor().used():
         run = _run(dataset, options, progress, threads)

@@ -41,6 +41,10 @@ class Hiding:
         chosen = torch.randint(len(self.columns), (len(rows), 1))
         return self._without(rows, chosen == torch.arange(len(self.columns)))
 
+    def unknown(self, rows: Tensor) -> Tensor:
+        """Tell which rows (B, columns) have an unknown category, shape (B,)."""
+        return (rows.index_select(1, torch.tensor(self.columns)) == OTHER).any(dim=1)
+
     def _without(self, rows: Tensor, hidden: Tensor) -> Tensor:
         rows = rows.clone()
         known = rows[:, self.columns]
