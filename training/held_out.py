@@ -54,6 +54,8 @@ def read_held_out(path: Path, manifest: Manifest, options: HeldOutOptions | None
     if y is None:
         raise DataError(f"{path}: {_without_truth(path, inputs, manifest)}")
     count = len(next(iter(inputs.values())))
+    if options.labels is not None and manifest.classes is None:
+        raise DataError(f"{path}: --labels goes with classes, and this model predicts values")
     task = tasks.of(manifest)
     (_, *others) = targets = task.targets(manifest)
     if y.shape != ((count, len(targets)) if others else (count,)):
@@ -88,7 +90,7 @@ def _read(
     (spec, *others) = manifest.inputs
     if kind_of(path) in TABLES and (others or spec.features is None):
         raise DataError(f"{path}: this model takes arrays; expected .npz with {spec.name} and {TRUTH}")
-    rows = Rows(read_table(path, options), options)
+    rows = Rows(read_table(path, options), options, manifest)
     y, known = read_truths(rows, manifest) if truths else (None, None)
     x = read_features(rows, spec.features or (), known).astype(spec.dtype)
     left_out = 0 if known is None else int((~known).sum())

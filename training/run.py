@@ -139,7 +139,9 @@ class Run:
             return None
         part = self.parts.validation
         with seeded(self.options.seed):
-            return Part(self.hiding.one_each(torch.from_numpy(part.x)).numpy(), part.y)
+            rows = self.hiding.one_each(torch.from_numpy(part.x))
+        unknown = self.hiding.unknown(rows).numpy()
+        return Part(rows.numpy()[unknown], part.y[unknown]) if unknown.any() else None
 
     def _network(self, aim: Objective) -> nn.Sequential:
         """Make a network that takes raw rows."""
@@ -191,6 +193,7 @@ class Run:
                 "rows": {name: len(part) for name, part in parts},
                 "evaluated_rows": min(len(self.parts.test), MOST_EVALUATED),
                 "evaluation_samples": self.options.samples,
+                **{name: dict(of) for name, of in self.dataset.writing.items() if of},
                 **({"columns": self.dataset.report.columns} if self.dataset.report else {}),
                 **({"notes": list(self.dataset.notes)} if self.dataset.notes else {}),
             },

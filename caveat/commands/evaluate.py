@@ -19,6 +19,7 @@ LAYOUT = {
         "decimal": None,
         "encoding": "NAME",
         "numeric": "NAMES",
+        "dates": "NAMES",
         "labels": None,
     },
 }

@@ -43,6 +43,7 @@ LAYOUT = {
         "decimal": None,
         "encoding": "NAME",
         "numeric": "NAMES",
+        "dates": "NAMES",
         "labels": None,
     },
 }

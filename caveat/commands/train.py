@@ -84,8 +84,10 @@ class Train(Options, TableOptions, Command):
             raise ValueError(
                 "name a bundled data set (digits or diabetes) or a file with --data, one of the two"
             )
-        if self.data is None and (self.target, self.task) != (None, None):
-            raise ValueError("--target and --task go with --data; a bundled data set has its own")
+        of_data = ["target", "task", *TableOptions.model_fields]
+        given = next((name for name in of_data if getattr(self, name) is not None), None)
+        if self.data is None and given is not None:
+            raise ValueError(f"--{given} goes with --data; a bundled data set has its own columns")
         if self.dropout is not None and not any(self.dropout):
             raise ValueError("--dropout is 0 everywhere: without dropout there is no uncertainty to tell")
         return self

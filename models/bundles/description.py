@@ -74,7 +74,7 @@ def _kind(feature: Feature) -> str:
     elif feature.categories is not None:
         kind = f"one of {', '.join(feature.categories)}{', or another' if feature.other else ''}"
     else:
-        kind = "number"
+        kind = f"number, in {feature.unit}" if feature.unit else "number"
     if not feature.missing:
         return kind
     return f"{kind}{'' if kind in ('number', 'date') else ','} or missing"
@@ -111,7 +111,11 @@ def _provenance(manifest: Manifest) -> Iterable[Row]:
     provenance = manifest.provenance
     if provenance.seed is not None:
         yield ("seed", str(provenance.seed))
-    data = {name: value for name, value in provenance.data.items() if name not in ("columns", "notes")}
+    data = {
+        name: value
+        for name, value in provenance.data.items()
+        if name not in ("columns", "decimals", "units", "notes")
+    }
     for part in (provenance.hyperparameters, data, provenance.libraries):
         for name, value in part.items():
             yield (name, value if isinstance(value, str) else json.dumps(value))

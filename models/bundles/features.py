@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles.days import check_form, days_of
-from caveat.models.bundles.spelling import folded, is_missing, unambiguous
+from caveat.models.bundles.spelling import folded, is_missing, tidy, unambiguous
 from caveat.models.bundles.words import describe, shortened, some
 from caveat.models.errors import InputError
 
@@ -47,6 +47,8 @@ class Feature(BaseModel):
         Whether a value may be missing.
     other
         Whether a category may be one that training did not see; the graphs then take `OTHER`.
+    unit
+        What the numbers had around them in training, such as ``%`` or ``kg``; a client sends them without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,7 @@ class Feature(BaseModel):
     dates: Label | None = None
     missing: bool = False
     other: bool = False
+    unit: Label | None = None
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
@@ -63,6 +66,8 @@ class Feature(BaseModel):
             raise ValueError(f"feature {self.name!r} has both categories and dates")
         if self.other and self.categories is None:
             raise ValueError(f"feature {self.name!r} takes other categories, but has none")
+        if self.unit is not None and not self.is_number:
+            raise ValueError(f"feature {self.name!r} has a unit, but is no number")
         if self.dates not in (None, ISO):
             check_form(self.dates)
         return self
@@ -96,7 +101,7 @@ class Feature(BaseModel):
     @property
     def expected(self) -> str:
         """What a client may send, in words."""
-        what = "a number"
+        what = "a number" + (f", in {self.unit}" if self.unit else "")
         if self.dates is not None:
             form = "" if self.dates == ISO else f", or as {self.dates}"
             what = f"a date or time as a text such as 2026-03-01 or 2026-03-01T12:30:00{form}"
@@ -199,13 +204,18 @@ class Feature(BaseModel):
             if (code := self._codes.get(spelling)) is not None:
                 return code
         for spelling in spellings:
-            if len(spelling) <= self._longest and (code := self._folded.get(folded(spelling))) is not None:
-                return code
+            if len(spelling) > self._longest:
+                continue
+            for codes, spelled in ((self._codes, tidy), (self._folded, folded)):
+                if (code := codes.get(spelled(spelling))) is not None:
+                    return code
         if isinstance(value, str) and is_missing(value):
             return math.nan if self.missing else None
         return OTHER if self.other and spellings else None
 
     def _days(self, value: Any) -> float | None:
+        if isinstance(value, int) and not isinstance(value, bool) and self.dates != ISO:
+            value = str(value)  # such as 20260301
         if not isinstance(value, str):
             return None
         if self.missing and is_missing(value):

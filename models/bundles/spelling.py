@@ -11,6 +11,8 @@ MISSING: Final = frozenset(
 
 _LONGEST: Final = 32
 
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))  # blanks without a width
+
 
 def tidy(text: str) -> str:
     r"""Write a text on one line, without blanks around it and with single ones inside.
@@ -20,7 +22,7 @@ def tidy(text: str) -> str:
     >>> tidy(" natural\n gas ")
     'natural gas'
     """
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
 
 
 def folded(text: str) -> str:

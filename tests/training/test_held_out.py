@@ -1,3 +1,4 @@
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from caveat.models.bundles.features import Feature
+from caveat.models.bundles.manifest import Provenance
 from caveat.models.bundles.signature import Input
 from caveat.training.data.options import HeldOutOptions
 from caveat.training.errors import DataError
@@ -115,7 +117,7 @@ GRADES = TABLE.model_copy(
                 features=(
                     Feature(name="grade", categories=("1", "2", "A")),
                     Feature(name="known", categories=("False", "True", "unknown")),
-                    Feature(name="cost", missing=True),
+                    Feature(name="cost", missing=True, unit="$"),
                     Feature(name="since", dates="%d.%m.%Y"),
                 ),
             ),
@@ -170,12 +172,12 @@ HEADER = "grade,known,cost,since,code"
     [
         (
             "1,True,many,1970-01-02,01",
-            r"t\.csv: line 3: column 'cost': expected a number, got 'many'; --numeric",
+            r"t\.csv: line 3: column 'cost': expected a number, in \$, got 'many'; --numeric",
         ),
         ("B,True,1,1970-01-02,01", r"line 3: column 'grade': expected one of \"1\", \"2\", \"A\", got \"B\""),
         (",True,1,1970-01-02,01", "line 3: column 'grade': expected one of .*, got"),
         ("1,True,1,soon,01", "line 3: column 'since': expected a date or time"),
-        ("1,True,VS1,1970-01-02,01", "line 3: column 'cost': expected a number, got 'VS1'"),
+        ("1,True,VS1,1970-01-02,01", r"line 3: column 'cost': expected a number, in \$, got 'VS1'"),
         ("1,True,1,1970-01-02,03", "y holds 03; the classes are 01, 02"),
         ("1,True,1,1970-01-02,01,9", "line 3 has 6 values, the header has 5"),
     ],
@@ -199,7 +201,9 @@ def test_the_owner_may_say_how_a_file_is_read(tmp_path: Path) -> None:
     semicolons = [line.replace(",", ";") for line in (HEADER, row.replace("many", "1.200"))]
     assert table(tmp_path, *semicolons, decimal=",").inputs["x"][0, 2] == 1200
     assert table(tmp_path, *semicolons, decimal=".").inputs["x"][0, 2] == 1.2
-    with pytest.raises(DataError, match=r"column 'cost': has numbers such as .*; --decimal says which"):
+    with pytest.raises(
+        DataError, match=r"column 'cost': has numbers such as .*\(--decimal \. or --decimal ,\)"
+    ):
         table(tmp_path, *semicolons)
     numbered = GRADES.model_copy(update={"classes": ("1", "2")})
     (tmp_path / "n.csv").write_text(f"{HEADER}\n1,True,1,1970-01-02,1\n")
@@ -227,3 +231,42 @@ def test_truths_of_other_types_are_refused_with_their_type(y: Any, message: str,
     np.savez(tmp_path / "t.npz", x=np.zeros((2, 3)), y=y)
     with pytest.raises(DataError, match=message):
         read_held_out(tmp_path / "t.npz", TABLE.model_copy(update={"inputs": ARRAYS.inputs}))
+
+
+@pytest.mark.parametrize("value", ["5 kg", "7 %", "€5"])
+def test_numbers_of_another_unit_than_in_training_are_refused(value: str, tmp_path: Path) -> None:
+    row = f"1,True,{value},1970-01-02,01"
+    with pytest.raises(DataError, match=r"line 2: column 'cost': expected a number, in \$, got"):
+        table(tmp_path, HEADER, row, row)
+    assert np.isnan(table(tmp_path, HEADER, row, numeric=["cost"]).inputs["x"][0, 2])
+
+
+def test_decimal_marks_are_those_of_training(tmp_path: Path) -> None:
+    trained = GRADES.model_copy(update={"provenance": Provenance(data={"decimals": {"cost": ","}})})
+    (tmp_path / "t.csv").write_text(f'{HEADER}\n1,True,"1,250",1970-01-02,01\n')
+    assert read_held_out(tmp_path / "t.csv", trained).inputs["x"][0, 2] == 1.25
+    assert read_held_out(tmp_path / "t.csv", GRADES).inputs["x"][0, 2] == 1250
+
+
+def test_what_is_no_date_is_missing_where_the_owner_says_so(tmp_path: Path) -> None:
+    since = Feature(name="since", dates="%Y%m%d", missing=True)
+    spec = GRADES.inputs[0]
+    gaps = spec.model_copy(update={"features": (*(spec.features or ())[:3], since)})
+    manifest = GRADES.model_copy(update={"inputs": (gaps,)})
+    (tmp_path / "t.csv").write_text(f"{HEADER}\n1,True,1,soon,01\n1,True,1,19700102,01\n")
+    with pytest.raises(
+        DataError, match=r"line 2: column 'since': expected a date.*; --dates since takes what"
+    ):
+        read_held_out(tmp_path / "t.csv", manifest)
+    found = read_held_out(tmp_path / "t.csv", manifest, HeldOutOptions(dates=("since",)))
+    np.testing.assert_array_equal(found.inputs["x"][:, 3], [np.nan, 1])
+    frame = pl.read_csv(tmp_path / "t.csv").tail(1).with_columns(since=19700102, code=pl.lit("01"))
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert read_held_out(tmp_path / "t.parquet", manifest).inputs["x"][0, 3] == 1
+
+
+def test_lists_are_refused_also_where_values_may_be_missing(tmp_path: Path) -> None:
+    row = {"grade": "1", "known": True, "cost": [1], "since": "1970-01-02", "code": "01"}
+    (tmp_path / "t.json").write_text(json.dumps([row]))
+    with pytest.raises(DataError, match="column 'cost': holds lists; expected numbers or text"):
+        read_held_out(tmp_path / "t.json", GRADES)

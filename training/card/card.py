@@ -140,7 +140,11 @@ def _facts(manifest: Manifest) -> Iterator[str]:
         "calibrated on": f"{manifest.calibration.rows} rows" if manifest.calibration else "",
         "fitted": ", ".join(fitted),
         "data": _listed(
-            {name: of for name, of in manifest.provenance.data.items() if name not in ("columns", "notes")}
+            {
+                name: of
+                for name, of in manifest.provenance.data.items()
+                if name not in ("columns", "decimals", "units", "notes")
+            }
         ),
         "training": _listed(manifest.provenance.hyperparameters),
         "seed": "" if manifest.provenance.seed is None else manifest.provenance.seed,

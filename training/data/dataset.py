@@ -1,8 +1,8 @@
 """Rows with their targets, in the arrays that the graphs take, and their split into parts."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,9 @@ class Dataset:
         Whether rows may be shown to anyone, in a bundle that is handed on.
     report
         How the rows were read, if they come from a table.
+    writing
+        How the table writes numbers, which held-out rows are read by: ``decimals``, the decimal marks of
+        columns that have no point, and ``units``, what stands around the numbers of targets.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class Dataset:
     targets: tuple[str, ...] | None = None
     public: bool = False
     report: Report | None = None
+    writing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def fed(self, part: "Part") -> tuple[Inputs, NDArray[Any]]:
         """Give the inputs of a part as a predictor takes them, and its targets."""
@@ -141,7 +145,9 @@ class Split:
 
 
 def split(dataset: Dataset, test_size: float, seed: int) -> Split:
-    """Split a data set at random, in the same proportions for each class; all rows of rare ones train.
+    """Split a data set at random, in the same proportions for each class.
+
+    All rows of a rare class train, and all that have a category, or miss a value, as no other training row.
 
     Parameters
     ----------
@@ -171,7 +177,26 @@ def split(dataset: Dataset, test_size: float, seed: int) -> Split:
         test.append(rows[:tested])
         validation.append(rows[tested : tested + validated])
         train.append(rows[tested + validated :])
-    return Split(*(_part(dataset, np.sort(np.concatenate(rows))) for rows in (train, validation, test)))
+    parts = [np.sort(np.concatenate(rows)) for rows in (train, validation, test)]
+    return Split(*(_part(dataset, rows) for rows in _with_all_seen(dataset, *parts)))
+
+
+def _with_all_seen(dataset: Dataset, *parts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Move rows into the first part that have a category, or miss a value, as no row of it."""
+    train, *others = parts
+    kinds = [feature.categories is not None or feature.missing for feature in dataset.input.features or ()]
+    columns = np.flatnonzero(kinds)
+    if not len(columns):
+        yield from parts
+        return
+    moved = np.zeros(len(dataset.y), np.bool_)
+    for column, feature in ((column, (dataset.input.features or ())[column]) for column in columns):
+        codes = dataset.x[:, column]
+        if feature.categories is None:
+            codes = np.isnan(codes).astype(np.float64)
+        moved |= ~np.isin(np.nan_to_num(codes, nan=-2), np.nan_to_num(codes[train], nan=-2))
+    yield np.sort(np.concatenate([train, *(part[moved[part]] for part in others)]))
+    yield from (part[~moved[part]] for part in others)
 
 
 def _part(dataset: Dataset, rows: NDArray[np.int64]) -> Part:

@@ -1,6 +1,7 @@
 """Dates and times in text: the forms in which a column may be written."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import product
 from typing import Final
@@ -9,49 +10,65 @@ from caveat.models.bundles.days import days_of
 from caveat.models.bundles.features import ISO
 
 _DAYS: Final = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m"),
-    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y"),
-    *("%d.%m.%Y", "%d.%m.%y", "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%y", "%d-%m-%y"),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m", "%m/%Y"),
+    *("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%y/%m/%d"),
+    *("%d.%m.%Y", "%d.%m.%y", "%y.%m.%d", "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%y", "%d-%m-%y", "%y-%m-%d"),
     *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y", "%B %d %Y"),
-    *("%a %b %d %Y", "%a, %d %b %Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
+    *("%d. %b %Y", "%d. %B %Y", "%a %b %d %Y", "%a, %d %b %Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y"),
 )
 
-_TIMES: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
+_TIMES: Final = (
+    *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %H:%M:%S %z", " %H:%M:%S UTC", "T%H:%M:%S"),
+    *(" %I:%M %p", " %I:%M:%S %p"),
+)
 
 FORMS: Final = (
     ISO,
     *(day + time for time, day in product(_TIMES, _DAYS)),
-    "%H:%M",
-    "%H:%M:%S",
-    "%I:%M %p",
-    "%I:%M:%S %p",
+    *("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%Y%m%d%H%M%S"),
 )
 """Forms of dates and times that are recognised; a user may state any other."""
 
-_COMPACT: Final = "%Y%m%d"
-_COMPACT_LENGTH: Final = 8  # `strptime` reads fewer digits as well
+_COMPACT: Final = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}
+"""Forms without marks, with their lengths: `strptime` reads fewer digits as well."""
 
+_FEW: Final = 8
 _TRIED: Final = 200  # texts by which forms are ruled out, before all are read
 
 
-def forms_of(texts: Sequence[str], least: float = 1.0) -> list[str]:
-    """List the forms in which at least a fraction of different texts can be read.
+def forms_of(counts: Mapping[str, int], least: float = 1.0) -> list[str]:
+    """List the forms in which at least a fraction of texts can be read; ISO 8601 may be among them.
 
-    >>> forms_of(["2026-03-01"]), forms_of(["3/31/2026"]), forms_of(["01/02/2026"])
+    Parameters
+    ----------
+    counts
+        How often each text stands in the column.
+    least
+        The fraction.
+
+    Examples
+    --------
+    >>> forms_of({"2026-03-01": 1}), forms_of({"3/31/2026": 1}), forms_of({"01/02/2026": 1})
     (['iso'], ['%m/%d/%Y'], ['%m/%d/%Y', '%d/%m/%Y'])
     """
+    texts = list(counts)
     few = texts[:: max(1, len(texts) // _TRIED)]
-    if sum(any(mark.isdigit() for mark in text) for text in few) < least / 2 * len(few):
-        return []
-    if _share(few, ISO) >= least / 2 and _share(texts, ISO) >= least:
-        return [ISO]
-    # A form that fits nearly all texts fits half of any few hundred, and this rules out nearly all forms.
-    tried = [form for form in FORMS if _share(few, form) >= least / 2]
-    return [form for form in tried if _share(texts, form) >= least]
+    # A form that fits nearly all texts fits some of any few, which rules out nearly all forms.
+    first = [text for text in few[:_FEW] if any(mark.isdigit() for mark in text)]
+    forms = [form for form in FORMS if any(day_of(text, form) is not None for text in first)]
+    forms = [form for form in forms if _share(dict.fromkeys(few, 1), form) >= least / 2]
+    found = [form for form in forms if _share(counts, form) >= least]
+    return [ISO] if ISO in found else found
 
 
-def _share(texts: Sequence[str], form: str) -> float:
-    return sum(day_of(text, form) is not None for text in texts) / max(1, len(texts))
+def _share(counts: Mapping[str, int], form: str) -> float:
+    fitting = sum(count for text, count in counts.items() if _either(text, form) is not None)
+    return fitting / max(1, sum(counts.values()))
+
+
+def _either(text: str, form: str) -> float | None:
+    day = day_of(text, form)
+    return day_of(text, ISO) if day is None and form != ISO else day
 
 
 def day_of(text: str, form: str) -> float | None:
@@ -62,8 +79,8 @@ def day_of(text: str, form: str) -> float | None:
     """
     try:
         if form == ISO:
-            return days_of(text) if any(mark in text for mark in "-:") else None  # years are numbers
+            return days_of(text) if any(mark in text for mark in "-:T") else None  # years are numbers
         datetime.strptime(text, form)
-        return days_of(text, form) if form != _COMPACT or len(text) == _COMPACT_LENGTH else None
-    except (ValueError, OverflowError):
+        return days_of(text, form) if len(text) == _COMPACT.get(form, len(text)) else None
+    except (ValueError, OverflowError, re.error):
         return None

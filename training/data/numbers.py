@@ -24,18 +24,22 @@ _MARKED: Final = re.compile(
     r"""
     (?P<bracket>\()?\s?                        # accountants write -5 as (5)
     (?P<sign>[-+\u2212])?\s?
-    (?P<before>[^\d.,'()+\u2212\s-][^\d.,'()+\u2212-]*?)?\s?
+    (?P<before>[^\d,'()+\u2212\s-][^\d,'()+\u2212-]*?)?\s?
     (?P<second>[-+\u2212])?
     (?P<digits>\d[\d.,'\u2019_ ]*\d|\d|[.,]\d+)
     (?P<power>[eE][+-]?\d+)?
     (?P<gap>\s)?
-    (?P<after>[^\d.,'()\s][^\d.,'()]*)?
+    (?P<after>[^\d.,'()\s+\u2212-][^()]*?)?
+    (?P<behind>[-\u2212])?                     # and some write 5-
     (?(bracket)\s?\)|)
     """,
     re.VERBOSE,
 )
 
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:([.,'\u2019_ ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
+_LONGEST: Final = 60
+"""Most characters of a text that may be a number."""
+
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,'\u2019_ ])\d{3})(?:\1\d{3})*|[1-9]\d?(?:,\d{2})+,\d{3}")
 """Groups of three digits, or of two and three as in India."""
 
 
@@ -51,12 +55,15 @@ class Marked:
         What stands before and behind the digits.
     apart
         Whether a blank stands between the digits and what is behind them.
+    bracketed
+        Whether all is in brackets, as accountants write negative numbers.
     """
 
     value: float | None
     before: str
     after: str
     apart: bool
+    bracketed: bool = False
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -69,18 +76,23 @@ def marked(text: str, decimal: str) -> Marked | None:
     """Take a text apart that is a number with something around it; None if it is none.
 
     >>> marked("$ 1,234.50", ".")
-    Marked(value=1234.5, before='$', after='', apart=False)
+    Marked(value=1234.5, before='$', after='', apart=False, bracketed=False)
     >>> marked("(9,7 %)", ",")
-    Marked(value=-9.7, before='', after='%', apart=True)
+    Marked(value=-9.7, before='', after='%', apart=True, bracketed=True)
     """
-    found = _MARKED.fullmatch(tidy(text))
-    if found is None or (found["sign"] and found["second"]):
+    found = _MARKED.fullmatch(tidy(text)) if len(text) <= _LONGEST else None
+    if found is None:
         return None
-    value = _value(found["digits"], found["power"] or "", decimal)
-    sign = (found["sign"] or found["second"] or "+") + ("-" if found["bracket"] else "")
-    if value is not None and ("-" in sign or "\u2212" in sign):
+    signs = [found[part] for part in ("sign", "second", "behind", "bracket") if found[part]]
+    before, digits = (found["before"] or "").strip(), found["digits"]
+    # A telephone number has a plus and groups; auto.3 has no decimal point.
+    if len(signs) > 1 or (signs == ["+"] and " " in digits) or (before and digits[0] in ".,"):
+        return None
+    value = _value(digits, found["power"] or "", decimal)
+    if value is not None and signs and signs != ["+"]:
         value = -value
-    return Marked(value, (found["before"] or "").strip(), found["after"] or "", bool(found["gap"]))
+    after = (found["after"] or "").strip()
+    return Marked(value, before, after, bool(found["gap"]), bool(found["bracket"]))
 
 
 def _value(digits: str, power: str, decimal: str) -> float | None:
@@ -109,7 +121,7 @@ def evident_decimal(digits: str) -> str | None:
     whole, _, fraction = digits.rpartition(last)
     if others - {last} or (not others and (len(fraction) != 3 or _stands_alone(whole))):
         return last
-    if others:  # the same mark twice separates thousands
+    if others and _THOUSANDS.fullmatch(digits):  # the same mark twice separates thousands
         return "," if last == "." else "."
     return None
 
@@ -151,6 +163,8 @@ def read_numbers(texts: pl.Series, decimal: str) -> Numbers:
     written = stripped if decimal == "." else stripped.str.replace(",", ".", literal=True)
     values = written.str.strip_prefix("+").cast(pl.Float64, strict=False).to_numpy().copy()
     values[~plain] = np.nan
+    for place in np.flatnonzero(plain & np.isnan(values)).tolist():  # digits of other scripts
+        values[place] = float(written[place])
     others = np.flatnonzero(~plain & texts.is_not_null().to_numpy())
     for row, text in zip(others.tolist(), texts.gather(others).to_list(), strict=True):
         found = marked(text, decimal)

@@ -31,6 +31,9 @@ class HeldOutOptions(FileOptions):
     numeric: Columns | None = Field(
         None, description="columns of numbers in which what is no number counts as missing"
     )
+    dates: Columns | None = Field(
+        None, description="columns of dates in which what is no date counts as missing"
+    )
     labels: Labels | None = Field(
         None,
         description="what whole numbers stand for that can be both: names of classes, or indices from 0 on",

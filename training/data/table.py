@@ -1,7 +1,7 @@
 """Tables: files with one named column for each feature, read as their owner means them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, flag, without_missing
 from caveat.training.data.columns.decimal import decimals
-from caveat.training.data.columns.read import Statement, read_column, statements
+from caveat.training.data.columns.read import Statement, name_and_form, read_column, statements
 from caveat.training.data.columns.target import Target, read_target
 from caveat.training.data.dataset import Dataset
 from caveat.training.data.files.raw import Table
@@ -51,20 +51,19 @@ def read_table(
     targets = _targets(table, target)
     names = _features(table, targets, options)
     said = statements(list(table.columns), options)
-    marks = decimals(table, options.decimal)
-    if isinstance(marks, Doubt):
-        raise DataError(f"{path}: {_settled([marks])}")
+    marks = decimals(table, _undecided([*targets, *names], said), options.decimal)
     columns = {
-        name: Column(name, without_missing(values), name in table.dated, marks.get(name, "."))
-        for name, values in table.columns.items()
+        name: _column(table, name, said.get(name, Statement()), marks.get(name, "."))
+        for name in table.columns
     }
     truths = [
-        read_target(columns[name], said.get(name, Statement()), classes=task == "classification")
+        _in_the_way(table, name, marks)
+        or read_target(columns[name], said.get(name, Statement()), classes=task == "classification")
         for name in targets
     ]
     known = np.logical_and.reduce([each.known for each in truths if isinstance(each, Target)], initial=True)
     features = [
-        _unreadable(table, name)
+        _in_the_way(table, name, marks)
         or read_column(_only(columns[name], known), said.get(name, Statement()), options)
         for name in names
     ]
@@ -76,6 +75,8 @@ def read_table(
         [each for each in truths if isinstance(each, Target)],
         [each for each in features if not isinstance(each, Doubt)],
         task,
+        marks,
+        options.unseen,
     )
 
 
@@ -88,7 +89,7 @@ def _targets(table: Table, target: tuple[str, ...] | None) -> tuple[str, ...]:
         if count > 1:
             raise DataError(f"{table.path}: --target names {name!r} {count} times")
     for name in target:
-        kind = (table.unreadable or {}).get(name)
+        kind = table.unreadable.get(name)
         if kind:
             raise DataError(
                 f"{table.path}: column {name!r}: holds {kind}; expected numbers, text or booleans"
@@ -105,10 +106,10 @@ def _features(table: Table, targets: Sequence[str], options: TableOptions) -> li
             _refuse_unknown(table, option, name)
     for name in options.dates or ():
         if name not in table.columns:
-            _refuse_unknown(table, "dates", name.partition("=")[0])
-    twice = set(options.drop or ()) & {*targets, *(options.features or ())}
+            _refuse_unknown(table, "dates", name_and_form(name, list(table.columns))[0])
+    twice = set(options.drop or ()) & set(targets)
     if twice:
-        raise DataError(f"{table.path}: --drop leaves out {min(twice)!r}, which another option needs")
+        raise DataError(f"{table.path}: --drop leaves out {min(twice)!r}, which is to be predicted")
     wanted = options.features or table.columns
     names = [
         name for name in table.columns if name in wanted and name not in (*targets, *(options.drop or ()))
@@ -130,9 +131,24 @@ def _only(column: Column, known: NDArray[np.bool_]) -> Column:
     return column if known.all() else replace(column, values=column.values.filter(pl.Series(known)))
 
 
-def _unreadable(table: Table, name: str) -> Doubt | None:
-    kind = (table.unreadable or {}).get(name)
-    return Doubt(name, f"holds {kind}, which is no number, text or date", "drop") if kind else None
+def _undecided(names: Sequence[str], said: Mapping[str, Statement]) -> list[str]:
+    """List the columns that may hold numbers."""
+    return [name for name in names if said.get(name, Statement()).kind in (None, "numeric")]
+
+
+def _column(table: Table, name: str, stated: Statement, mark: str | Doubt) -> Column:
+    values = without_missing(table.columns[name], spelled=stated.kind != "categorical")
+    decimal = mark if isinstance(mark, str) else "."
+    return Column(name, values, name in table.dated, name in table.nameless, decimal)
+
+
+def _in_the_way(table: Table, name: str, marks: Mapping[str, str | Doubt]) -> Doubt | None:
+    """Say what hinders reading a column at all."""
+    kind = table.unreadable.get(name)
+    if kind:
+        return Doubt(name, f"holds {kind}, which is no number, text or date", "drop")
+    mark = marks.get(name)
+    return mark if isinstance(mark, Doubt) else None
 
 
 def _settled(doubts: Sequence[Doubt]) -> str:
@@ -140,6 +156,8 @@ def _settled(doubts: Sequence[Doubt]) -> str:
     reasons = "; ".join(f"column {doubt.name!r}: {doubt.reason}" for doubt in doubts)
     options: dict[str, list[str]] = {}
     for doubt in doubts:
+        if doubt.option is None:
+            continue
         options.setdefault(doubt.option, [])
         if doubt.given not in options[doubt.option]:
             options[doubt.option].append(doubt.given)
@@ -147,17 +165,26 @@ def _settled(doubts: Sequence[Doubt]) -> str:
         f"--decimal {given[0]}" if option == "decimal" else flag(option, *given)
         for option, given in options.items()
     )
-    return f"{reasons}. To go on, add {flags}"
+    return f"{reasons}. To go on, add {flags}" if flags else reasons
 
 
 def _dataset(
-    table: Table, targets: Sequence[Target], columns: Sequence[Read | LeftOut], task: Task | None
+    table: Table,
+    targets: Sequence[Target],
+    columns: Sequence[Read | LeftOut],
+    task: Task | None,
+    marks: Mapping[str, str | Doubt],
+    unseen: str | None,
 ) -> Dataset:
     known = np.logical_and.reduce([target.known for target in targets])
     features = [each for each in columns if isinstance(each, Read)]
     if not features:
-        left = "; ".join(f"{each.name!r} is {each.words}" for each in columns if isinstance(each, LeftOut))
-        raise DataError(f"{table.path}: no column is left to predict from: {left}")
+        left = [each for each in columns if isinstance(each, LeftOut)]
+        reasons = "; ".join(f"{each.name!r} is {each.words}" for each in left)
+        kept = flag("features", *(each.name for each in left))
+        raise DataError(f"{table.path}: no column is left to predict from: {reasons} ({kept} keeps it)")
+    if unseen and not any(read.feature.other for read in features):
+        raise DataError(f"{table.path}: --unseen {unseen} goes with categories, and no column holds any")
     values = [target.values[known] for target in targets]
     task = task or infer_task(_joined(values))
     y, classes = _encode_targets([target.name for target in targets], values, task, table.path)
@@ -176,12 +203,19 @@ def _dataset(
         targets=tuple(target.name for target in targets) if len(targets) > 1 else None,
         classes=classes,
         report=_report(table, targets, columns, y, classes),
+        writing={
+            "decimals": {name: mark for name, mark in marks.items() if isinstance(mark, str) and mark == ","},
+            "units": {target.name: target.unit for target in targets if target.unit},
+        },
     )
 
 
 def _encode_targets(
     names: Sequence[str], values: Sequence[NDArray[Any]], task: Task, path: Path
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    for name, of in zip(names, values, strict=True):
+        if len(values) > 1 and of.dtype.kind == "U":
+            raise DataError(f"{path}: column {name!r}: holds text; several targets are numbers")
     each = [
         encode_target(of, task, f"{path}: column {name!r}") for name, of in zip(names, values, strict=True)
     ]

@@ -117,7 +117,15 @@ def _whole(label: Any) -> int | None:
 
 
 def _numbered(classes: Sequence[str]) -> bool:
-    return any(name.isdigit() for name in classes)
+    return any(_is_number(name) for name in classes)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(values: Sequence[Any] | NDArray[Any]) -> str:

@@ -191,7 +191,8 @@ def _feature(feature: Feature) -> dict[str, Any]:
         schema = {"type": ["string", *null], "examples": ["2026-03-01", "2026-03-01T12:30:00Z"]}
         return {**schema, "description": f"Expected: {feature.expected}."}
     if feature.categories is None:
-        return {"type": ["number", *null] if null else "number"}
+        unit = {"description": f"In {feature.unit}."} if feature.unit else {}
+        return {"type": ["number", *null] if null else "number", **unit}
     if feature.other:
         some = {} if missing or "" in feature.categories else {"minLength": 1}
         kinds = ["string", "number", "boolean", *null]

@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def test_what_each_feature_may_hold_is_stated(service: Service) -> None:
     (spec,) = service.get("/models/classes-of-records").json()["inputs"]
-    always = {"categories": None, "dates": None, "missing": False, "other": False}
+    always = {"categories": None, "dates": None, "missing": False, "other": False, "unit": None}
     assert spec["features"] == [
         {**always, "name": "age", "missing": True},
         {**always, "name": "smoker", "categories": ["no", "yes"], "missing": True, "other": True},

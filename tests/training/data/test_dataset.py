@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from caveat.models.bundles.features import Feature
 from caveat.models.bundles.signature import Input
 from caveat.training.data.bundled import diabetes, digits
 from caveat.training.data.dataset import Dataset, split
@@ -89,3 +90,20 @@ def test_all_rows_of_a_class_with_too_few_to_hold_out_train() -> None:
 def test_a_column_of_names_is_refused_as_a_target() -> None:
     with pytest.raises(DataError, match="30 of 40 rows are of classes of 'kind' with fewer than 3 rows"):
         toy([0] * 10 + list(range(1, 31)), tuple(map(str, range(31))))
+
+
+def test_every_category_and_gap_is_in_the_training_part() -> None:
+    random = np.random.default_rng(0)
+    x = np.stack([random.integers(0, 60, 200), np.where(np.arange(200) == 7, np.nan, 1.0)], axis=1)
+    features = (
+        Feature(name="c", categories=tuple(map(str, range(60)))),
+        Feature(name="n", missing=True),
+    )
+    spec = Input(name="x", dtype="float64", shape=("rows", 2), features=features)
+    dataset = Dataset("toy", "regression", spec, x.astype(np.float64), random.normal(size=200), target="y")
+    for seed in range(5):
+        parts = split(dataset, 0.3, seed)
+        assert set(parts.train.x[:, 0]) == set(x[:, 0])
+        assert np.isnan(parts.train.x[:, 1]).any()
+        assert len(parts.train) + len(parts.validation) + len(parts.test) == 200
+        assert len(parts.test) > 40

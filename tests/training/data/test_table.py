@@ -76,7 +76,10 @@ def test_a_numeric_target_is_a_regression(tmp_path: Path) -> None:
         ),
         ({"age": [date(2024, 1, 1)] * 30}, "column 'age': holds dates or times, such as '2024-01-01'"),
         ({"city": [f"id{i}" for i in range(30)]}, "column 'city': has numbers with text around them: 'id0'"),
-        ({"city": [f"{chr(65 + i)}." for i in range(30)]}, "column 'city': each row has its own text"),
+        (
+            {"city": [f"{chr(65 + i)}." for i in range(30)]},
+            "column 'city': has 30 different texts in 30 rows",
+        ),
         ({"": [1, 1, *range(28)]}, "column 'column 6': has no name of its own"),
         (
             {"age": ["twelve", *map(str, range(29))]},
@@ -168,7 +171,7 @@ def test_several_targets_are_columns_of_y(tmp_path: Path) -> None:
     refused: tuple[tuple[tuple[str, ...], Task | None, str], ...] = (
         (("weight", "weight"), None, "--target names 'weight' 2 times"),
         (("weight", "length"), None, "no column 'length' \\(--target\\); it has age, weight"),
-        (("weight", "risk"), None, "column 'risk': holds text; a regression needs numbers"),
+        (("weight", "risk"), None, "column 'risk': holds text; several targets are numbers"),
         (("weight", "age"), "classification", "2 columns: several targets make a regression"),
         (("age", "weight", "smoker", "city", "risk"), None, "every column is a target or left out"),
     )

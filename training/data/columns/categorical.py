@@ -9,26 +9,33 @@ import polars as pl
 
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.spelling import folded, tidy
-from caveat.training.data.columns.column import Column, Doubt, Read, flag, quoted, share_missing
-
-MOST: Final = 1000
-"""Most categories of a column, each of which becomes an input of the network."""
-
-LONGEST: Final = 1000
-"""Most characters of a category."""
+from caveat.models.bundles.words import shortened
+from caveat.training.data.columns.column import (
+    MOST_CATEGORIES,
+    Column,
+    Doubt,
+    Read,
+    flag,
+    quoted,
+    share_missing,
+)
+from caveat.training.data.files.raw import LONGEST
 
 _LISTED: Final = 6
 
+_NEARLY_EACH: Final = 0.9
+"""Fraction of the rows with a text of their own from which on a column names the rows."""
+
 
 def texts_of(values: pl.Series) -> pl.Series:
-    """Write values as text, whole numbers without a fraction."""
+    """Write values as text, whole numbers without a fraction, as the service reads them."""
     if values.dtype == pl.String:
         return values
-    if values.dtype.is_float():
-        numbers = values.drop_nulls().to_numpy()
-        whole = (numbers == np.floor(numbers)).all() and (np.abs(numbers) < 2.0**63).all()
-        return values.cast(pl.Int64).cast(pl.String) if whole else values.cast(pl.String)
-    return values.cast(pl.String)
+    if not values.dtype.is_float():
+        return values.cast(pl.String)
+    numbers = values.drop_nulls().unique().to_list()
+    texts = {number: str(int(number)) if number.is_integer() else repr(number) for number in numbers}
+    return values.replace_strict(texts, return_dtype=pl.String)
 
 
 def merged(texts: pl.Series, kept_apart: bool) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -76,15 +83,18 @@ def as_categories(column: Column, unseen: bool, *, stated: bool) -> Read | Doubt
     longest = max(names, key=len)
     if len(longest) > LONGEST:
         return Doubt(column.name, f"has a text of {len(longest):,} characters: {quoted([longest])}", "drop")
-    if len(names) > (MOST if stated else min(MOST, rows - 1)):
-        what = "each row has its own text" if len(names) == rows else f"{len(names):,} different texts"
-        expected = f"expected at most {MOST:,} categories" + ("" if stated else ", some in several rows")
-        return Doubt(column.name, f"{what}, such as {quoted(names, 2)} ({expected})", "drop")
+    naming = not stated and len(names) >= _NEARLY_EACH * rows
+    if naming or len(names) > MOST_CATEGORIES:
+        what = f"has {len(names):,} different texts in {rows:,} rows, such as {quoted(names, 2)}"
+        limit = "as names have" if naming else f"and at most {MOST_CATEGORIES:,} can be categories"
+        return Doubt(column.name, f"{what}, {limit}", "drop")
     code = {name: float(number) for number, name in enumerate(names)}
     values = texts.replace_strict(
         {text: code[name] for text, name in category.items()}, return_dtype=pl.Float64
     )
-    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    listed = ", ".join(shortened(name) for name in names[:_LISTED]) + (
+        ", ..." if len(names) > _LISTED else ""
+    )
     words = (
         f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {listed}{share_missing(texts)}"
     )

@@ -1,8 +1,11 @@
 """A column of a table before and after it is known what it means."""
 
+import json
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,6 +13,13 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.spelling import MISSING
+
+_ORDINARY: Final = re.compile(r'[^\s\d\[{"-][^"]*$|\d+[^"\d.][^"]*$')
+
+_WORDS: Final = ("true", "false", "null", "none")
+
+MOST_CATEGORIES: Final = 1000
+"""Most categories of a column, each of which becomes an input of the network."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Column:
         Text or numbers, shape (B,); null where a value is missing.
     dated
         Whether the file itself says that the values are dates or times.
+    nameless
+        Whether the file gives no name for it.
     decimal
         The decimal mark of numbers in text.
     """
@@ -31,6 +43,7 @@ class Column:
     name: str
     values: pl.Series
     dated: bool = False
+    nameless: bool = False
     decimal: str = "."
 
     @property
@@ -85,12 +98,12 @@ class Doubt:
     reason
         What stands in the way.
     option, value
-        The option that most likely settles it, and what to give it.
+        The option that most likely settles it, and what to give it; None if none does.
     """
 
     name: str
     reason: str
-    option: str
+    option: str | None
     value: str = field(default="")
 
     @property
@@ -99,12 +112,13 @@ class Doubt:
         return self.value or self.name
 
 
-def without_missing(values: pl.Series) -> pl.Series:
-    """Put null where a text stands for a missing value."""
+def without_missing(values: pl.Series, *, spelled: bool = True) -> pl.Series:
+    """Put null where a text is blank or, if ``spelled``, stands for a missing value."""
     if values.dtype != pl.String:
         return values
-    spelled = values.str.strip_chars().str.to_lowercase().is_in(list(MISSING))
-    return values.set(spelled.fill_null(False), None)
+    texts = list(MISSING) if spelled else [""]
+    missing = values.str.strip_chars().str.to_lowercase().is_in(texts)
+    return values.set(missing.fill_null(False), None)
 
 
 def share_missing(values: pl.Series) -> str:
@@ -140,4 +154,7 @@ def flag(option: str, *names: str) -> str:
     --drop 'a,"b, c"'
     """
     listed = ",".join(f'"{name}"' if "," in name else name for name in names)
-    return f"--{option} {shlex.quote(listed)}"
+    if any(not _ORDINARY.match(name) for name in names) or listed in _WORDS:
+        listed = json.dumps(names, ensure_ascii=False)
+    equals = "=" if listed.startswith("-") else " "
+    return f"--{option}{equals}{shlex.quote(listed)}"

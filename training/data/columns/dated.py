@@ -1,14 +1,20 @@
 """Columns of dates and times."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
 import numpy as np
 import polars as pl
 
 from caveat.models.bundles.days import day_named
-from caveat.models.bundles.features import Feature
+from caveat.models.bundles.features import ISO, Feature
 from caveat.training.data.columns.categorical import texts_of
-from caveat.training.data.columns.column import Column, Doubt, Read, commonest, quoted, share_missing
+from caveat.training.data.columns.column import Column, Doubt, Read, flag, quoted, share_missing
 from caveat.training.data.columns.numeric import NEARLY_ALL
 from caveat.training.data.dates import day_of, forms_of
+
+_TODAY: Final = (datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
 
 
 def as_dates(column: Column, form: str | None) -> Read | Doubt:
@@ -21,45 +27,73 @@ def as_dates(column: Column, form: str | None) -> Read | Doubt:
     form
         The form that its owner stated.
     """
-    texts = texts_of(column.values).str.strip_chars()
-    different = commonest(texts)
-    forms = [form] if form is not None else forms_of(different, NEARLY_ALL)
-    if _differ(different, forms):
-        return _of_two_forms(column, different, forms)
-    days = dict(zip(different, _read(different, forms[0]), strict=True)) if forms else {}
-    if sum(day is not None for day in days.values()) < NEARLY_ALL * len(different) or not days:
+    counts = counts_of(column)
+    forms = [form] if form is not None else forms_of(counts, NEARLY_ALL)
+    if _differ(counts, forms):
+        return _of_two_forms(column, counts, forms)
+    days = _days(counts, forms[0]) if forms else {}
+    fitting = sum(counts[text] for text, day in days.items() if day is not None)
+    if not forms or fitting < NEARLY_ALL * sum(counts.values()):
         as_form = f"of the form {form}" if form else "in a form that is known here"
-        reason = f"has no dates {as_form}: {quoted(different)}; --dates can state a form"
+        reason = f"has no dates {as_form}: {quoted(counts)}; {flag('dates', column.name)}=FORM states another"
         return Doubt(column.name, reason, "drop")
+    texts = texts_of(column.values).str.strip_chars()
     values = texts.replace_strict(days, return_dtype=pl.Float64)
-    first, last = (day_named(float(day)) for day in np.nanquantile(values.to_numpy(), (0, 1)))
+    first, last = (float(day) for day in np.nanquantile(values.to_numpy(), (0, 1)))
+    notes = []
     odd = [text for text, day in days.items() if day is None]
-    notes = (f"{column.name!r}: {quoted(odd)} are no dates and count as missing",) if odd else ()
-    words = f"dates from {first} to {last}{share_missing(values)}"
+    if odd:
+        notes.append(f"{column.name!r}: {quoted(odd)} count as missing, as they are no dates")
+    if "%y" in forms[0] and last > _TODAY:
+        notes.append(
+            f"{column.name!r}: years of two digits are read as 1969 to 2068; write them with four in the "
+            "file if others are meant"
+        )
+    what = "times" if first >= 0 and last < 1 else "dates"
+    words = f"{what} from {_named(first, what)} to {_named(last, what)}{share_missing(values)}"
     feature = Feature(name=column.name, dates=forms[0], missing=values.null_count() > 0)
-    return Read(feature, values.fill_null(np.nan).to_numpy(), words, notes)
+    return Read(feature, values.fill_null(np.nan).to_numpy(), words, tuple(notes))
 
 
 def doubted(column: Column) -> Doubt | None:
     """Doubt a column whose values are dates or times, which its owner did not say."""
-    different = commonest(texts_of(column.values).str.strip_chars())
-    forms = forms_of(different, NEARLY_ALL)
-    if column.dated or forms:
-        if _differ(different, forms):
-            return _of_two_forms(column, different, forms)
-        return Doubt(column.name, f"holds dates or times, such as {quoted(different, 1)}", "dates")
-    return None
+    counts = counts_of(column)
+    forms = forms_of(counts, NEARLY_ALL)
+    if _differ(counts, forms):
+        return _of_two_forms(column, counts, forms)
+    if not column.dated and not forms:
+        return None
+    example = next(
+        (text for text in counts if forms and day_of(text, forms[0]) is not None), next(iter(counts))
+    )
+    reason = f"holds dates or times, such as {example!r}"
+    if not column.dated:
+        reason += f"; {flag('categorical', column.name)} takes them for texts"
+    return Doubt(column.name, reason, "dates")
 
 
-def _of_two_forms(column: Column, texts: list[str], forms: list[str]) -> Doubt:
+def counts_of(column: Column) -> dict[str, int]:
+    """Count how often each text stands in a column, the commonest first."""
+    counts = texts_of(column.values).str.strip_chars().drop_nulls().alias("text").value_counts()
+    return dict(counts.sort(["count", "text"], descending=[True, False]).iter_rows())
+
+
+def _of_two_forms(column: Column, counts: Mapping[str, int], forms: Sequence[str]) -> Doubt:
     first, second, *_ = forms
-    reason = f"holds dates such as {texts[0]!r}, which can be read as {first} and as {second}"
-    return Doubt(column.name, reason, "dates", f"{column.name}={first}")
+    text = next(iter(counts))
+    reason = f"holds dates such as {text!r}, which can be read as {first} and as {second}"
+    other = flag("dates", f"{column.name}={second}")
+    return Doubt(column.name, f"{reason} ({other})", "dates", f"{column.name}={first}")
 
 
-def _differ(texts: list[str], forms: list[str]) -> bool:
-    return len(forms) > 1 and _read(texts, forms[0]) != _read(texts, forms[1])
+def _differ(counts: Mapping[str, int], forms: Sequence[str]) -> bool:
+    return len(forms) > 1 and _days(counts, forms[0]) != _days(counts, forms[1])
 
 
-def _read(texts: list[str], form: str) -> list[float | None]:
-    return [day_of(text, form) for text in texts]
+def _days(texts: Mapping[str, int], form: str) -> dict[str, float | None]:
+    return {text: day if (day := day_of(text, form)) is not None else day_of(text, ISO) for text in texts}
+
+
+def _named(day: float, what: str) -> str:
+    text = day_named(day)
+    return (text.partition("T")[2] or "00:00:00") if what == "times" else text

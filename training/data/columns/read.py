@@ -3,16 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.training.data.columns.categorical import as_categories
-from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read
+from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, flag
 from caveat.training.data.columns.dated import as_dates, doubted
-from caveat.training.data.columns.numeric import FEW, as_numbers, by_content, figures
+from caveat.training.data.columns.figures import figures
+from caveat.training.data.columns.numeric import FEW, as_numbers, by_content
 from caveat.training.data.numbers import PLAIN
 from caveat.training.data.options import TableOptions
 from caveat.training.errors import DataError
@@ -22,10 +22,11 @@ _PADDED: Final = r"^0\d"
 
 _COMPACT: Final = (18000101, 22001231)
 
-_INDEX: Final = re.compile(r"column \d+|Unnamed: ?\d+|__index_level_\d+__")
-"""Names that other programs give to row numbers and row names."""
+_INDEX: Final = re.compile(r"Unnamed: ?\d+|__index_level_\d+__")
+"""Names that pandas gives to columns without one."""
 
 _NUMBERING: Final = ("index", "level_0", "rownames", "row.names", "row_names", "rowname")
+"""Names of columns that number the rows, if they do."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +54,37 @@ def statements(names: Sequence[str], options: TableOptions) -> dict[str, Stateme
     Raises
     ------
     DataError
-        If an option names a column that is not there, or two options differ about one.
+        If two options differ about a column.
     """
     found: dict[str, Statement] = {}
+    dropped = set(options.drop or ())
     for kind in ("numeric", "categorical", "dates"):
         for given in getattr(options, kind) or ():
-            name, form = _name_and_form(given, names) if kind == "dates" else (given, None)
-            if name in found:
-                raise DataError(f"--{found[name].kind} and --{kind} both name {name!r}; expected one")
-            found[name] = Statement(kind, form, wanted=True)
+            name, form = name_and_form(given, names) if kind == "dates" else (given, None)
+            before = "drop" if name in dropped else found[name].kind if name in found else kind
+            if before != kind:
+                raise DataError(f"--{before} and --{kind} both name {name!r}; expected one")
+            if options.features is not None and name not in options.features and name in names:
+                raise DataError(f"--{kind} names {name!r}, which --features leaves out; name it in both")
+            if form is not None or name not in found:  # a form may be given after the name alone
+                found[name] = Statement(kind, form, wanted=True)
     for name in options.features or ():
         found.setdefault(name, Statement(wanted=True))
     return found
 
 
-def _name_and_form(given: str, names: Sequence[str]) -> tuple[str, str | None]:
-    """Take ``born=%d/%m/%Y`` apart."""
-    name, equals, form = given.partition("=")
-    return (given, None) if given in names or not equals else (name, form)
+def name_and_form(given: str, names: Sequence[str]) -> tuple[str, str | None]:
+    """Take ``born=%d/%m/%Y`` apart, for columns of these names.
+
+    >>> name_and_form("a=b=%Y", ["a=b"]), name_and_form("born", ["born"])
+    (('a=b', '%Y'), ('born', None))
+    """
+    if given in names:
+        return given, None
+    places = [place for place, mark in enumerate(given) if mark == "=" and given[:place] in names]
+    if not places:
+        return given.partition("=")[0], None
+    return given[: places[-1]], given[places[-1] + 1 :]
 
 
 def read_column(column: Column, stated: Statement, options: TableOptions) -> Read | LeftOut | Doubt:
@@ -87,18 +101,24 @@ def read_column(column: Column, stated: Statement, options: TableOptions) -> Rea
             return as_categories(column, bool(options.unseen), stated=True)
         case "dates":
             return as_dates(column, stated.form)
-    if _INDEX.fullmatch(column.name) and not stated.wanted:
-        return Doubt(column.name, "has no name of its own; --features or another option keeps it", "drop")
+    if _is_nameless(column) and not stated.wanted:
+        kept = flag("features", column.name)
+        return Doubt(column.name, f"has no name of its own; {kept}, or another option, keeps it", "drop")
     return _by_content(column, options)
 
 
 def _by_content(column: Column, options: TableOptions) -> Read | Doubt:
-    categories = partial(as_categories, column, bool(options.unseen), stated=False)
     if is_padded(column):
-        return categories()
+        return as_categories(column, bool(options.unseen), stated=False)
     found = figures(column)
-    compact = doubted(column) if _has_eight_digits(found.values) else None
-    return compact or by_content(column, found) or doubted(column) or categories()
+    plain = bool((found.kinds[column.values.is_not_null().to_numpy()] == 0).all())
+    doubt = None if plain and not _has_eight_digits(found.values) else doubted(column)
+    read = doubt or by_content(column, found)
+    return read or as_categories(column, bool(options.unseen), stated=False)
+
+
+def _is_nameless(column: Column) -> bool:
+    return column.nameless or bool(_INDEX.fullmatch(column.name))
 
 
 def is_padded(column: Column) -> bool:
@@ -106,8 +126,9 @@ def is_padded(column: Column) -> bool:
     if not column.textual:
         return False
     known = column.known.str.strip_chars()
-    numbers = known.filter(known.str.contains(PLAIN))
-    return bool(numbers.str.contains(_PADDED).any() and numbers.str.contains(r"^\d+$").all())
+    numbers = known.filter(known.str.contains(r"^\d[\d ]*$"))
+    others = known.filter(known.str.contains(PLAIN) & ~known.str.contains(r"^\d+$"))
+    return bool(numbers.str.contains(_PADDED).any()) and not len(others)
 
 
 def _has_eight_digits(values: NDArray[np.float64]) -> bool:
@@ -119,11 +140,11 @@ def _has_eight_digits(values: NDArray[np.float64]) -> bool:
 
 
 def _numbers_rows(column: Column) -> bool:
-    """Tell whether a column without a name of its own has another value in each row."""
-    different = column.known.n_unique() == len(column.values)
-    if _INDEX.fullmatch(column.name):
-        return different
-    if column.name.lower() not in _NUMBERING or not different:
+    """Tell whether a column counts the rows, or one without a name has another text in each row."""
+    if not _is_nameless(column) and column.name.lower() not in _NUMBERING:
         return False
-    values = np.sort(figures(column).values)
-    return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
+    values = figures(column).values
+    if np.isnan(values).any():
+        return _is_nameless(column) and column.textual and column.known.n_unique() == len(column.values)
+    steps = np.diff(np.sort(values))
+    return bool(values.min() in (0, 1) and (steps == 1).all())

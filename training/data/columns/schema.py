@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.manifest import Manifest
+from caveat.models.bundles.spelling import is_missing
 from caveat.models.errors import InputError
-from caveat.training.data.columns.column import Column, Doubt, without_missing
+from caveat.training.data.columns.categorical import texts_of
+from caveat.training.data.columns.column import Column, Doubt, flag, without_missing
 from caveat.training.data.columns.decimal import decimals
-from caveat.training.data.columns.numeric import as_numbers, clear, figures
+from caveat.training.data.columns.figures import Figures, figures
 from caveat.training.data.files.raw import Table
 from caveat.training.data.options import HeldOutOptions
 from caveat.training.errors import DataError
@@ -20,56 +22,80 @@ from caveat.training.tasks import tasks
 
 
 class Rows:
-    """A table with what its owner says of it."""
+    """A table with what its owner, and the training of the model, say of its columns."""
 
-    def __init__(self, table: Table, options: HeldOutOptions) -> None:
+    def __init__(self, table: Table, options: HeldOutOptions, manifest: Manifest) -> None:
         self.table = table
-        marks = decimals(table, options.decimal)
-        if isinstance(marks, Doubt):
-            raise DataError(f"{table.path}: column {marks.name!r}: {marks.reason}")
-        self._marks = marks
-        self._numeric = options.numeric or ()
-        for name in self._numeric:
-            self.column(name)
+        self._options = options
+        self._decimals = manifest.provenance.data.get("decimals", {})
+        self._units = manifest.provenance.data.get("units", {})
+        for name in (*(options.numeric or ()), *(options.dates or ())):
+            self.values(name)
 
-    def column(self, name: str) -> Column:
-        """Give a column.
+    def values(self, name: str) -> pl.Series:
+        """Give the values of a column.
 
         Raises
         ------
         DataError
-            If there is none.
+            If there is no such column, or it holds neither numbers nor text.
         """
         if name not in self.table.columns:
             listed = ", ".join(self.table.columns)
             raise DataError(f"{self.table.path}: no column {name!r}; it has {listed}")
-        return Column(name, self.table.columns[name], decimal=self._marks.get(name, "."))
+        if name in self.table.unreadable:
+            kind = self.table.unreadable[name]
+            raise DataError(f"{self.table.path}: column {name!r}: holds {kind}; expected numbers or text")
+        return self.table.columns[name]
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
+    def numbers(self, name: str, unit: str | None = None) -> NDArray[np.float64]:
         """Give a column as numbers, NaN where a value is missing.
+
+        Parameters
+        ----------
+        name
+            The column.
+        unit
+            What stood around its numbers in training, if it is a feature.
 
         Raises
         ------
         DataError
-            Naming the first value that is no number.
+            Naming the first value that is no number, or one of another unit.
         """
-        known = without_missing(self.table.columns[name])
-        column = Column(name, known, decimal=self._marks.get(name, "."))
-        if not len(known.drop_nulls()):
-            return np.full(len(known), np.nan)
+        values = without_missing(self.values(name))
+        unit = unit or self._units.get(name)
+        if not len(values.drop_nulls()):
+            return np.full(len(values), np.nan)
+        mark = decimals(self.table, [name], self._options.decimal, self._decimals).get(name, ".")
+        if isinstance(mark, Doubt):
+            raise DataError(f"{self.table.path}: column {name!r}: {mark.reason}")
+        column = Column(name, values, decimal=mark)
         found = figures(column)
-        if name in self._numeric:
-            read = as_numbers(column, found)
-            if isinstance(read, Doubt):
-                raise DataError(f"{self.table.path}: column {name!r}: {read.reason}")
-            return read.values
-        odd = np.flatnonzero(~clear(column, found) & known.is_not_null().to_numpy())
-        if len(odd):
+        kept = np.isin(found.kinds, _of_unit(found, unit))
+        odd = np.flatnonzero(~kept & values.is_not_null().to_numpy())
+        if len(odd) and name not in (self._options.numeric or ()):
+            row, like = int(odd[0]), f", in {unit}" if unit else ""
             raise DataError(
-                f"{self.table.place(int(odd[0]), name)}: expected a number, got {known[int(odd[0])]!r}; "
-                f"--numeric {name} takes what is no number for missing"
+                f"{self.table.place(row, name)}: expected a number{like}, got {values[row]!r}; "
+                f"{flag('numeric', name)} takes what is none for missing"
             )
-        return found.values
+        return np.where(kept, found.values, np.nan)
+
+    def drops_dates(self, feature: Feature) -> bool:
+        """Tell whether what is no date counts as missing."""
+        return feature.missing and feature.name in (self._options.dates or ())
+
+
+def _of_unit(found: Figures, unit: str | None) -> list[int]:
+    """List the marks that numbers of a unit may have: none, if all have none, and that of the unit."""
+    own = [
+        kind
+        for kind, mark in enumerate(found.marks)
+        if unit and (mark.unit or "").casefold() == unit.casefold()
+    ]
+    mixed = bool(own) and own[0] in found.kinds and found.marks[own[0]].absolute
+    return own if mixed and found.unmarked.any() else [0, *own]
 
 
 def read_features(
@@ -89,16 +115,14 @@ def read_features(
     DataError
         Naming the first value that does not fit.
     """
-    for feature in features:
-        rows.column(feature.name)
     every = np.ones(len(rows.table), np.bool_) if known is None else known
     numbers = np.flatnonzero(every)
     return np.stack([_feature(rows, feature, numbers) for feature in features], axis=1)
 
 
 def _feature(rows: Rows, feature: Feature, numbers: NDArray[np.intp]) -> NDArray[np.float64]:
-    if feature.categories is None and feature.dates is None:
-        values = rows.numbers(feature.name)[numbers]
+    if feature.is_number:
+        values = rows.numbers(feature.name, feature.unit)[numbers]
         missing = np.flatnonzero(np.isnan(values))
         if len(missing) and not feature.missing:
             raise DataError(
@@ -106,11 +130,15 @@ def _feature(rows: Rows, feature: Feature, numbers: NDArray[np.intp]) -> NDArray
                 "value was; fill it in, or leave the row out"
             )
         return values
-    texts = rows.column(feature.name).values.gather(numbers)
+    texts = texts_of(rows.values(feature.name)).gather(numbers).to_list()
+    if feature.dates is not None and rows.drops_dates(feature):
+        return np.array([day if (day := feature.number(text)) is not None else np.nan for text in texts])
     try:
-        return feature.values(texts.to_list(), lambda row: rows.table.place(int(numbers[row]), feature.name))
+        return feature.values(texts, lambda row: rows.table.place(int(numbers[row]), feature.name))
     except InputError as error:
-        raise DataError(_in_the_file(error, rows.table, numbers)) from None
+        hint = f"; {flag('dates', feature.name)} takes what is none for missing"
+        hint = hint if feature.dates is not None and feature.missing else ""
+        raise DataError(_in_the_file(error, rows.table, numbers) + hint) from None
 
 
 def _in_the_file(error: InputError, table: Table, numbers: NDArray[np.intp]) -> str:
@@ -127,7 +155,9 @@ def read_truths(rows: Rows, manifest: Manifest) -> tuple[NDArray[Any] | None, ND
     targets = [name or "" for name in task.targets(manifest)]
     if not set(targets) <= set(rows.table.columns):
         return None, None
-    columns = [without_missing(rows.table.columns[name]) for name in targets]
+    # A class may be called NA or None.
+    spelled = not any(is_missing(name) for name in manifest.classes or ())
+    columns = [without_missing(rows.values(name), spelled=spelled) for name in targets]
     known = np.logical_and.reduce([column.is_not_null().to_numpy() for column in columns])
     if manifest.classes is None:
         values = [rows.numbers(name) for name in targets]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from caveat.training.data.files.raw import Table, tidy_names
+from caveat.training.data.files.raw import Table, is_text, tidy_names
 from caveat.training.data.files.texts import kind_of, opened
 from caveat.training.data.options import FileOptions
 from caveat.training.errors import DataError
@@ -34,15 +34,22 @@ def read_json(path: Path, options: FileOptions) -> Table:
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     if not names:
         raise DataError(f"{path}: the rows have no fields")
-    tidied, notes = tidy_names(names, path)
-    columns = {
-        tidied_name: pl.Series(
-            values=[_text(row.get(name), f"{path}: {unit} {number}: {name!r}") for number, row in rows],
-            dtype=pl.String,
-        )
-        for name, tidied_name in zip(names, tidied, strict=True)
-    }
-    return Table(path, columns, np.array([number for number, _ in rows]), unit, notes=tuple(notes))
+    named = tidy_names(names, path)
+    columns, unreadable = {}, {}
+    for name, tidied in zip(names, named.each, strict=True):
+        values = [row.get(name) for _, row in rows]
+        nested = next((value for value in values if isinstance(value, list | dict)), None)
+        if nested is not None:
+            unreadable[tidied] = "lists" if isinstance(nested, list) else "objects"
+            values = [None] * len(values)
+        for value, (number, _) in zip(values, rows, strict=True):
+            if isinstance(value, str) and not is_text(value):
+                raise DataError(
+                    f"{path}: {unit} {number}: {tidied!r} has half of a character: {ascii(value)[:40]}"
+                )
+        columns[tidied] = pl.Series(values=list(map(_text, values)), dtype=pl.String)
+    numbers = np.array([number for number, _ in rows])
+    return Table(path, columns, numbers, unit, nameless=named.made, unreadable=unreadable, notes=named.notes)
 
 
 def _of_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -51,7 +58,8 @@ def _of_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str,
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}: line {number} is no JSON: {error}") from None
+                reason = getattr(error, "msg", error)
+                raise DataError(f"{path}: line {number} is no JSON: {reason}") from None
             yield number, _object(row, f"{path}: line {number}")
 
 
@@ -59,7 +67,8 @@ def _of_list(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is no JSON: {error}") from None
+        hint = "; a file with an object in each line is called .jsonl" if "Extra data" in str(error) else ""
+        raise DataError(f"{path}: is no JSON: {error}{hint}") from None
     if not isinstance(rows, list):
         raise DataError(
             f"{path}: holds {_kind(rows)}; expected a list of objects, one for each row (of a pandas frame: "
@@ -75,13 +84,13 @@ def _object(row: Any, where: str) -> dict[str, Any]:
     return row
 
 
-def _text(value: Any, where: str) -> str | None:
-    """Write a value as text."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, list | dict):
-        raise DataError(f"{where} is {_kind(value)}; expected a text, a number, true, false or null")
-    return value if isinstance(value, str) else json.dumps(value)
+def _text(value: Any) -> str | None:
+    """Write a value as text, whole numbers without a fraction."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value)
+    return json.dumps(value)
 
 
 def _kind(value: Any) -> str:

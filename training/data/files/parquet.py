@@ -30,18 +30,21 @@ def read_parquet(path: Path) -> Table:
         raise DataError(f"{path}: {str(error).splitlines()[0]}") from None
     if frame.is_empty():
         raise DataError(f"{path}: no rows")
-    names, notes = tidy_names(frame.columns, path)
+    named = tidy_names(frame.columns, path)
     columns, unreadable = {}, {}
-    for name, column in zip(names, frame, strict=True):
+    for name, column in zip(named.each, frame, strict=True):
         readable = _readable(column)
         if readable is None:
             unreadable[name] = str(column.dtype)
-        columns[name] = (
-            pl.Series(values=[None] * len(frame), dtype=pl.String) if readable is None else readable
-        )
-    dated = frozenset(name for name, column in zip(names, frame, strict=True) if type(column.dtype) in _DATED)
+            readable = pl.Series(values=[None] * len(frame), dtype=pl.String)
+        columns[name] = readable
+    dated = frozenset(
+        name for name, column in zip(named.each, frame, strict=True) if type(column.dtype) in _DATED
+    )
     numbers = np.arange(1, len(frame) + 1)
-    return Table(path, columns, numbers, "row", dated, unreadable, notes=tuple(notes))
+    return Table(
+        path, columns, numbers, "row", dated, nameless=named.made, unreadable=unreadable, notes=named.notes
+    )
 
 
 def _readable(column: pl.Series) -> pl.Series | None:
@@ -52,11 +55,25 @@ def _readable(column: pl.Series) -> pl.Series | None:
     if kind == pl.Boolean:
         return column.cast(pl.String)
     if form := _DATED.get(type(kind)):
+        if not _in_calendar(column):
+            return None
         if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return column.dt.to_string(form)
     if kind.is_float():
         return column.cast(pl.Float64).fill_nan(None)
-    if kind.is_decimal():
-        return column.cast(pl.Float64)
+    if isinstance(kind, pl.Decimal):
+        return column.cast(pl.Float64 if kind.scale else pl.String)
     return column if kind.is_integer() else None
+
+
+def _in_calendar(column: pl.Series) -> bool:
+    """Tell whether dates lie in the years 1 to 9999, beyond which Polars can't write them."""
+    kind = column.dtype
+    days = (
+        1
+        if kind == pl.Date
+        else 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(kind, "time_unit", None) or "ns"]
+    )
+    numbers = column.to_physical().drop_nulls().to_numpy()
+    return bool(((numbers >= -719_162 * days) & (numbers < 2_932_897 * days)).all())

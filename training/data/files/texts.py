@@ -21,6 +21,8 @@ PACKED: Final[Mapping[str, Callable[[Path], Any]]] = {
 
 _WIDE: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+_ZIP: Final = b"PK\x03\x04"
+
 _SHOWN: Final = 20  # bytes of a line to show around one that can't be decoded
 
 
@@ -55,9 +57,11 @@ def opened(path: Path, encoding: str | None) -> Iterator[TextIO]:
     known = _known(path, encoding)
     try:
         with _bytes(path) as raw:
-            start = raw.read(2)
+            start = raw.read(4)
             raw.seek(0)
-            if start in _WIDE and known == "utf-8-sig":
+            if start == _ZIP:
+                raise DataError(f"{path}: is a ZIP archive, as Excel's files are; save the table as CSV")
+            if start[:2] in _WIDE and known == "utf-8-sig":
                 raise DataError(f"{path}: line 1 is not UTF-8 but UTF-16; add --encoding utf-16")
             with io.TextIOWrapper(raw, known, newline="") as text:
                 yield text
@@ -69,13 +73,14 @@ def opened(path: Path, encoding: str | None) -> Iterator[TextIO]:
 
 def _known(path: Path, encoding: str | None) -> str:
     try:
-        name = codecs.lookup(encoding or "utf-8").name
+        found = codecs.lookup(encoding or "utf-8")
+        io.TextIOWrapper(io.BytesIO(), found.name)  # refuses those that turn text into text
     except LookupError:
         raise DataError(
             f"{path}: unknown encoding {encoding!r}; expected one that Python knows, such as utf-8, latin-1, "
             "cp1252 or utf-16"
         ) from None
-    return "utf-8-sig" if name == "utf-8" else name
+    return "utf-8-sig" if found.name == "utf-8" else found.name
 
 
 def _bytes(path: Path) -> IO[bytes]:
@@ -95,9 +100,10 @@ def _undecodable(path: Path, encoding: str, error: UnicodeDecodeError) -> str:
                 line.decode()
             except UnicodeDecodeError as found:
                 around = line[max(0, found.start - _SHOWN) : found.end + _SHOWN].strip()
-                guessed = around.decode("latin-1")
+                guess = "cp1252" if 0x80 <= line[found.start] < 0xA0 else "latin-1"
                 return (
                     f"{path}: line {number} is not {shown} (byte 0x{line[found.start]:02x}); add --encoding "
-                    f"latin-1 if it should read {guessed!r}, or the encoding that the file has"
+                    f"{guess} if it should read {around.decode(guess, 'replace')!r}, or the encoding that "
+                    "the file has"
                 )
     return f"{path}: is not {shown}: {error.reason}; name its encoding with --encoding"

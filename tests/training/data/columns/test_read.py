@@ -63,7 +63,34 @@ NUMBERS = {
     "euros behind": Numbers([f"{of + 1:.2f} €" for of in PART], 1.0, "written with '€'"),
     "a code of a currency": Numbers([f"USD {number}" for number in WHOLE], WHOLE[0], "written with 'USD'"),
     "a unit": Numbers([f"{number} kg" for number in WHOLE], WHOLE[0], "written with 'kg'"),
-    "brackets": Numbers([f"({number})" for number in WHOLE], -WHOLE[0], "numbers from -"),
+    "brackets": Numbers(
+        [f"({number})" if k % 2 == 0 else str(number) for k, number in enumerate(WHOLE)],
+        -WHOLE[0],
+        "numbers from -",
+    ),
+    "a minus behind": Numbers([f"{number}-" for number in WHOLE], -WHOLE[0], "numbers from -"),
+    "a unit with digits": Numbers([f"{number} m2" for number in WHOLE], WHOLE[0], "written with 'm2'"),
+    "rupees": Numbers([f"Rs. {number:,}" for number in WHOLE], WHOLE[0], "written with 'Rs.'"),
+    "square feet": Numbers([f"{number} sq.ft." for number in WHOLE], WHOLE[0], "written with 'sq.ft.'"),
+    "capital letters of a unit": Numbers(
+        [f"{number} {'kg' if k % 2 else 'KG'}" for k, number in enumerate(WHOLE)],
+        WHOLE[0],
+        "written with 'KG'",
+    ),
+    "free or dollars": Numbers(
+        ["0" if k % 3 else f"${number}" for k, number in enumerate(WHOLE)], WHOLE[0], "written with '$'"
+    ),
+    "dollars, some without, stated": Numbers(
+        [str(number) if k % 3 else f"${number}" for k, number in enumerate(WHOLE)],
+        WHOLE[0],
+        "written with '$'",
+        options={"numeric": ["v"]},
+    ),
+    "digits of another script": Numbers(
+        ["".join(chr(0x0660 + int(d)) for d in str(number)) for number in WHOLE],
+        WHOLE[0],
+        "numbers from 1000",
+    ),
     "the sign for minus": Numbers([f"\u2212{number}" for number in WHOLE], -WHOLE[0], "numbers from -"),
     "blanks": Numbers([f" {number} " for number in WHOLE], WHOLE[0], "numbers from 1000"),
     "Swiss": Numbers([f"{number:,}".replace(",", "'") for number in WHOLE], WHOLE[0], "thousands"),
@@ -107,7 +134,7 @@ class Refused:
 REFUSED = {
     "text among numbers": Refused(
         [*WHOLE[:57], "unknown", "none yet", "unknown"],
-        "57 of 60 values are numbers, but not 'unknown', 'none yet'; --numeric v takes those for missing",
+        "57 of 60 values are numbers, but not 'unknown', 'none yet'; --numeric v takes them for numbers, and",
         {"numeric": ["v"]},
         "3 missing (5 %)",
     ),
@@ -123,21 +150,21 @@ REFUSED = {
     ),
     "two currencies": Refused(
         [f"{'$€'[k % 3 == 0]}{number}" for k, number in enumerate(WHOLE)],
-        "different marks: most are like",
-        {"numeric": ["v"]},
-        "20 missing",
+        "different marks: '$8919', '€1000'",
+        {"categorical": ["v"]},
+        "60 categories",
     ),
     "percent and none": Refused(
         [f"{number / 100}{'%' * (k % 3 > 0)}" for k, number in enumerate(WHOLE)],
         "different marks",
-        {"numeric": ["v"]},
-        "numbers from 10",
+        {"categorical": ["v"]},
+        "60 categories",
     ),
     "infinite": Refused(["inf", *WHOLE[1:]], "but not 'inf'", {"numeric": ["v"]}, "1 missing"),
     "magnitudes": Refused([f"{n}k" for n in WHOLE], "numbers with text around", {"numeric": ["v"]}, "'k'"),
     "names": Refused(
         [chr(65 + k % 26) + chr(97 + k) for k in range(ROWS)],
-        "each row has its own text, such as",
+        "has 60 different texts in 60 rows, such as",
         {"drop": ["v"]},
         "left out, as the options say",
     ),
@@ -169,7 +196,10 @@ REFUSED = {
         "dates from 2026-01-",
     ),
     "times": Refused(
-        [f"{k % 24}:{k:02}" for k in range(ROWS)], "dates or times, such as", {"dates": ["v"]}, "dates from"
+        [f"{k % 24}:{k:02}" for k in range(ROWS)],
+        "dates or times, such as",
+        {"dates": ["v"]},
+        "times from 00:00:00 to",
     ),
     "a date among text": Refused(
         ["Jan 2 2026"] * 40 + ["Feb 3 2026"] * 20, "dates or times", {"dates": ["v"]}, "2026-02-03"
@@ -180,6 +210,48 @@ REFUSED = {
         {"decimal": [","]},
         "numbers from 1 to",
         ";",
+    ),
+    "two units": Refused(
+        [f"{number}{'lb' if k % 3 else 'kg'}" for k, number in enumerate(WHOLE)],
+        "40 of 60 values are numbers, but not '1000kg'",
+        {"categorical": ["v"]},
+        "60 categories",
+    ),
+    "a unit and text": Refused(
+        [*(f"{number}kg" for number in WHOLE[:50]), *["n.a."] * 10],
+        "50 of 60 values are numbers, but not 'n.a.'",
+        {"numeric": ["v"]},
+        "10 missing",
+    ),
+    "text first": Refused(
+        [*["unknown"] * 2, *(f"{number} kg" for number in WHOLE[:58])],
+        "58 of 60 values are numbers, but not 'unknown'",
+        {"numeric": ["v"]},
+        "2 missing",
+    ),
+    "magnitudes and none": Refused(
+        [f"{number}{'k €' if k % 3 else ''}" for k, number in enumerate(WHOLE)],
+        "different marks",
+        {"categorical": ["v"]},
+        "60 categories",
+    ),
+    "years of two digits first": Refused(
+        [f"{k % 20 + 1:02}-06-{k % 12 + 1:02}" for k in range(ROWS)],
+        "can be read as %d-%m-%y and as %y-%m-%d",
+        {"dates": ["v=%d-%m-%y"]},
+        "dates from 20",
+    ),
+    "months and an unknown one": Refused(
+        [*(f"2026-{k % 6 + 1:02}-01" for k in range(58)), "unknown", "unknown"],
+        "dates or times, such as '2026-0",
+        {"dates": ["v"]},
+        "2 missing",
+    ),
+    "names of which one comes twice": Refused(
+        ["Aa", *(chr(65 + k % 26) + chr(97 + k) for k in range(ROWS - 1))],
+        "has 59 different texts in 60 rows, such as",
+        {"drop": ["v"]},
+        "left out, as the options say",
     ),
     "an unnamed column": Refused(
         [k % 5 for k in range(ROWS)], "has no name of its own", {"drop": ["column 2"]}, "left out"
@@ -227,6 +299,12 @@ CATEGORIES: dict[str, tuple[list[Any], tuple[str, ...]]] = {
     "blanks": (["gas", "gas ", "natural  gas", "natural gas"] * 15, ("gas", "natural gas")),
     "capital letters": (["Gas", "gas", "gas", "oil"] * 15, ("gas", "oil")),
     "line breaks": (["a\nb", "a b", "c"] * 20, ("a b", "c")),
+    "blanks without a width": (["gas", "gas\u200b", "\ufeffoil"] * 20, ("gas", "oil")),
+    "groups with leading zeros": (
+        ["030 123 456", "030 123 457", "012 345 678"] * 20,
+        ("012 345 678", "030 123 456", "030 123 457"),
+    ),
+    "names of versions": (["auto.3", "auto.4", "man.5"] * 20, ("auto.3", "auto.4", "man.5")),
     "accents": (["cafe\u0301", "caf\u00e9", "tea"] * 20, ("caf\u00e9", "tea")),
 }
 
@@ -245,6 +323,37 @@ def test_merged_spellings_are_noted_and_stated_ones_are_kept_apart(tmp_path: Pat
     texts = ["Gas", "gas", "gas ", "oil"] * 15
     assert table(tmp_path, texts).notes == ("'v': 'Gas', 'gas', 'gas ' are read as 'Gas'",)
     assert read(tmp_path, texts, categorical=["v"])[0].categories == ("Gas", "gas", "oil")
+
+
+def test_missing_spellings_are_categories_where_their_owner_says_so(tmp_path: Path) -> None:
+    texts = ["NA", "DE", ""] * 20
+    assert read(tmp_path, texts)[0] == Feature(name="v", categories=("DE",), missing=True)
+    stated = Feature(name="v", categories=("DE", "NA"), missing=True)
+    assert read(tmp_path, texts, categorical=["v"])[0] == stated
+    assert stated.number("NA") == 1
+
+
+def test_years_of_two_digits_in_the_future_are_noted(tmp_path: Path) -> None:
+    dataset = table(tmp_path, [f"13.{k % 12 + 1:02}.44" for k in range(ROWS)], dates=["v"])
+    assert "years of two digits are read as 1969 to 2068" in dataset.notes[0]
+
+
+def test_one_column_with_decimal_commas_decides_for_others_in_any_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,y\n" + "".join(f'"{k},5","1,{k + 100}",{k}\n' for k in range(30)))
+    dataset = read_table(path, ("y",), None, TableOptions())
+    assert dataset.x[3].tolist() == [3.5, 1.103]
+    assert {"a": ",", "b": ","}.items() <= dataset.writing["decimals"].items()
+
+
+def test_dates_and_lists_say_nothing_of_the_decimal_mark(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "day;section;v;y\n"
+        + "".join(f"{k % 28 + 1:02}.02.2026;1.2.{k % 3};{k % 2}.{k + 100};{k}\n" for k in range(30))
+    )
+    options = TableOptions(dates=("day=%d.%m.%Y",), drop=("section",))
+    assert read_table(path, ("y",), None, options).x[3].tolist()[1] == 1.103
 
 
 def test_numbers_are_categories_where_their_owner_says_so(tmp_path: Path) -> None:
@@ -268,7 +377,7 @@ def test_the_form_of_dates_is_kept(tmp_path: Path) -> None:
     assert feature.number("2026-03-02") == 20514
     feature, values, _ = read(tmp_path, [*texts[1:], "soon"], dates=["v=%d/%m/%Y"])
     assert (feature.missing, values[0]) == (True, 20514.0)
-    with pytest.raises(DataError, match=r"has no dates of the form %Y: '.*'; --dates can state a form"):
+    with pytest.raises(DataError, match=r"has no dates of the form %Y: '.*'; --dates v=FORM states another"):
         read(tmp_path, texts, dates=["v=%Y"])
 
 
@@ -326,8 +435,10 @@ def test_features_and_drop_choose_columns(tmp_path: Path) -> None:
     for options, message in (
         ({"drop": ["z"]}, r"no column 'z' \(--drop\); it has a, b, c, y"),
         ({"dates": ["z=%Y"]}, r"no column 'z' \(--dates\)"),
-        ({"drop": ["y"]}, "--drop leaves out 'y', which another option needs"),
-        ({"drop": ["a"], "features": ["a"]}, "--drop leaves out 'a'"),
+        ({"drop": ["y"]}, "--drop leaves out 'y', which is to be predicted"),
+        ({"drop": ["a"], "numeric": ["a"]}, "--drop and --numeric both name 'a'; expected one"),
+        ({"features": ["a"], "numeric": ["b"]}, "--numeric names 'b', which --features leaves out"),
+        ({"unseen": "other"}, "--unseen other goes with categories, and no column holds any"),
         ({"drop": ["a", "b", "c"]}, "every column is a target or left out"),
         ({"numeric": ["a"], "categorical": ["a"]}, "--numeric and --categorical both name 'a'; expected one"),
     ):
@@ -360,10 +471,10 @@ def test_all_doubts_are_settled_at_once(tmp_path: Path) -> None:
         (["1.0", "2.0", "1"] * 20, None, ("1", "2"), 0),
         (["True", "False", "unknown"] * 20, None, ("False", "True", "unknown"), 1),
         (["yes", "Yes ", "no", "yes"] * 15, None, ("no", "yes"), 1),
-        (["$1", "$2", "$4"] * 20, None, ("1", "2", "4"), 0),
+        (["10%", "20%", "40 %"] * 20, None, ("10%", "20%", "40 %"), 0),
         ([k % 3 + 0.5 for k in range(ROWS)], "classification", ("0.5", "1.5", "2.5"), 0),
         (["1", "2", "A"] * 20, None, ("1", "2", "A"), 0),
-        ([f"{k % 30},{k % 9}00" for k in range(ROWS)], "regression", None, 0.0),
+        ([f"{k % 30 + 1},{k % 9}00" for k in range(ROWS)], "regression", None, 1000.0),
     ],
 )
 def test_targets_keep_their_digits_and_names(

@@ -34,6 +34,8 @@ AB = {"a": ["1", "3"], "b": ["x y", "z"]}
         ("t.tsv", "a\tb\n1\tx y\n3\tz\n"),
         ("t.csv", "\ufeffa,b\n1,x y\n\n3,z\n\n"),
         ("t.csv", 'a, b\n1, "x y"\n3, z\n'),
+        ("t.csv", "sep=;\na;b\n1;x y\n3;z\n"),
+        ("t.txt", 'a b\n1 "x y"\n3 z\n'),
         ("t.csv", 'a," b "\r1,x y\r3,z\r'),
     ],
 )
@@ -66,7 +68,7 @@ def test_the_owner_may_say_what_separates(tmp_path: Path) -> None:
 
 def test_lines_of_another_length_are_named(tmp_path: Path) -> None:
     lines = ["a,b", *["1,2"] * 20, '3,"x\ny"', "4", "5,6,7"]
-    with pytest.raises(DataError, match="line 24 has 1 values, the header has 2"):
+    with pytest.raises(DataError, match="line 24 has 1 value, the header has 2"):
         cells(write(tmp_path, "\n".join(lines)))
     del lines[-2]
     with pytest.raises(DataError, match="line 24 has 3 values, the header has 2; if the first column"):
@@ -82,6 +84,13 @@ def test_lines_of_another_length_are_named(tmp_path: Path) -> None:
         (b'a,b\n1,2\n3,"x"y"\n', "line 3: a quote closes inside of a value"),
         (b"a,b\n1,caf\xe9\n", r"line 2 is not UTF-8 \(byte 0xe9\); add --encoding latin-1 if .* '1,café'"),
         ("a,b\n1,2\n".encode("utf-16"), "line 1 is not UTF-8 but UTF-16; add --encoding utf-16"),
+        (b"a,b\n1,2\na,b\n", "line 3 repeats the header; leave it out of the file"),
+        (
+            b"# made by hand\na,b\n1,2\n",
+            "line 2 has 2 values, the header has 1; the header is the first line",
+        ),
+        (b"PK\x03\x04abc", "is a ZIP archive, as Excel's files are; save the table as CSV"),
+        (b"a,b\n1,\x80 5\n", r"add --encoding cp1252 if it should read '1,€ 5'"),
         (b"a,,b,\n1,2,3,4\n", "has no values|several"),
     ],
 )
@@ -103,8 +112,9 @@ def test_encodings_are_known_by_name(encoding: str, tmp_path: Path) -> None:
 
 
 def test_unknown_encodings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="unknown encoding 'klingon'; expected one that Python knows"):
-        cells(write(tmp_path, "a,b\n1,2\n"), encoding="klingon")
+    for name in ("klingon", "rot13", "base64"):
+        with pytest.raises(DataError, match=f"unknown encoding '{name}'; expected one that Python knows"):
+            cells(write(tmp_path, "a,b\n1,2\n"), encoding=name)
     with pytest.raises(DataError, match=r"is not ascii.*; try another --encoding"):
         cells(write(tmp_path, "a,b\n1,é\n"), encoding="ascii")
 

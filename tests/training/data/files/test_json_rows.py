@@ -32,7 +32,8 @@ def test_objects_are_rows_and_absent_fields_are_missing(name: str, tmp_path: Pat
     [
         ("t.jsonl", '{"a": 1}\n{"a": \n', "line 2 is no JSON: Expecting value"),
         ("t.jsonl", '{"a": 1}\n[1]\n', "line 2 is a list; expected an object with a value for each column"),
-        ("t.jsonl", '{"a": 1}\n{"a": {"b": 1}}', "line 2: 'a' is an object; expected a text, a number"),
+        ("t.jsonl", '{"a": 1}\n{"a": "\\ud800"}', r"line 2: 'a' has half of a character: '\\ud800'"),
+        ("t.json", '{"a": 1}\n{"a": 2}', "Extra data.*; a file with an object in each line is called .jsonl"),
         ("t.jsonl", "", "no rows"),
         ("t.jsonl", "{}\n{}\n", "the rows have no fields"),
         ("t.json", "[" * 100_000, "is no JSON"),
@@ -56,3 +57,10 @@ def test_a_separator_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(ROWS))
     with pytest.raises(DataError, match="--separator goes with text whose values are separated"):
         read_table(path, FileOptions(separator=";"))
+
+
+def test_lists_and_objects_are_columns_that_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": 1.0, "tags": ["x"]}\n{"a": 2, "tags": {"x": 1}}\n')
+    table = read_table(path, FileOptions())
+    assert (table.columns["a"].to_list(), table.unreadable) == (["1", "2"], {"tags": "lists"})

@@ -24,6 +24,8 @@ def test_types_become_text_or_numbers(tmp_path: Path) -> None:
             "hour": [time(12, 30), None],
             "kind": pl.Series(["a", None], dtype=pl.Categorical),
             "price": [Decimal("1.50"), None],
+            "id": pl.Series([Decimal(10**19), None], dtype=pl.Decimal(38, 0)),
+            "far": pl.Series([10**16, None]).cast(pl.Datetime("ms")),
             "none": [None, None],
             "list": [[1], None],
             "span": [timedelta(days=1), None],
@@ -42,14 +44,16 @@ def test_types_become_text_or_numbers(tmp_path: Path) -> None:
         "hour": "12:30:00",
         "kind": "a",
         "price": 1.5,
+        "id": "10000000000000000000",
+        "far": None,
         "none": None,
         "list": None,
         "span": None,
         "bytes": None,
     }
     assert all(values[1] is None for values in table.columns.values())
-    assert table.dated == {"day", "moment", "abroad", "hour"}
-    assert list(table.unreadable or {}) == ["list", "span", "bytes"]
+    assert table.dated == {"day", "moment", "abroad", "hour", "far"}
+    assert list(table.unreadable or {}) == ["far", "list", "span", "bytes"]
     assert table.place(1, "day") == f"{tmp_path / 't.parquet'}: row 2: column 'day'"
 
 
