@@ -60,7 +60,8 @@ class Options(BaseModel):
     )
     noise: Noise | None = Field(
         None,
-        description="what a regression takes the target's noise for: constant, or predicted for each row; "
+        description="what a regression takes the target's noise for: constant, or predicted for each row, as "
+        "--unseen other needs; "
         "unless given, a network is trained for either, on 10,000 training rows if they are over 20,000, "
         "and the one is kept under which the validation rows are more likely",
     )

@@ -369,8 +369,14 @@ def test_rows_that_do_not_fit_the_network_are_refused(
     [
         ({}, "name a bundled data set"),
         ({"dataset": "digits", "data": Path("a.csv")}, "one of the two"),
-        ({"dataset": "digits", "target": ("digit",)}, "goes with --data; a bundled data set has its own columns"),
-        ({"dataset": "digits", "task": "regression"}, "goes with --data; a bundled data set has its own columns"),
+        (
+            {"dataset": "digits", "target": ("digit",)},
+            "goes with --data; a bundled data set has its own columns",
+        ),
+        (
+            {"dataset": "digits", "task": "regression"},
+            "goes with --data; a bundled data set has its own columns",
+        ),
         ({"dataset": "digits", "dropout": (0.0, 0.0)}, "--dropout is 0 everywhere"),
         ({"dataset": "digits", "dropout": (1.0,)}, "less than 1"),
         ({"dataset": "digits", "hidden": (0,)}, "greater than or equal to 1"),
@@ -449,8 +455,8 @@ def test_mistakes_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     path.write_text("u,v\n" + "2026-03-01,a\n2026-03-02,b\n" * 20)
     assert commands.main(["train", "--data", str(path), "--target", "v"]) == 1
     assert capsys.readouterr().err == (
-        f"caveat train: {path}: column 'u': holds dates or times, such as '2026-03-01'; --categorical u takes "
-        "them for texts. To go on, add --dates u\n"
+        f"caveat train: {path}: column 'u': holds dates or times, such as '2026-03-01'; --categorical u "
+        "takes them for texts. To go on, add --dates u\n"
     )
 
 
