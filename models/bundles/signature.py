@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from caveat.models.bundles.features import Feature, Label, encode_features
+from caveat.models.bundles.features import Feature, Label
+from caveat.models.bundles.records import encode_features
 from caveat.models.bundles.words import describe
 from caveat.models.errors import InputError
 

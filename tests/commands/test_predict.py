@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from caveat import commands
-from caveat.models.bundles.features import Feature, encode_features
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.records import encode_features
 from caveat.service.client.rows_file import rows_of
 from tests.service.serving import Service, serving
 

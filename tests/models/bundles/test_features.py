@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from caveat.models.bundles.features import OTHER, Feature, encode_features
+from caveat.models.bundles.features import OTHER, Feature
+from caveat.models.bundles.records import encode_features
 from caveat.models.bundles.signature import Input
 from caveat.models.errors import InputError
 

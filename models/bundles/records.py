@@ -1,0 +1,72 @@
+"""Rows of JSON objects as the array that the graphs take."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caveat.models.bundles.features import Feature
+from caveat.models.bundles.words import describe, shortened
+from caveat.models.errors import InputError
+
+
+def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
+    """Turn rows of JSON objects into the array that the graphs take, shape (B, features).
+
+    Raises
+    ------
+    InputError
+        Naming the first row and field that does not fit; for categories all rows with unknown ones, in any
+        field.
+    """
+    names = [feature.name for feature in features]
+    fields = set(names)
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            expected = f"an object with the fields {', '.join(names)}"
+            raise InputError(f"{where}[{index}]", expected, describe(row))
+        if row.keys() != fields:
+            raise _wrong_fields(row, features, f"{where}[{index}]")
+    array = np.empty((len(rows), len(features)), dtype)
+    unknown: list[InputError] = []
+    for column, feature in enumerate(features):
+        try:
+            with np.errstate(over="ignore"):
+                array[:, column] = feature.values(
+                    [row[feature.name] for row in rows], partial(_place, where, feature.name)
+                )
+        except InputError as error:
+            if not error.rows:
+                raise
+            unknown.append(error)
+    if unknown:
+        raise _of_all(unknown)
+    infinite = np.argwhere(np.isinf(array))
+    if len(infinite):
+        index, column = (int(i) for i in infinite[0])
+        place, value = _place(where, names[column], index), rows[index][names[column]]
+        raise InputError(place, f"a finite number that {dtype} can hold", str(value))
+    return array
+
+
+def _place(where: str, name: str, row: int) -> str:
+    return f"{where}[{row}].{name}"
+
+
+def _of_all(errors: Sequence[InputError]) -> InputError:
+    """Name the rows of several errors in the first of them."""
+    first = errors[0]
+    rows = tuple(sorted({row for error in errors for row in error.rows}))
+    return InputError(first.where, first.expected, first.got, rows)
+
+
+def _wrong_fields(row: dict[str, Any], features: Sequence[Feature], where: str) -> InputError:
+    for feature in features:
+        if feature.name not in row:
+            expected = "a value, or null" if feature.missing else "a value"
+            return InputError(f"{where}.{feature.name}", expected, "nothing")
+    names = [feature.name for feature in features]
+    unknown = next(name for name in row if name not in names)
+    return InputError(f"{where}.{shortened(unknown)}", f"only the fields {', '.join(names)}", "this one too")
