@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from caveat import __version__
 from caveat.models.bundles.bundle import Bundle, pack
+from caveat.models.bundles.features import OTHER
 from caveat.models.bundles.manifest import Provenance
+from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES
 from caveat.training.data.dataset import Dataset, Part, Split
@@ -23,6 +25,7 @@ from caveat.training.export.export import export
 from caveat.training.fit import Fitted, Trainer, fit, seeded
 from caveat.training.metrics import held_out_metrics
 from caveat.training.objectives.objective import Objective
+from caveat.training.objectives.unknown import Hidden, Widened, widened
 from caveat.training.options import Options
 from caveat.training.pace import seconds
 from caveat.training.preprocessing.preprocess import preprocess
@@ -31,6 +34,9 @@ from caveat.training.processor import Processor, suited, work
 from caveat.training.progress import Progress, shown
 from caveat.training.recipe import Recipe, trial
 from caveat.training.sample import MOST_CHOOSING, MOST_EVALUATED, sample
+
+_MOST_WIDENING: Final = 2000
+"""Most validation rows on which is fitted what each unknown category does."""
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch")
 
@@ -63,9 +69,15 @@ class Run:
 
     @cached_property
     def objectives(self) -> list[Objective]:
-        """What networks are trained towards."""
+        """What networks are trained towards.
+
+        Where unknown categories are to be answered, values have noise that is predicted: constant noise is no
+        larger for them.
+        """
         dataset, y = self.dataset, self.parts.train.y
-        return list(dataset.learning.objectives(dataset.name, dataset.classes, y, self.options.noise))
+        found = dataset.learning.objectives(dataset.name, dataset.classes, y, self.options.noise)
+        adjusted = [aim for aim in found if aim.adjust is not None]
+        return adjusted if adjusted and self.hiding is not None else list(found)
 
     def on_few_rows(self) -> "Run":
         """Give a short run on some of the rows, which tells which objective suits them."""
@@ -103,45 +115,44 @@ class Run:
         with seeded(self.options.seed):
             network = self._network(aim)
             fitted = fit(network, train, validation, aim, self.recipe, processor, self.hiding)
-        bundle = self._export(network, aim, fitted)
         samples, seed = self.options.samples, self.options.seed
+        bundle = self._export(network, aim.answer, aim, fitted)
         if aim.adjust is not None:
-            for part in (self.parts.validation, *([] if self._hidden is None else [self._hidden])):
-                with shown(self.progress, "fit the predicted noise"):
-                    aim.adjust(
-                        Predictor(bundle), *self.dataset.fed(part), samples, seed, part is self._hidden
-                    )
-                bundle = self._export(network, aim, fitted)
+            with shown(self.progress, "fit the predicted noise"):
+                aim.adjust(Predictor(bundle), *self.dataset.fed(validation), samples, seed)
+            bundle = self._export(network, aim.answer, aim, fitted)
+        answer = None if self.hiding is None else widened(aim, len(self.hiding.columns))
+        if answer is not None:
+            bundle = self._export(network, answer, aim, fitted)
+            with shown(self.progress, "fit what unknown categories do"):
+                self._widen(answer, Predictor(bundle))
+            bundle = self._export(network, answer, aim, fitted)
         inputs, y = self.dataset.fed(validation)
         with shown(self.progress, "fit on validation rows"):
             return updated(bundle, **self.dataset.learning.fit(bundle, inputs, y, samples, seed))
 
     def quality(self, bundle: Bundle) -> float:
-        """Measure a bundle on validation rows: the larger, the better.
-
-        Where the model takes unknown categories, the rows are measured with one category hidden in each, too:
-        noise that is predicted can tell such rows, and constant noise can't.
-        """
-        part = self.parts.validation
-        if self._hidden is not None:
-            part = Part(
-                *(np.concatenate(both) for both in ((part.x, self._hidden.x), (part.y, self._hidden.y)))
-            )
-        inputs, y = self.dataset.fed(part)
+        """Measure a bundle on validation rows: the larger, the better."""
+        inputs, y = self.dataset.fed(self.parts.validation)
         with shown(self.progress, "compare the kinds of noise"):
             metrics = held_out_metrics(Predictor(bundle), inputs, y, self.options.samples, self.options.seed)
         return metrics.get(self.dataset.learning.chosen_by, -math.inf)
 
-    @cached_property
-    def _hidden(self) -> Part | None:
-        """The validation rows with one category hidden in each, if the model takes unknown ones."""
-        if self.hiding is None:
-            return None
-        part = self.parts.validation
-        with seeded(self.options.seed):
-            rows = self.hiding.one_each(torch.from_numpy(part.x))
-        unknown = self.hiding.unknown(rows).numpy()
-        return Part(rows.numpy()[unknown], part.y[unknown]) if unknown.any() else None
+    def _widen(self, answer: Widened, predictor: Predictor) -> None:
+        """Fit how much less certain answers get, feature by feature, on validation rows."""
+        assert self.hiding is not None
+        part = sample(self.parts.validation, _MOST_WIDENING, self.options.seed)
+        samples, seed = self.options.samples, self.options.seed
+        for place, column in enumerate(self.hiding.columns):
+            known = Part(*(of[~np.isnan(part.x[:, column])] for of in (part.x, part.y)))
+            if not len(known):
+                continue
+            inputs, y = self.dataset.fed(known)
+            answers = estimate(predictor, inputs, samples, seed)
+            rows = known.x.copy()
+            rows[:, column] = OTHER
+            without, _ = self.dataset.fed(Part(rows, y))
+            answer.widen(place, Hidden(predictor, answers, without, y, samples, seed))
 
     def _network(self, aim: Objective) -> nn.Sequential:
         """Make a network that takes raw rows."""
@@ -151,12 +162,12 @@ class Run:
         network = architecture.build(shape, aim.width, self.hidden, self.dropout)
         return nn.Sequential(OrderedDict(preprocess=standardise, network=network))
 
-    def _export(self, network: nn.Sequential, aim: Objective, fitted: Fitted) -> Bundle:
+    def _export(self, network: nn.Sequential, answer: nn.Module, aim: Objective, fitted: Fitted) -> Bundle:
         dataset, architecture = self.dataset, ARCHITECTURES[self.options.network]
         spec = architecture.signature(dataset.input)
-        whole: nn.Module = nn.Sequential(OrderedDict(network.named_children(), answer=aim.answer))
-        if self.hiding is not None and aim.adjust is not None:
-            whole = _Whole(network, aim.answer, self.hiding)
+        whole: nn.Module = nn.Sequential(OrderedDict(network.named_children(), answer=answer))
+        if isinstance(answer, Widened) and self.hiding is not None:
+            whole = _Whole(network, answer, self.hiding)
         return export(
             whole,
             self.parts.test.x[:5],
@@ -202,9 +213,9 @@ class Run:
 
 
 class _Whole(nn.Module):
-    """The whole way from a raw row to an answer that depends on whether a category is unknown."""
+    """The whole way from a raw row to an answer that depends on which categories are unknown."""
 
-    def __init__(self, network: nn.Sequential, answer: nn.Module, hiding: Hiding) -> None:
+    def __init__(self, network: nn.Sequential, answer: Widened, hiding: Hiding) -> None:
         super().__init__()
         self.preprocess, self.network = network
         self.answer = answer

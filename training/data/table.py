@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.signature import ROWS, Input
 from caveat.training.data.columns.column import Column, Doubt, LeftOut, Read, flag, without_missing
 from caveat.training.data.columns.decimal import decimals
-from caveat.training.data.columns.read import Statement, name_and_form, read_column, statements
+from caveat.training.data.columns.read import Statement, name_and_form, numbers_rows, read_column, statements
 from caveat.training.data.columns.target import Target, read_target
 from caveat.training.data.dataset import Dataset
 from caveat.training.data.files.raw import Table
@@ -64,6 +64,7 @@ def read_table(
     known = np.logical_and.reduce([each.known for each in truths if isinstance(each, Target)], initial=True)
     features = [
         _in_the_way(table, name, marks)
+        or _left_out(columns[name], said.get(name, Statement()))
         or read_column(_only(columns[name], known), said.get(name, Statement()), options)
         for name in names
     ]
@@ -124,6 +125,13 @@ def _features(table: Table, targets: Sequence[str], options: TableOptions) -> li
 def _refuse_unknown(table: Table, option: str, name: str) -> None:
     if name not in table.columns:
         raise DataError(f"{table.path}: no column {name!r} (--{option}); it has {', '.join(table.columns)}")
+
+
+def _left_out(column: Column, stated: Statement) -> LeftOut | None:
+    """Leave out what numbers the rows, unless an option names it."""
+    if stated.wanted or not numbers_rows(column):
+        return None
+    return LeftOut(column.name, "left out, as it numbers or names the rows")
 
 
 def _only(column: Column, known: NDArray[np.bool_]) -> Column:

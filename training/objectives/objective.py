@@ -11,7 +11,7 @@ from caveat.models.bundles.signature import Inputs
 from caveat.models.predictor import Predictor
 from caveat.training.vocabulary import Outputs
 
-Adjust = Callable[[Predictor, Inputs, NDArray[Any], int, int, bool], None]
+Adjust = Callable[[Predictor, Inputs, NDArray[Any], int, int], None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Objective:
         Name and function of a score, of answers and targets, that is shown during training.
     adjust
         Function that adjusts ``answer`` to rows that did not train the network, after which the network is
-        exported anew. Its arguments are the predictor, rows, their targets, samples, seed, and whether the
-        rows have unknown categories. Such an ``answer`` takes which rows have them as a second argument.
+        exported anew. Its arguments are the predictor, rows, their targets, samples and seed.
     """
 
     width: int | None

@@ -50,41 +50,24 @@ class UnscaleNormal(nn.Module):
     """
 
     log_factor: Tensor
-    log_factor_unknown: Tensor
 
     def __init__(self, values: Unscale, targets: tuple[int, ...]) -> None:
         super().__init__()
         self.values = values
         self.targets = targets
         self.register_buffer("log_factor", 2 * values.scale.log())
-        self.register_buffer("log_factor_unknown", torch.zeros_like(values.scale))
 
-    def scale_noise(self, factor: ArrayLike, unknown: bool = False) -> None:
-        """Multiply predicted variances by a factor, or by one factor for each target.
+    def scale_noise(self, factor: ArrayLike) -> None:
+        """Multiply all predicted variances by a factor, or by one factor for each target."""
+        self.log_factor += torch.from_numpy(np.atleast_1d(np.log(factor)))
 
-        Of known rows or, with ``unknown``, of those with an unknown category. Each have a factor of their
-        own: most of what is predicted for known rows is the spread of the dropout in training, which their
-        factor takes off, and most of what is predicted for unknown ones is not.
-        """
-        log = torch.from_numpy(np.atleast_1d(np.log(factor)))
-        if unknown:
-            self.log_factor_unknown += log
-        else:
-            self.log_factor += log
-            self.log_factor_unknown -= log
-
-    def forward(self, outputs: Tensor, unknown: Tensor | None = None) -> Tensor:
+    def forward(self, outputs: Tensor) -> Tensor:
         """Map means and log-variances to those in the target's units, in float64.
 
-        From shape (B, 2) to (B, 2), or from (B, 2 T) to (B, T, 2); ``unknown``, shape (B,), tells which rows
-        have an unknown category.
+        From shape (B, 2) to (B, 2), or from (B, 2 T) to (B, T, 2).
         """
         mean, log_variance = by_target(outputs, self.targets)
-        factor = self.log_factor
-        if unknown is not None:
-            rows = unknown.unsqueeze(-1) if self.targets else unknown
-            factor = factor + rows * self.log_factor_unknown
-        return torch.stack([self.values(mean), log_variance + factor], dim=-1)
+        return torch.stack([self.values(mean), log_variance + self.log_factor], dim=-1)
 
 
 def regression(y: NDArray[Any], noise: Noise) -> Objective:
@@ -124,10 +107,8 @@ def regression(y: NDArray[Any], noise: Noise) -> Objective:
 
     normal = UnscaleNormal(unscale, targets)
 
-    def adjust(
-        predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int, unknown: bool
-    ) -> None:
-        normal.scale_noise(fit_factor(predictor, inputs, y, samples, seed), unknown)
+    def adjust(predictor: Predictor, inputs: Inputs, y: NDArray[Any], samples: int, seed: int) -> None:
+        normal.scale_noise(fit_factor(predictor, inputs, y, samples, seed))
 
     return Objective(
         2 * width,

@@ -36,14 +36,9 @@ class Hiding:
         hidden = torch.rand(len(rows), len(self.columns)) < self.rate
         return self._without(rows, hidden)
 
-    def one_each(self, rows: Tensor) -> Tensor:
-        """Hide one category of each row (B, columns), in a copy."""
-        chosen = torch.randint(len(self.columns), (len(rows), 1))
-        return self._without(rows, chosen == torch.arange(len(self.columns)))
-
     def unknown(self, rows: Tensor) -> Tensor:
-        """Tell which rows (B, columns) have an unknown category, shape (B,)."""
-        return (rows.index_select(1, torch.tensor(self.columns)) == OTHER).any(dim=1)
+        """Tell which categories of rows (B, columns) are unknown, shape (B, features)."""
+        return rows.index_select(1, torch.tensor(self.columns)) == OTHER
 
     def _without(self, rows: Tensor, hidden: Tensor) -> Tensor:
         rows = rows.clone()

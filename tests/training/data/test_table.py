@@ -244,3 +244,11 @@ def test_a_malformed_header_is_refused(content: str, message: str, tmp_path: Pat
     with pytest.raises(DataError) as raised:
         read_table(path, ("a",), None, PLAIN)
     assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_row_numbers_are_known_by_all_rows_with_those_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    lines = [f"{k},{k % 7},{'' if k % 5 == 0 else k % 2}" for k in range(1, 61)]
+    path.write_text("\n".join([",a,y", *lines]))
+    dataset = read_table(path, ("y",), None, PLAIN)
+    assert [feature.name for feature in dataset.input.features or ()] == ["a"]

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -43,14 +42,6 @@ def test_categories_are_hidden_at_the_stated_rate_and_nothing_else_changes() -> 
     for share, expected in ((changed[:, 0], 0.1), (changed[:, 1], 0.1), (changed.all(1), 0.01)):
         error = (expected * (1 - expected) / (ROWS - MISSING)) ** 0.5
         assert abs(share.double().mean() - expected) < 5 * error
-
-
-def test_one_category_of_each_row_is_hidden() -> None:
-    with seeded(1):
-        hidden = hide().one_each(rows())
-    changed = hidden[MISSING:] == -1
-    assert (changed.sum(1) == 1).all()
-    assert changed[:, 1].double().mean() == pytest.approx(0.5, abs=5 * 0.5 / (ROWS - MISSING) ** 0.5)
 
 
 def test_the_given_rows_stay_and_equal_seeds_hide_equal_categories() -> None:

@@ -92,8 +92,6 @@ def read_column(column: Column, stated: Statement, options: TableOptions) -> Rea
     known = column.known
     if not len(known):
         return LeftOut(column.name, "left out, as it has no values")
-    if not stated.wanted and _numbers_rows(column):
-        return LeftOut(column.name, "left out, as it numbers or names the rows")
     match stated.kind:
         case "numeric":
             return as_numbers(column, figures(column))
@@ -139,8 +137,10 @@ def _has_eight_digits(values: NDArray[np.float64]) -> bool:
     return bool((known == np.floor(known)).all() and len(np.unique(known)) > FEW)
 
 
-def _numbers_rows(column: Column) -> bool:
-    """Tell whether a column counts the rows, or one without a name has another text in each row."""
+def numbers_rows(column: Column) -> bool:
+    """Tell whether a column counts all rows, or one without a name has another text in each row."""
+    if not len(column.known):
+        return False
     if not _is_nameless(column) and column.name.lower() not in _NUMBERING:
         return False
     values = figures(column).values
