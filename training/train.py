@@ -1,7 +1,7 @@
 """From a data set to a bundle: train, export, measure, calibrate."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import torch
@@ -23,6 +23,9 @@ from caveat.training.progress import Progress, shown
 from caveat.training.recipe import recipe, suited_rate
 from caveat.training.run import Run, updated
 from caveat.training.sample import MOST_CHOOSING, MOST_EVALUATED, sample, with_few_validated
+
+_FEWER: Final = 0.8
+"""Fraction of the rows to hold out below which their owner is told."""
 
 _MANY: Final = 2 * MOST_CHOOSING
 """Most training rows that all train a network towards each objective, of which the best is kept."""
@@ -48,7 +51,7 @@ def train(
     progress
         Called as a step of the export or of the evaluation starts.
     say
-        Takes an estimate of the time, in words, before the training starts.
+        Takes an estimate of the time and notes, in words, before the training starts.
 
     Raises
     ------
@@ -69,6 +72,8 @@ def train(
             with shown(progress, "time some steps"):
                 estimate = _estimate(run, first)
             say(estimate)
+            for note in _notes(run):
+                say(note)
         if first is None:
             return _measured(run, _best(run)[1])
         place, _ = _best(first)
@@ -105,6 +110,16 @@ def _estimate(run: Run, first: Run | None) -> str:
         f"training: {kinds}at most {run.recipe.epochs} epochs of {steps} steps, about "
         f"{in_words(sum(shorter) + sum(longer))} if none is spared"
     )
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """Say if far fewer rows are held out than were asked for."""
+    held, rows = len(run.parts.test), len(run.dataset.y)
+    if held < _FEWER * run.options.test_size * rows:
+        yield (
+            f"note: {held:,} of {rows:,} rows are held out; the others have categories, or gaps, that no "
+            "other training row has. A column of names may be left out with --drop"
+        )
 
 
 def _best(run: Run) -> tuple[int, Bundle]:

@@ -80,3 +80,12 @@ def test_without_the_option_all_rows_of_unknown_categories_are_named(tmp_path: P
     ) as raised:
         spec.encode(rows)
     assert raised.value.rows == (1, 3)
+
+
+def test_the_owner_is_told_of_names_that_leave_few_rows_to_hold_out(tmp_path: Path) -> None:
+    lines = ["name,size,y", *(f"n{k if k < 80 else k % 20},{k % 5},{k % 3 / 3}" for k in range(120))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    dataset = read(tmp_path / "t.csv", ("y",), None, TableOptions(categorical=("name",)))
+    said: list[str] = []
+    train(dataset, Options(epochs=1, noise="constant"), say=said.append)
+    assert "of 120 rows are held out; the others have categories" in said[1]
