@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 ENVIRONMENT = ROOT / ".venv-lowest"
 
-TOOLS = ("hypothesis", "onnx", "pytest", "pytest-xdist", "trustme")
+TOOLS = ("hypothesis", "jsonschema-rs", "onnx", "pytest", "pytest-xdist", "trustme")
 """What the tests need besides, in the versions of the environment that runs this."""
 
 TESTS = (
