@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command, say
+from caveat.commands.command import READING, Command, say
 from caveat.extras import needing
 from caveat.models.answers.conformal import Sets
 from caveat.models.bundles import store
@@ -14,14 +14,7 @@ from caveat.training.data.options import HeldOutOptions
 LAYOUT = {
     "model and rows": {"bundle": "BUNDLE", "data": "FILE"},
     "calibration": {"samples": "N", "seed": "N", "sets": None, "by_class": None},
-    "reading of the file": {
-        "separator": "MARK",
-        "decimal": None,
-        "encoding": "NAME",
-        "numeric": "NAMES",
-        "dates": "NAMES",
-        "labels": None,
-    },
+    "reading of the file": READING,
 }
 
 

@@ -8,6 +8,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 Layout = Mapping[str, Mapping[str, str | None]]
 """Groups of fields by title; for each field what stands for its value in the help, None for its choices."""
 
+READING = {
+    "separator": "MARK",
+    "decimal": None,
+    "encoding": "NAME",
+    "numeric": "NAMES",
+    "dates": "NAMES",
+    "labels": None,
+}
+"""The group of `caveat.training.data.options.HeldOutOptions`."""
+
 
 class Command(BaseSettings):
     """A command whose options come from its flags alone, never from the environment."""

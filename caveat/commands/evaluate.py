@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command, say
+from caveat.commands.command import READING, Command, say
 from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.errors import CaveatError
@@ -14,14 +14,7 @@ from caveat.training.data.options import HeldOutOptions
 LAYOUT = {
     "model and rows": {"bundle": "BUNDLE", "data": "FILE", "ood": "FILE"},
     "evaluation": {"samples": "N", "seed": "N", "out": "FILE"},
-    "reading of the file": {
-        "separator": "MARK",
-        "decimal": None,
-        "encoding": "NAME",
-        "numeric": "NAMES",
-        "dates": "NAMES",
-        "labels": None,
-    },
+    "reading of the file": READING,
 }
 
 

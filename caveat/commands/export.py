@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 
-from caveat.commands.command import Command, say
+from caveat.commands.command import READING, Command, say
 from caveat.extras import needing
 from caveat.models.bundles import store
 from caveat.models.bundles.manifest import Name
@@ -38,14 +38,7 @@ LAYOUT = {
     },
     "dropout": {"sites": "PATTERNS", "rate": "SITE=RATE", "insert": "OPERATOR:RATE"},
     "bundle": {"name": "NAME", "description": "TEXT", "calibration": "FILE", "out": "STORE"},
-    "reading of the file": {
-        "separator": "MARK",
-        "decimal": None,
-        "encoding": "NAME",
-        "numeric": "NAMES",
-        "dates": "NAMES",
-        "labels": None,
-    },
+    "reading of the file": READING,
 }
 
 

@@ -54,7 +54,7 @@ def read_table(
     marks = decimals(table, _undecided([*targets, *names], said), options.decimal)
     columns = {
         name: _column(table, name, said.get(name, Statement()), marks.get(name, "."))
-        for name in table.columns
+        for name in (*targets, *names)
     }
     truths = [
         _in_the_way(table, name, marks)
