@@ -17,7 +17,7 @@ from caveat.models.bundles.shared import LARGE, Content, SharedFile
 from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
-from caveat.models.graphs.structure import Weight
+from caveat.models.graphs.weight import Weight
 
 CPU: Final = "CPUExecutionProvider"
 
