@@ -9,7 +9,7 @@ from caveat.models.graphs.graph import FLOAT, Graph, Name, Node, Tensor, Type
 NEWEST_OPSET: Final = 28
 """The opset up to which the tables below hold for all operators."""
 
-OF_ANOTHER_INPUT: Final = {"CastLike": 1, "OneHot": 2, "Where": 1}
+OF_ANOTHER_INPUT: Final = {"CastLike": 1, "OneHot": 2, "RMSNormalization": 1, "Where": 1}
 """Operators whose output has the type of an input that is not the first, by the number of that input."""
 
 OF_NO_INPUT: Final = {

@@ -1,20 +1,44 @@
-"""Divisions of integers by values that are known only as a graph runs, made safe for every value.
+"""Divisions of integers: exact as in PyTorch, and safe for every value.
 
-The least integer divided by -1 has no result in its type: a processor stops the program at it. So the graph
+The least integer divided by -1 has no result in its type: a processor stops the program at it. So a graph
 divides ``-a`` by 1 where it would divide ``a`` by -1, and takes remainders by 1 in place of -1, which are 0
 either way. A division by 0 stays as it is: ONNX Runtime refuses to run it.
 """
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+_ROUNDED: Final = {aten.div.Tensor_mode, aten.div.Scalar_mode}
 
 _TYPES: Final = (ir.DataType.INT32, ir.DataType.INT64)
 """The types in which a processor divides; smaller integers are widened first."""
 
 _MOST_BYTES: Final = 1024
 """Constants from this size on lie outside the graph, where its reader does not look at their values."""
+
+
+def divides_integers(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether the exporter would divide these integers in float32, or not at all."""
+    if target is aten.floor_divide.default:
+        return not isinstance(args[0], Tensor)
+    rounded = target in _ROUNDED and kwargs.get("rounding_mode") is not None
+    return rounded and not torch.result_type(args[0], args[1]).is_floating_point
+
+
+def as_integers(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+    """Divide integers, rounded down or towards zero."""
+    kind = torch.result_type(args[0], args[1])
+    dividend, divisor = (torch.as_tensor(operand).to(kind) for operand in args)
+    if kwargs.get("rounding_mode") == "trunc":
+        dividend = dividend - torch.fmod(dividend, divisor)
+    return torch.floor_divide(dividend, divisor)
 
 
 def guard(model: ir.Model) -> None:
