@@ -73,6 +73,30 @@ GRAPHS = {
         f"{name} in the graph": Damage(predict(giving(name)), f"draws at random on its own, with {name}")
         for name in ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Dropout", "Multinomial")
     },
+    "the least integer divided by -1": Damage(
+        predict(
+            graph(
+                [NODE("Div", ["least", "d"], ["q"]), NODE("Cast", ["q"], ["b"], to=TensorProto.FLOAT)],
+                "b",
+                least=np.array([-(2**63)]),
+                d=np.array([-1]),
+            )
+        ),
+        "divides integers by what may be -1, with Div, which can end the process",
+    ),
+    "numbers of the rows divided by one another": Damage(
+        predict(
+            graph(
+                [
+                    NODE("Cast", ["x"], ["i"], to=TensorProto.INT32),
+                    NODE("Mod", ["i", "i"], ["q"]),
+                    NODE("Cast", ["q"], ["b"], to=TensorProto.FLOAT),
+                ],
+                "b",
+            )
+        ),
+        "divides integers by what may be -1, with Mod, which can end the process",
+    ),
     "text": Damage(
         predict(graph([NODE("Constant", [], ["t"], value=TEXT)])),
         "the graph has constants of text",

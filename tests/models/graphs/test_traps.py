@@ -34,7 +34,7 @@ def constant(name: str, value: ArrayLike, kind: type = np.int64) -> Node:
 def made(nodes: Sequence[Node], kind: int = INT64, **changes: Any) -> bytes:
     """Make a graph of the inputs ``a`` and ``b`` and of the output ``y``."""
     graph = helper.make_graph(
-        list(nodes), "g", [info("a", kind), info("b", kind)], [helper.ValueInfoProto(name="y")], **changes
+        list(nodes), "g", [info("a", kind), info("b", kind)], [onnx.ValueInfoProto(name="y")], **changes
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     content: bytes = model.SerializeToString()
@@ -48,7 +48,7 @@ def refused(content: bytes) -> str:
 
 
 def body(nodes: Sequence[Node], output: str, inputs: Sequence[onnx.ValueInfoProto] = ()) -> onnx.GraphProto:
-    return helper.make_graph(list(nodes), "body", inputs, [helper.ValueInfoProto(name=output)])
+    return helper.make_graph(list(nodes), "body", inputs, [onnx.ValueInfoProto(name=output)])
 
 
 DIVIDE = NODE("Div", ["a", "b"], ["y"])
