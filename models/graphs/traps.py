@@ -46,7 +46,11 @@ def refuse(graph: Graph, outer: Scope | None = None) -> list[Type]:
 def _division(node: Node, scope: Scope) -> str | None:
     if any(scope.type(name) not in (0, INT32, INT64) for name in node.inputs):
         return None  # both operands have one type
-    return None if _never_minus_one(node.input(1), scope) else "divides integers by what may be -1"
+    return (
+        None
+        if _never_minus_one(node.input(1), scope)
+        else "divides integers by what may be -1 (a newer export does not)"
+    )
 
 
 def _never_minus_one(name: Name, scope: Scope) -> bool:

@@ -82,7 +82,7 @@ GRAPHS = {
                 d=np.array([-1]),
             )
         ),
-        "divides integers by what may be -1, with Div, which can end the process",
+        r"divides integers by what may be -1 .*, with Div, which can end the process",
     ),
     "numbers of the rows divided by one another": Damage(
         predict(
@@ -95,7 +95,7 @@ GRAPHS = {
                 "b",
             )
         ),
-        "divides integers by what may be -1, with Mod, which can end the process",
+        r"divides integers by what may be -1 .*, with Mod, which can end the process",
     ),
     "text": Damage(
         predict(graph([NODE("Constant", [], ["t"], value=TEXT)])),
