@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 
 from caveat.service.desk.versions.watch import report
-from caveat.service.process import worker
+from caveat.service.process import signals, worker
 from caveat.service.process.sockets import bind, listen
 from caveat.service.settings import Settings
 
@@ -39,6 +39,7 @@ class Serve(Settings):
 
     def cli_cmd(self) -> None:
         """Serve until told to stop."""
+        signals.begin()
         with ExitStack() as stack:
             first = stack.enter_context(listen(self.host, self.port))
             host, port = first.getsockname()[:2]

@@ -30,5 +30,6 @@ class ProbeHandlers:
 
     async def expose_metrics(self) -> Response:
         """Write the metrics for Prometheus."""
+        others = await self._desk.others() if self._desk.others else None
         self._desk.reports.fold()
-        return Response(self._desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._desk.metrics.text(others), media_type=CONTENT_TYPE_LATEST)

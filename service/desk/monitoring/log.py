@@ -106,7 +106,10 @@ _turnstile: IO[bytes] | None = None
 def share() -> None:
     """Make all processes that are forked from now on take turns at writing."""
     global _turnstile
-    _turnstile = tempfile.TemporaryFile()  # noqa: SIM115  # open for as long as a process writes
+    if hasattr(os, "memfd_create"):  # on Linux; no disk that is full or can't be written to keeps it away
+        _turnstile = open(os.memfd_create("caveat-log"), "wb")  # noqa: SIM115  # open for as long as a process writes
+    else:
+        _turnstile = tempfile.TemporaryFile()  # noqa: SIM115
 
 
 @contextmanager
