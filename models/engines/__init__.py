@@ -2,5 +2,5 @@
 
 import os
 
-# As it is imported, ONNX Runtime would leave a file in the temporary folder, and report its use to its makers.
+# As it is imported, ONNX Runtime would leave a file in the temporary folder, and tell its makers of its use.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -30,8 +30,8 @@ def allow(workers: int) -> None:
     most, needed = _raised(), _OTHERS + _FEWEST + _EACH * workers
     if most < needed:
         raise CaveatError(
-            f"the limit on open files is {most:.0f}, and serving with --workers {workers} takes {needed}: raise"
-            f" it (ulimit -n {needed}; LimitNOFILE={needed} in systemd; docker run --ulimit nofile={needed})"
+            f"the limit on open files is {most:.0f}, and serving with --workers {workers} takes {needed}:"
+            f" raise it (ulimit -n {needed}; LimitNOFILE={needed} in systemd; docker run --ulimit nofile={needed})"
         )
 
 
