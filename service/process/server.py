@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
         await super().on_tick(counter)
         if self._supervisor not in (None, os.getppid()):
             self._admission.close()
-        if self._desk.is_loaded and signals.reload_asked():
+        if self._may_reload and signals.reload_asked():
             self._reloading = asyncio.create_task(self._reload(), name="reload")
         if not self._admission.closing:
             return False
@@ -75,6 +75,12 @@ class Server(uvicorn.Server):
             self._close_after_answers()
             tell_of_drain(waiting)
         return self._over or (not waiting and monotonic() - self._told_at >= _LAST_CALL)
+
+    @property
+    def _may_reload(self) -> bool:
+        """Whether to look for a SIGHUP now; under a supervisor, that one does."""
+        busy = self._reloading is not None and not self._reloading.done()
+        return self._supervisor is None and self._desk.is_loaded and not busy
 
     async def _reload(self) -> None:
         log.event("reload", "SIGHUP: updating from the store")

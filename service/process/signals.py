@@ -15,8 +15,9 @@ _IGNORED: Final = (
     signal.SIGVTALRM,
     signal.SIGPROF,
     signal.SIGIO,
+    signal.SIGTTOU,
 )
-"""Signals that mean nothing here, and would end the process with the requests in it.
+"""Signals that mean nothing here, and would end the process with the requests in it, or stop it.
 
 Python ignores SIGPIPE and SIGXFSZ itself.
 """

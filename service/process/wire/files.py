@@ -31,7 +31,8 @@ def allow(workers: int) -> None:
     if most < needed:
         raise CaveatError(
             f"the limit on open files is {most:.0f}, and serving with --workers {workers} takes {needed}:"
-            f" raise it (ulimit -n {needed}; LimitNOFILE={needed} in systemd; docker run --ulimit nofile={needed})"
+            f" raise it (ulimit -n {needed}; LimitNOFILE={needed} in systemd; docker run --ulimit"
+            f" nofile={needed})"
         )
 
 
