@@ -215,7 +215,8 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
     blows = " and ".join(blow.name for blow in BLOWS)
     print(
         f"{count} workers, {kills} times {blows}: {answered} answers, {failed} cut off, "
-        f"refused {dict(refused)}; replaced within {longest:.2f} s; {prober.probes} probes, failed {dict(prober.failures)}, slowest "
+        f"refused {dict(refused)}; replaced within {longest:.2f} s; {prober.probes} probes, "
+        f"failed {dict(prober.failures)}, slowest "
         f"{prober.slowest:.2f} s, unready for {prober.longest:.2f} s at most; memory {first / 1e6:.0f} and "
         f"{last / 1e6:.0f} MB, files {first_files} and {last_files}; /metrics {1e3 * first_scrape:.1f} and "
         f"{1e3 * last_scrape:.1f} ms; the machine stalled for {stalls.seconds:.0f} s",

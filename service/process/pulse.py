@@ -6,8 +6,11 @@ from typing import Final, NamedTuple
 _CALM: Final = 0.5
 """Seconds of silence that nobody looks into."""
 
+_STOPPED: Final = 0.75
+"""Seconds after which a silent process hangs that is stopped."""
+
 _IDLE: Final = 1.0
-"""Seconds after which a silent process hangs that is stopped, or sleeps and takes no time of a core."""
+"""Seconds after which a silent process hangs that sleeps, and takes no time of a core."""
 
 _BUSY: Final = 10.0
 """Seconds after which any silent process hangs. A long call of a library, which holds the interpreter, keeps
@@ -57,8 +60,11 @@ class Pulse:
         if state is None or (not stopped and (state.letter != "S" or state.ticks != self._ticks)):
             self._moved = now
         self._ticks = state.ticks if state else -1
-        if now - self._moved >= _IDLE and (stopped or beats):
-            return "is stopped" if stopped else "waits for ever"
+        still = now - self._moved
+        if stopped and still >= _STOPPED:
+            return "is stopped"
+        if not stopped and beats and still >= _IDLE:
+            return "waits for ever"
         return "does not come to its requests" if beats and now - self._heard >= _BUSY else None
 
 
