@@ -187,11 +187,6 @@ class Predictor:
         """Run passes with draws that the caller made, N for each site; give (N, B, ...)."""
         return self._run(self._passes, inputs_and_draws)
 
-    def stop(self) -> None:
-        """Abort all runs; the predictor can't be used afterwards."""
-        for engine in (self._predict, self._passes):
-            engine.stop()
-
     def _check(self, engine: Engine, file: str, sites: tuple[Site, ...]) -> None:
         """Refuse a graph that would fail on every request."""
         manifest, place = self.manifest, _place(self.manifest, file)
@@ -215,6 +210,8 @@ class Predictor:
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
             return engine.run(feed)
+        except TimeoutError:
+            raise
         except Exception as error:  # the engines' errors have no other base class
             chosen = sizes(self.manifest.inputs, feed)
             integers = any(spec.dtype == "int64" for spec in self.manifest.inputs)
