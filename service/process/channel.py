@@ -12,7 +12,8 @@ _CHUNK: Final = 2**16
 """Bytes that are read at once."""
 
 _MOST: Final = 2**24
-"""Bytes (16 MiB) that may wait to be sent; a message beyond is lost, as its reader has long stopped."""
+"""Bytes (16 MiB) of the longest message, and of those that wait to be sent; one beyond is lost, as its reader
+has long stopped."""
 
 
 class Channel:
@@ -24,7 +25,7 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self.ended = False
-        """Whether the other end is closed; messages to it are lost."""
+        """Whether the other end is closed, or sends nonsense; messages to it are lost."""
         self._socket = end
         self._read = bytearray()
         self._waiting = bytearray()
@@ -86,9 +87,12 @@ class Channel:
             return None
         (length,) = _LENGTH.unpack_from(self._read)
         end = _LENGTH.size + length
-        if len(self._read) < end:
+        if len(self._read) < end and length <= _MOST:
             return None
-        # Only a process of this service has the other end.
-        message: object = pickle.loads(self._read[_LENGTH.size : end])  # noqa: S301
+        try:  # only a process of this service has the other end, but it may be damaged
+            message: object = pickle.loads(self._read[_LENGTH.size : end])  # noqa: S301
+        except Exception:
+            self.ended = True
+            return None
         del self._read[:end]
         return message

@@ -196,7 +196,7 @@ class Supervisor:
                 each.pulse.beat(now)
         self._looked = now
         for each in self._running.values():
-            beats = each.ready and not self._stopping and not each.channel.ended
+            beats = each.ready and not self._stopping
             if not each.killed and (how := each.pulse.hangs(now, beats)):
                 log.event("worker_hung", f"worker {each.pid} {how}; it is killed", "error", worker=each.pid)
                 each.killed = True

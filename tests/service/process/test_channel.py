@@ -66,6 +66,18 @@ def test_an_end_is_noticed_in_sending(pair: Pair) -> None:
     assert one.ended
 
 
+@pytest.mark.parametrize("nonsense", [b"\xff" * 8, b"\0\0\0\4junk", b"\0\0\0\0"])
+def test_nonsense_ends_it(nonsense: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    with theirs:
+        theirs.send(nonsense)
+        assert channel.receive() == []
+        assert channel.ended
+        channel.send("never sent")
+    channel.close()
+
+
 def test_a_reader_that_is_stopped_holds_nobody_up() -> None:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-c", "import sys; sys.stdin.buffer.read(1)"]
