@@ -36,9 +36,13 @@ class Rounds:
             self._gather(number, worker, [])
 
     def begin(self, action: Action, finish: Callable[[Changes], None]) -> None:
-        """Have an action carried out in all workers; ``finish`` takes the merged changes."""
+        """Have an action carried out in all workers; ``finish`` takes the merged changes.
+
+        Without workers there is nothing to do: those to come load the store as it is.
+        """
         number = next(self._numbers)
-        self._rounds[number] = _Round(finish, set(self._workers), [])
+        if self._workers:
+            self._rounds[number] = _Round(finish, set(self._workers), [])
         for each in self._workers:
             each.send(Order(number, action))
 

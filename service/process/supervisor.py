@@ -128,6 +128,8 @@ class Supervisor:
         finally:
             theirs.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.STOPS)
+        if self._stopping:  # since just before the fork
+            self._tell(signal.SIGTERM)
 
     def _stop(self) -> None:
         sign = signal.SIGINT if self._stopping else signal.SIGTERM  # a second stop is at once
