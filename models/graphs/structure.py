@@ -211,7 +211,10 @@ class _Reader:
         if apart and where:  # an engine reads these from a file on the disk, not from the bytes it was given
             raise ValueError(f"takes weights from a file {where}")
         if apart:
-            self.weights.append(locate(name.decode(errors="replace"), kind, shape, place, self._files))
+            # An engine is given weights by name, as text: another tensor must not come to have that name.
+            if name.decode(errors="replace").encode() != name:
+                raise ValueError("has a weight whose name is no UTF-8")
+            self.weights.append(locate(name.decode(), kind, shape, place, self._files))
         return name, Tensor(kind, None if apart or listed else content)
 
     def _entry(self, message: memoryview) -> tuple[str, str]:

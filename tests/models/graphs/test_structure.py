@@ -29,6 +29,12 @@ def test_a_graph_written_by_hand_is_accepted(content: bytes) -> None:
     structure.check(content, FILES)
 
 
+def test_a_weight_has_a_name_that_no_other_tensor_can_have() -> None:
+    content = apart("weights.bin", name="wwwwww").replace(b"wwwwww", b"wwwww\xff")
+    with pytest.raises(ValueError, match="whose name is no UTF-8"):
+        structure.check(content, FILES)
+
+
 def test_a_graph_cut_off_anywhere_is_refused_or_can_be_parsed() -> None:
     content = endless(3)
     accepted = [length for length in range(len(content)) if _accepts(content[:length])]
