@@ -17,7 +17,7 @@ from caveat.models.draws.masks import Sampler
 from caveat.models.draws.pieces import cores
 from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
-from caveat.models.engines.openvino import OpenVino
+from caveat.models.engines.openvino import UNCHECKED, OpenVino
 from caveat.models.errors import CaveatError, InputError
 from caveat.models.graphs.memory import allowed, check_cost, values_held
 from caveat.models.graphs.structure import check
@@ -247,8 +247,9 @@ def _engine(
 ) -> Engine:
     graph = bytes(bundle.files[file])
     files = {name: content for name, content in bundle.files.items() if name == WEIGHTS}
+    unchecked = UNCHECKED if precision == "bfloat16" else ()
     try:
-        weights = check(graph, {name: len(content) for name, content in files.items()})
+        weights = check(graph, {name: len(content) for name, content in files.items()}, unchecked)
     except ValueError as error:
         raise BundleError(f"{_place(bundle.manifest, file)}: the graph {error}") from None
     try:

@@ -19,6 +19,9 @@ _GRAPH: Final = "graph.onnx"
 
 _TYPES: Final = {"f32": "float32", "f64": "float64", "i64": "int64", "u8": "uint8"}
 
+UNCHECKED: Final = frozenset({"GatherND", "ScatterElements"})
+"""Operators that read or write outside of their arrays, wherever an index says."""
+
 
 class OpenVino:
     """A graph compiled by OpenVINO for bfloat16.

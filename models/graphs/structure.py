@@ -4,7 +4,7 @@ ONNX files are protocol buffers. If a file repeats a field that should appear on
 value; the check here covers every value.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from caveat.models.errors import one_line
@@ -44,7 +44,7 @@ _MOST: Final = 2**22
 """Most fields that a file may have; a large network has a tenth of these."""
 
 
-def check(content: bytes, files: Mapping[str, int]) -> Sequence[Weight]:
+def check(content: bytes, files: Mapping[str, int], unchecked: Container[str] = ()) -> Sequence[Weight]:
     """Refuse a graph that does not belong in a bundle.
 
     Parameters
@@ -53,6 +53,8 @@ def check(content: bytes, files: Mapping[str, int]) -> Sequence[Weight]:
         An ONNX file.
     files
         Sizes in bytes, by name, of the files that may hold the graph's weights.
+    unchecked
+        Operators whose indices the engine does not check, so that they must be constants.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def check(content: bytes, files: Mapping[str, int]) -> Sequence[Weight]:
         on its own, may never end, has parts that no network needs, or operators that can end the process.
     """
     reader = _Reader(files)
-    traps.refuse(reader.model(memoryview(content)))
+    traps.refuse(reader.model(memoryview(content)), unchecked)
     return reader.weights
 
 
@@ -96,7 +98,7 @@ class _Reader:
             if number == _OPSET_DOMAIN:
                 _check_domain(text(value))
             elif number == _OPSET_VERSION and isinstance(value, int) and value > NEWEST_OPSET:
-                raise ValueError(f"is written for opset {value}; opsets up to {NEWEST_OPSET} are known here")
+                raise ValueError(f"is written for opset {value}; opsets up to {NEWEST_OPSET} were tried")
 
     def _graph(self, message: memoryview, depth: int) -> Graph:
         if depth > _DEEPEST:

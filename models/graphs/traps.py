@@ -5,7 +5,7 @@ The other operators read outside their arrays, divide by a size of zero, or coun
 running each operator of ONNX Runtime on extreme values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
 from caveat.models.graphs.graph import FLOAT, INT32, INT64, Graph, Name, Node, Type
@@ -14,13 +14,15 @@ from caveat.models.graphs.scope import Scope
 _LARGEST_WINDOW: Final = 2**20
 
 
-def refuse(graph: Graph, outer: Scope | None = None) -> list[Type]:
+def refuse(graph: Graph, unchecked: Container[str] = (), outer: Scope | None = None) -> list[Type]:
     """Refuse a graph in which an operator could end the process.
 
     Parameters
     ----------
     graph
         A graph.
+    unchecked
+        Operators whose indices the engine does not check.
     outer
         The scope around it, if the graph is one within a node.
 
@@ -36,7 +38,9 @@ def refuse(graph: Graph, outer: Scope | None = None) -> list[Type]:
     """
     scope = Scope(graph, outer)
     for node in graph.nodes:
-        inner = [refuse(each, scope) for each in node.graphs]
+        inner = [refuse(each, unchecked, scope) for each in node.graphs]
+        if node.operator in unchecked and scope.constant(node.input(1)) is None:
+            raise ValueError(f"looks up by indices that this engine does not check, with {node.operator}")
         if node.operator in _FAULTS and (fault := _FAULTS[node.operator](node, scope)):
             raise ValueError(f"{fault}, with {node.operator}, which can end the process")
         scope.add(node, inner)

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
-from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, BundleError
+from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, BundleError, pack
 from caveat.models.bundles.store import BUNDLED, find, load
 from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError
 from caveat.models.predictor import Predictor
 from tests.bfloat16 import HAS_BFLOAT16, needs_bfloat16
 from tests.bundles import linear_regression
+from tests.models.damage.graphs import graph
 
 DIGITS = load(find(BUNDLED / "digits"))
 ROWS = np.random.default_rng(0).integers(0, 17, (40, 8, 8)).astype(np.float32)
@@ -78,3 +80,23 @@ def test_without_openvino_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(CaveatError, match=r"pip install '\.\[bfloat16\]' in Caveat's folder"):
         OpenVino(bytes(DIGITS.files[PASSES]), {}, threads=1)
+
+
+def looking_up(operator: str, *inputs: str) -> Bundle:
+    """Make a bundle whose rows choose where a graph looks."""
+    content = graph(
+        [
+            helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+            helper.make_node(operator, ["x", *inputs], ["b"]),
+        ],
+        "b",
+    )
+    bundle = linear_regression()
+    return pack(bundle.manifest, {**bundle.files, PREDICT: content})
+
+
+@pytest.mark.parametrize(("operator", "inputs"), [("GatherND", "i"), ("ScatterElements", "ix")])
+def test_a_graph_that_looks_where_rows_say_is_refused(operator: str, inputs: str) -> None:
+    words = f"indices that this engine does not check, with {operator}"
+    with pytest.raises(BundleError, match=words):
+        Predictor(looking_up(operator, *inputs), precision="bfloat16")

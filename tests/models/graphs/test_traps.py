@@ -245,9 +245,12 @@ def _with_node(node: bytes) -> bytes:
 
 
 def test_the_types_of_outputs_are_those_of_every_version_of_every_operator() -> None:
-    schemas = [schema for schema in defs.get_all_schemas_with_history() if not schema.domain]
+    schemas = [
+        schema
+        for schema in defs.get_all_schemas_with_history()
+        if not schema.domain and schema.since_version <= NEWEST_OPSET
+    ]
     assert {schema.name for schema in schemas} >= {*OF_NO_INPUT, *OF_ANOTHER_INPUT, *OF_ONE_TYPE}
-    assert max(schema.since_version for schema in schemas) <= NEWEST_OPSET
     apart = {"Cast", "Constant", "ConstantOfShape", "If", "Scan"} | OF_NO_INPUT
     for schema in schemas:
         if schema.name in apart or not schema.outputs:
