@@ -1,14 +1,17 @@
 """Requests and answers as arrays in NumPy's formats."""
 
 import io
+import random
 import struct
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from caveat.service.rest.content.arrays import NPY, NPZ
+from caveat.service.rest.content.arrays import NPY, NPZ, read_npy
+from caveat.service.rest.problems import RequestError
 from tests.service.serving import Service
 
 ROUTE = "/models/linear/predict"
@@ -104,9 +107,11 @@ def test_a_header_of_any_length_is_refused(service: Service) -> None:
 PLAIN = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }"
 
 
-def described(header: str, version: bytes = b"\1\0", length: str = "<H") -> bytes:
+def described(
+    header: str, version: bytes = b"\1\0", length: str = "<H", tail: bytes = np.ones(3, np.float32).tobytes()
+) -> bytes:
     head = header.encode("latin-1") + b"\n"
-    return b"\x93NUMPY" + version + struct.pack(length, len(head)) + head + np.ones(3, np.float32).tobytes()
+    return b"\x93NUMPY" + version + struct.pack(length, len(head)) + head + tail
 
 
 @pytest.mark.parametrize(
@@ -144,6 +149,21 @@ def test_headers_of_other_writers_are_read_too(service: Service, body: bytes) ->
         described("{'descr': 'V99999999', 'fortran_order': False, 'shape': (1, 3), }"),
         described("{'descr': 'nonsense', 'fortran_order': False, 'shape': (1, 3), }"),
         described("{'descr': '\xff', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': '<f4', 'shape': (1, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (1 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (01, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (3), }"),
+        described("{'descr': '< f4', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'a12', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'float32', 'fortran_order': False, 'shape': (1, 3), }"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'1, ' * 65}3), }}"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'1, ' * 3000}3), }}"),
+        described(
+            f"{{'descr': '|u1', 'fortran_order': True, 'shape': (0, {'999999999, ' * 20}), }}", tail=b""
+        ),
+        described(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 999999999999999999, 3), }", tail=b""
+        ),
         described(PLAIN + " or print(1)"),
         described(" " * 9000 + PLAIN[:-1]),
         b"\x93NUMPY\1\0",
@@ -155,6 +175,37 @@ def test_an_invalid_header_is_refused(service: Service, body: bytes) -> None:
     response = send(service, ROUTE, body)
     assert response.status_code == 400
     assert response.json()["detail"]
+
+
+def test_whatever_the_header_says_an_array_is_read_or_refused() -> None:
+    pick = random.Random(1).choice
+    sizes = ("0", "1", "2", "3", "999999999", "9" * 18, "007", "-1")
+    dtypes = (
+        "<f4",
+        ">i8",
+        "|u1",
+        "<f2",
+        "<f16",
+        "|b1",
+        "<U3",
+        "|O",
+        "<M8",
+        "|V9",
+        "<i3",
+        "a5",
+        "?",
+        "(2,)f4",
+    )
+    read = 0
+    for _ in range(20_000):
+        shape = ", ".join(pick(sizes) for _ in range(pick((0, 1, 2, 3, 20, 32, 33, 64, 65, 100))))
+        shape += pick((",", ""))
+        header = f"{{'descr': '{pick(dtypes)}', 'fortran_order': {pick((True, False))}, 'shape': ({shape})}}"
+        with suppress(RequestError):
+            array = read_npy(described(header, tail=bytes(pick((0, 1, 4, 12, 96)))))
+            read += 1
+            assert array.dtype.kind in "iuf"
+    assert read > 50
 
 
 @pytest.mark.parametrize(
