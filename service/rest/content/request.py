@@ -1,9 +1,10 @@
 """Parsing requests: validation against the limits and the model's signature."""
 
+import re
 import secrets
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import unquote_plus
 
 import numpy as np
 import orjson
@@ -11,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import Inputs, encode, refuse_non_numbers, unnamed
-from caveat.models.bundles.words import describe
+from caveat.models.bundles.words import describe, shortened
 from caveat.models.draws.masks import MAX_SEED, Sampler
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
 from caveat.models.tasks.decisions import Decisions
 from caveat.service.rest.content.arrays import read_npy
-from caveat.service.rest.content.document import cut_out, without_rows
+from caveat.service.rest.content.document import ROWS, cut_out, without_rows
 from caveat.service.rest.content.volume import refuse_more_than, refuse_too_large_rows
 from caveat.service.rest.problems import RequestError
 from caveat.service.settings import Settings
@@ -25,8 +26,15 @@ from caveat.service.settings import Settings
 _SHORT = 512
 """Bytes up to which a request's part besides its rows is parsed through a cache."""
 
+_MOST_LISTED: Final = 10_000
+"""Values in a list at most: of as many targets, a model may have errors of their own."""
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""A number as JSON has it."""
+
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Error = Annotated[float, Field(ge=0)]
+Errors = Annotated[list[Error], Field(max_length=_MOST_LISTED, fail_fast=True)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
 
 
@@ -70,7 +78,7 @@ class UncertaintyRequest(PredictRequest):
         description="Set `abstain` on answers to withhold, so that at most this fraction of the other answers"
         " is wrong, with a confidence of 95 %. For models with a calibration.",
     )
-    error_tolerance: Error | Annotated[list[Error], Field(fail_fast=True)] | None = Field(
+    error_tolerance: Error | Errors | None = Field(
         None,
         description="Goes with `max_error`: the error from which on a value counts as wrong, in the value's"
         " units; a list with one entry per target where a model has several.",
@@ -125,13 +133,34 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
     """
     if not query:
         return {}
-    asked: dict[str, Any] = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    if "quantiles" in asked:
-        asked["quantiles"] = asked["quantiles"].split(",")
-    if "," in asked.get("error_tolerance", ""):
-        asked["error_tolerance"] = asked["error_tolerance"].split(",")
-    read = _validated({"inputs": [], **asked}, kind, strict=False)
-    return read.model_dump(include=read.model_fields_set - {"inputs"})
+    names = [name for name in kind.model_fields if name != ROWS]
+    asked: dict[str, Any] = {}
+    for option in query.decode("latin-1").split("&", len(names)):  # as many as there are, and one too many
+        name, _, value = option.partition("=")
+        name = unquote_plus(name)
+        if name not in names:
+            expected = f"only the options {', '.join(names)}" if names else "no options"
+            raise InputError(shortened(name) or "query", expected, _stranger(name, kind))
+        if name in asked:
+            raise InputError(name, "one value", "several; send each option once")
+        asked[name] = _spelled(name, unquote_plus(value))
+    read = _validated({ROWS: [], **asked}, kind)
+    return read.model_dump(include=read.model_fields_set - {ROWS})
+
+
+def _spelled(name: str, text: str) -> Any:
+    """Read the value of an option as the same text in the body would be: numbers as JSON has them."""
+    if name == "quantiles" or (name == "error_tolerance" and "," in text):
+        return [_number(each) for each in text.split(",", _MOST_LISTED)]
+    return _number(text)
+
+
+def _number(text: str) -> Any:
+    """Read a number of JSON, and leave any other text as it is."""
+    try:
+        return orjson.loads(text) if _NUMBER.fullmatch(text) else text
+    except orjson.JSONDecodeError:  # too large
+        return text
 
 
 def parse(
@@ -243,9 +272,14 @@ def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
 
 
 def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
+    return InputError(
+        shortened(name), f"only the fields {', '.join(kind.model_fields)}", _stranger(name, kind)
+    )
+
+
+def _stranger(name: str, kind: type[PredictRequest]) -> str:
     elsewhere = name in UncertaintyRequest.model_fields and name not in kind.model_fields
-    got = "a field of /predict/uncertainty" if elsewhere else "an unknown field"
-    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", got)
+    return "a field of /predict/uncertainty" if elsewhere else "an unknown field"
 
 
 def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:

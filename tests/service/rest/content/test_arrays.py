@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 
 from caveat.service.rest.content.arrays import NPY, NPZ, read_npy
@@ -209,12 +210,47 @@ def test_whatever_the_header_says_an_array_is_read_or_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "where"), [({"samples": "1"}, "samples"), ({"seed": "x"}, "seed"), ({"n": "3"}, "n")]
+    ("query", "where"),
+    [
+        ("samples=1", "samples"),
+        ("seed=x", "seed"),
+        ("n=3", "n"),
+        ("inputs=3", "inputs"),
+        ("&", "query"),
+        ("samples=50&samples=60", "samples"),
+        ("samples=50&s%61mples=50", "samples"),
+        ("seed=1&" * 50, "seed"),
+        ("a&" * 7000, "a"),
+        *(
+            (f"samples={value}", "samples")
+            for value in ("1_0", "%2010", "+10", "%2B10", "1e1", "10.0", "010")
+        ),
+        *((f"samples={value}", "samples") for value in ("%D9%A1%D9%A0", "0x10", "10%00", "true", "")),
+        *((f"tolerance={value}", "tolerance") for value in ("nan", "inf", "1e400", ".5", "1.", "1_0", "-0")),
+        ("quantiles=" + "0.5," * 3000, "quantiles"),
+        ("error_tolerance=" + "1," * 7000, "error_tolerance"),
+    ],
 )
-def test_the_query_is_validated(service: Service, query: dict[str, str], where: str) -> None:
-    response = send(service, f"{ROUTE}/uncertainty", npy(POINTS), **query)
+def test_the_query_is_validated(service: Service, query: str, where: str) -> None:
+    response = service.client.post(
+        f"{ROUTE}/uncertainty?{query}", content=npy(POINTS), headers={"Content-Type": NPY}
+    )
     assert response.status_code == 422
     assert response.json()["where"] == where
+    assert len(response.content) < 2000
+
+
+@pytest.mark.parametrize(
+    "text", ["10", "010", "1e1", "10.0", " 10", "1_0", "true", "null", '"10"', "NaN", "-5"]
+)
+def test_a_number_in_the_query_is_read_as_in_the_body(service: Service, text: str) -> None:
+    route = f"{ROUTE}/uncertainty"
+    asked = service.client.post(route, json={"inputs": POINTS.tolist()}, params={"samples": text})
+    body = b'{"inputs": %b, "samples": %b}' % (orjson.dumps(POINTS.tolist()), text.encode())
+    if text != text.strip():  # blanks around a number are no part of it in JSON, but of the text in a query
+        assert asked.status_code == 422
+        return
+    assert (asked.status_code == 200) == (service.send(route, body).status_code == 200)
 
 
 def test_a_model_with_named_features_refuses_an_array(service: Service) -> None:
