@@ -81,7 +81,8 @@ class Verbs:
         if found:
             await self._answer_or_refuse(scope, receive, send, *found)
         else:
-            await self._others(scope, receive, send)
+            # Only a verb takes options; FastAPI would parse them for every route.
+            await self._others({**scope, "query_string": b""}, receive, send)
 
     async def _answer_or_refuse(
         self, scope: Scope, receive: Receive, send: Send, route: Route, model: dict[str, str]

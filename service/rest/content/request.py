@@ -29,8 +29,10 @@ _SHORT = 512
 _MOST_LISTED: Final = 10_000
 """Values in a list at most: of as many targets, a model may have errors of their own."""
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NUMBER: Final = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
 """A number as JSON has it."""
+
+_NUMBERS: Final = re.compile(f"{_NUMBER.pattern}(?:,{_NUMBER.pattern})*+")
 
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Error = Annotated[float, Field(ge=0)]
@@ -149,15 +151,11 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
 
 
 def _spelled(name: str, text: str) -> Any:
-    """Read the value of an option as the same text in the body would be: numbers as JSON has them."""
-    if name == "quantiles" or (name == "error_tolerance" and "," in text):
-        return [_number(each) for each in text.split(",", _MOST_LISTED)]
-    return _number(text)
-
-
-def _number(text: str) -> Any:
-    """Read a number of JSON, and leave any other text as it is."""
+    """Read the value of an option as the same text in the body would be read: numbers as JSON has them."""
+    a_list = name == "quantiles" or (name == "error_tolerance" and "," in text)
     try:
+        if a_list:
+            return orjson.loads(f"[{text}]") if _NUMBERS.fullmatch(text) else [text]
         return orjson.loads(text) if _NUMBER.fullmatch(text) else text
     except orjson.JSONDecodeError:  # too large
         return text
