@@ -65,7 +65,7 @@ class Waiting:
         now = perf_counter()
         for job, due in self._due.items():
             if due <= now:
-                job.fail(_late())
+                job.fail(late())
         later = [due for due in self._due.values() if due > now]
         if later:
             self._look_at(min(later))
@@ -78,7 +78,8 @@ async def _fail_when_left(job: Job) -> None:
         job.fail(LeftError())
 
 
-def _late() -> LateError:
+def late() -> LateError:
+    """Make the refusal of a request whose deadline has passed."""
     return LateError(
         "no answer in time: ask for fewer rows or samples, or start the service with a longer --timeout"
     )

@@ -3,11 +3,12 @@
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 
 from tests.service.process.wire.raw import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
-from tests.service.serving import Service
+from tests.service.serving import Service, serving
 
 DEEP = 100_000
 
@@ -158,10 +159,26 @@ def test_an_unusual_request_gets_its_answer_and_does_not_affect_others(
     assert talk(service, post()).status == 200
 
 
-def test_the_last_of_two_equal_fields_counts(service: Service) -> None:
-    twice = b'{"samples": 5, "inputs": [[9, 9, 9]], "inputs": [[1, 2, 3]], "samples": 7}'
-    once = b'{"inputs": [[1, 2, 3]], "samples": 7}'
-    assert talk(service, post(twice)).body == talk(service, post(once)).body
+@pytest.mark.parametrize(
+    ("twice", "name"),
+    [
+        (b'{"samples": 5, "inputs": [[1, 2, 3]], "samples": 7}', "samples"),
+        (b'{"inputs": [[9, 9, 9]], "inputs": [[1, 2, 3]]}', "inputs"),
+        (b'{"inputs": [[1, 2, 3]], "inputs": []}', "inputs"),
+        (b'{"inputs": [], "inputs": [[1, 2, 3]]}', "inputs"),
+        (b'{"inputs": [[1, 2, 3]], "\\u0069nputs": [[1, 2, 3]]}', "inputs"),
+        (b'{"inputs": {"x": [[1, 2, 3]], "x": [[1, 2, 3]]}}', "x"),
+        (b'{"inputs": [[1, 2, 3]], "seed": 1, "sampler": "independent", "seed" : 1}', "seed"),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 30_000])
+def test_two_equal_fields_are_refused(bundles: Path, twice: bytes, name: str, rows: int) -> None:
+    many = twice.replace(b"[[1, 2, 3]]", b"[%b]" % b", ".join([b"[1, 2, 3]"] * rows))
+    with serving(bundles, "--max-rows", "100000") as service:
+        refused = service.send(ROUTE, many)
+    assert refused.status_code == 422
+    assert refused.json()["where"].endswith(name)
+    assert refused.json()["got"] in ("several; send each field once", "a list of 0")
 
 
 def test_an_answer_is_the_same_in_one_piece_and_in_parts(service: Service) -> None:
