@@ -4,6 +4,7 @@ import json
 import random
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +271,13 @@ def test_a_body_is_read_alike_below_and_above_the_size_of_a_large_one(service: S
         raw = b'{"inputs": [%b]}' % rows.ljust(size)
         answers.add(service.send("/models/linear/predict/uncertainty", raw).content)
     assert len(answers) == 1
+
+
+def test_a_body_that_is_read_past_the_deadline_gets_no_answer(bundles: Path) -> None:
+    raw = b'{"inputs": [%b[1, 2, 3]]}' % (b"[1, 2, 3]," * 700_000)
+    flags = ("--timeout", "0.01", "--max-rows", "1000000")
+    with serving(bundles, *flags) as hurried, ThreadPoolExecutor(3) as clients:
+        asked = clients.map(lambda _: hurried.send("/models/linear/predict", raw), range(3))
+        answers = list(asked)
+        assert [answer.status_code for answer in answers] == [504] * 3
+        assert all("no answer in time" in answer.json()["detail"] for answer in answers)
