@@ -60,6 +60,13 @@ POINT = b'{"inputs": [[1, 2, 3]]}'
         ),
         (
             "GET",
+            "/models/tabular/versions/01",
+            b"",
+            422,
+            "version: expected a valid integer or an alias, got 01",
+        ),
+        (
+            "GET",
             "/models/tabular/versions/" + "9" * 5000,
             b"",
             422,
