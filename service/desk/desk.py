@@ -280,7 +280,7 @@ def _version(version: int | str | None) -> int | str | None:
     """Read a version as clients write it: a number or an alias."""
     if not isinstance(version, str):
         return version
-    if re.fullmatch("[0-9]{1,18}", version):
+    if re.fullmatch("0|[1-9][0-9]{0,17}", version):
         return int(version)
     if version.isdigit() or not re.fullmatch(NAME, version):
         raise InputError("version", "a valid integer or an alias", version[:80])

@@ -10,7 +10,7 @@ from operator import attrgetter
 from time import perf_counter
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -20,11 +20,13 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.admission import Visit
 from caveat.service.desk.batching.job import Job
+from caveat.service.desk.batching.waiting import late
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.rest import request_id
 from caveat.service.rest.content import answers, body
 from caveat.service.rest.content.arrays import NPY, NPZ
+from caveat.service.rest.content.pieces import LARGE
 from caveat.service.rest.content.request import PredictRequest, UncertaintyRequest
 from caveat.service.rest.guard import Guard
 from caveat.service.rest.problems import is_fault
@@ -39,9 +41,6 @@ _BYTES = attrgetter("nbytes")
 
 _PAUSE = 0.1
 """Seconds between two looks at a client that may have left."""
-
-_LARGE = 2**17
-"""Bytes from which JSON is read and written on a thread, off the event loop."""
 
 
 class Verbs:
@@ -73,7 +72,7 @@ class Verbs:
             PREDICT: PredictRequest,
             UNCERTAINTY: uncertainty_request,
         }
-        self._off_loop = CapacityLimiter(1)  # parsing takes several times the memory of the bytes
+        self._off_loop = CapacityLimiter(1)  # of what reads and writes much
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -81,7 +80,8 @@ class Verbs:
         if found:
             await self._answer_or_refuse(scope, receive, send, *found)
         else:
-            await self._others(scope, receive, send)
+            # Only a verb takes options; FastAPI would parse them for every route.
+            await self._others({**scope, "query_string": b""}, receive, send)
 
     async def _answer_or_refuse(
         self, scope: Scope, receive: Receive, send: Send, route: Route, model: dict[str, str]
@@ -100,11 +100,11 @@ class Verbs:
                 visit.come_in()
                 due = perf_counter() + self._settings.timeout
                 kind = self._kinds[route.verb]
-                inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor)
+                inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor, due)
                 until_left = partial(_until_left, receive)
                 columns = await self._desk.answer(predictor, inputs, asked, due, visit, until_left)
                 wanted = _accepted(headers)
-                content = await self._written(predictor, asked, columns, wanted)
+                content = await self._written(predictor, asked, columns, wanted, due)
                 await reply(scope, send, content, wanted, name)
         except Exception as error:
             refused = _refused(name, scope["method"], began, route.path, predictor, visit)
@@ -128,19 +128,40 @@ class Verbs:
         query: bytes,
         kind: type[PredictRequest],
         predictor: Predictor,
+        due: float,
     ) -> tuple[Inputs, Asked | None]:
         most = self._settings.max_rows
-        return await self._run(len(raw), lambda: answers.read(raw, media_type, query, kind, predictor, most))
+
+        def check() -> None:
+            if perf_counter() > due:
+                raise late()
+
+        def read() -> tuple[Inputs, Asked | None]:
+            return answers.read(raw, media_type, query, kind, predictor, most, check)
+
+        return await self._run(len(raw), read, due)
 
     async def _written(
-        self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str
+        self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str, due: float
     ) -> bytes:
         size = sum(map(_BYTES, columns.values()))
-        return await self._run(size, lambda: answers.write(predictor, asked, columns, wanted))
+        return await self._run(size, lambda: answers.write(predictor, asked, columns, wanted), due)
 
-    async def _run(self, size: int, work: Callable[[], T]) -> T:
-        """Do ``work`` on ``size`` bytes, off the event loop if they are many."""
-        return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
+    async def _run(self, size: int, work: Callable[[], T], due: float) -> T:
+        """Do ``work`` on ``size`` bytes, off the event loop if they are many.
+
+        Raises
+        ------
+        LateError
+            If others' work takes until ``due``.
+        """
+        if size < LARGE:
+            return work()
+        try:
+            with fail_after(max(0.0, due - perf_counter())):
+                return await to_thread.run_sync(work, limiter=self._off_loop)
+        except TimeoutError:
+            raise late() from None
 
 
 async def _until_left(receive: Receive) -> None:
