@@ -53,12 +53,14 @@ class Job:
         self.watch: asyncio.Task[None] | None = None
         """Task that waits until the client has left."""
         self.rows = len(next(iter(inputs.values())))
+        self.samples = asked.samples if asked else 1
+        """Number of passes over a row; an answer without dropout counts as one."""
         draws = (asked.seed, asked.sampler) if asked else None
         self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
         """Jobs with equal keys can run together."""
         self.kind: Hashable = (id(predictor), asked is None)
         """The graph that the job runs; runs of one kind have one `Pace`."""
-        self.load = predictor.row_load(inputs, asked.samples if asked else 1)
+        self.load = self.load_of(self.samples)
         """Number of values that one row holds in memory."""
         self.most = predictor.working_set
         """Number of values that one run may hold in memory."""
@@ -74,10 +76,24 @@ class Job:
         """Whether the job is over: it was answered, it failed, or its client left."""
         return self.answer.done()
 
+    def load_of(self, samples: int) -> int:
+        """Count the values that one row holds in memory with ``samples`` passes."""
+        return self.predictor.row_load(self.inputs, samples)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no row has been in a turn yet."""
+        return not self._started
+
     @property
     def waiting(self) -> int:
         """Number of rows that have not been in a turn."""
         return self.rows - self._started
+
+    @property
+    def left(self) -> int:
+        """Number of values that the runs of the waiting rows hold."""
+        return self.waiting * self.load
 
     @property
     def together(self) -> int:
