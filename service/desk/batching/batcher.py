@@ -74,8 +74,8 @@ class Batcher:
     """
 
     def __init__(self) -> None:
-        self._queue = Queue()
         self._sizing = Sizing()
+        self._queue = Queue(self._sizing.seconds)
         self._engine = ThreadPoolExecutor(1, "engine")
         self._busy = False
         self._taken: list[Job | Group] = []  # the jobs and groups in the current turn
@@ -92,7 +92,7 @@ class Batcher:
     def submit(self, job: Job) -> None:
         """Queue a job; a job that is gone by its turn is skipped."""
         job.submitted = perf_counter()
-        self._queue.add(job, self._sizing.turns(job))
+        self._queue.add(job)
         if not self._busy:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._gather, 1)
@@ -109,7 +109,7 @@ class Batcher:
     def forget(self) -> None:
         """Drop all jobs, as those of an event loop that ended without a word."""
         self._taken.clear()
-        self._queue = Queue()
+        self._queue = Queue(self._sizing.seconds)
         self._busy = False
 
     def _gather(self, known: int | None = None) -> None:
@@ -186,7 +186,7 @@ class Batcher:
                 self._sizing.learn(group, result.load, result.seconds)
             if not group.gone:
                 group.left = max(0, group.left - result.load)
-                self._queue.add(group, self._sizing.turns(group))
+                self._queue.add(group)
 
     def _fill(self) -> list[Group]:
         """Take the queued jobs and groups that fit into a turn, or else a part of the first job."""
@@ -219,7 +219,7 @@ class Batcher:
                 left = room - member.count * share
                 joining.setdefault(first.key, []).append(member)
             if first.waiting and not isinstance(first, Group):
-                self._queue.add(first, self._sizing.turns(first))
+                self._queue.add(first)
                 left = 0.0
             first = self._queue.peek() if left > 0 else None
         self._filled = min(1.0, 1.0 - left)

@@ -1,7 +1,7 @@
 """The queue of jobs: the shortest goes first, and longer ones begin every second turn."""
 
-import math
 from collections import Counter, deque
+from collections.abc import Callable, Hashable
 from itertools import count
 from typing import NamedTuple
 
@@ -15,20 +15,29 @@ class _Place(NamedTuple):
     fresh: bool
 
 
+_Length = tuple[Hashable, int]
+"""A kind of jobs, and the binary digits of the number of values that their runs hold."""
+
+
 class Queue:
     """Jobs, and groups that have begun, which wait for a turn of the engine.
 
-    There is a line for each length, by factors of two. A turn begins with the first of the shortest line, so
-    that a short job does not wait for all the long ones before it. If longer ones are left, the next turn
-    begins with the one of them that waits longest, so that short jobs, however many, leave them half of the
-    turns.
+    There is a line for each kind and length, by factors of two. A turn begins with the first of the shortest
+    line, so that a short job does not wait for all the long ones before it. If longer ones are left, the next
+    turn begins with the one of them that waits longest, so that short jobs, however many, leave them half of
+    the turns.
+
+    Parameters
+    ----------
+    seconds
+        Predicts how long runs of a kind that hold so many values take.
     """
 
-    def __init__(self) -> None:
-        self._lines: dict[int, deque[_Place]] = {}  # by length; none is empty
+    def __init__(self, seconds: Callable[[Hashable, int], float]) -> None:
+        self._seconds = seconds
+        self._lines: dict[_Length, deque[_Place]] = {}  # none is empty
         self._numbers = count()
-        self._alike: Counter[int] = Counter()  # fresh jobs by length
-        self._began = 0  # length of the entry that began the turn
+        self._alike: Counter[_Length] = Counter()  # fresh jobs by length
         self._longer_is_next = False
         self.fresh = 0
         """Number of jobs of which no row has been in a turn yet."""
@@ -38,9 +47,9 @@ class Queue:
         """All entries."""
         return [place.entry for line in self._lines.values() for place in line]
 
-    def add(self, entry: Job | Group, turns: float) -> None:
-        """Queue an entry that takes this many turns, or this fraction of one."""
-        length = math.frexp(turns)[1]
+    def add(self, entry: Job | Group) -> None:
+        """Queue an entry."""
+        length = entry.kind, entry.left.bit_length()
         place = _Place(next(self._numbers), entry, entry.fresh)
         line = self._lines.get(length)
         if line is None:
@@ -53,7 +62,7 @@ class Queue:
     def begin(self) -> Job | Group | None:
         """Take the entry that begins a turn; None if no entry is left that is not gone."""
         while self._lines:
-            length = min(self._lines)
+            length = self._shortest()
             more = len(self._lines) > 1
             if self._longer_is_next and more:
                 longer = self._lines.keys() - {length}
@@ -62,14 +71,13 @@ class Queue:
             entry = self._take(length)
             if not entry.gone:
                 self._longer_is_next = more
-                self._began = length
                 return entry
         return None
 
     def peek(self) -> Job | Group | None:
         """Give the first of the shortest entries; None if no entry is left that is not gone."""
         while self._lines:
-            length = min(self._lines)
+            length = self._shortest()
             entry = self._lines[length][0].entry
             if not entry.gone:
                 return entry
@@ -78,20 +86,24 @@ class Queue:
 
     def take(self) -> None:
         """Take the entry that `peek` gave."""
-        length = min(self._lines)
-        if length > self._began:
-            self._longer_is_next = False
-        self._take(length)
+        self._take(self._shortest())
 
     def alike(self) -> int:
         """Count the fresh jobs that are about as long as the shortest entry."""
-        return self._alike[min(self._lines)] if self._lines else 0
+        return self._alike[self._shortest()] if self._lines else 0
 
-    def _take(self, length: int) -> Job | Group:
+    def _shortest(self) -> _Length:
+        if len(self._lines) == 1:
+            return next(iter(self._lines))
+        return min(self._lines, key=lambda length: self._seconds(length[0], 1 << length[1]))
+
+    def _take(self, length: _Length) -> Job | Group:
         line = self._lines[length]
         place = line.popleft()
         if not line:
             del self._lines[length]
         self.fresh -= place.fresh
         self._alike[length] -= place.fresh
+        if not self._alike[length]:
+            del self._alike[length]
         return place.entry

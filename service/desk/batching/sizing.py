@@ -53,11 +53,6 @@ class Sizing:
         pace = self._paces.get(kind)
         return pace.seconds(load) if pace else math.inf
 
-    def turns(self, entry: Job | Group) -> float:
-        """Estimate how many turns an entry takes, or which fraction of one."""
-        left, pace = entry.left, self._paces.get(entry.kind)
-        return max(left / entry.most, pace.seconds(left) / SHORT if pace and SHORT else 0.0)
-
     def fixed(self, entry: Job | Group) -> float:
         """Compute the fraction of `SHORT` that a run takes besides its rows; 0 if it is half or more."""
         pace = self._paces.get(entry.kind)
