@@ -65,7 +65,12 @@ def requests(way: str, seed: int) -> Callable[[], bytes]:
 
 def post(path: str, body: bytes, media_type: str = "application/json") -> bytes:
     """Write a request."""
-    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: a",
+        f"Content-Type: {media_type}",
+        f"Content-Length: {len(body)}",
+    ]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
@@ -164,7 +169,9 @@ def main() -> int:
     """Measure, print, and write JSON; return the exit code."""
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=20, help="seconds of each way (default: 20)")
-    arguments.add_argument("--ways", default="room,rows,seeds,passes,predict,small,all", help="ways, by commas")
+    arguments.add_argument(
+        "--ways", default="room,rows,seeds,passes,predict,small,all", help="ways, by commas"
+    )
     arguments.add_argument("--store", type=Path, help="store to serve (default: the bundled model)")
     options = arguments.parse_args()
     figures: dict[str, Any] = {}

@@ -13,6 +13,7 @@ import numpy as np
 
 from caveat.models.engines.deadline import Deadline
 from caveat.service.desk.batching import sizing
+from caveat.service.desk.batching.forecast import check_in_time
 from caveat.service.desk.batching.group import Group, Member
 from caveat.service.desk.batching.job import Job, Piece
 from caveat.service.desk.batching.queue import Queue
@@ -88,6 +89,10 @@ class Batcher:
     def waiting(self) -> int:
         """Number of queued jobs of which no row has been in a turn yet."""
         return self._queue.fresh
+
+    def check_in_time(self, job: Job, timeout: float) -> None:
+        """Refuse a job that can't end in time; see `forecast.check_in_time`."""
+        check_in_time(job, timeout, (*self._queue.entries, *self._taken), self._sizing)
 
     def submit(self, job: Job) -> None:
         """Queue a job; a job that is gone by its turn is skipped."""
@@ -185,8 +190,9 @@ class Batcher:
             if result.error is None:
                 self._sizing.learn(group, result.load, result.seconds)
             if not group.gone:
-                group.left = max(0, group.left - result.load)
+                group.left = max(1, group.left - result.load)
                 self._queue.add(group)
+        self._taken.clear()
 
     def _fill(self) -> list[Group]:
         """Take the queued jobs and groups that fit into a turn, or else a part of the first job."""

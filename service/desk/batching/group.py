@@ -73,6 +73,11 @@ class Group:
         return self._cohort is None and not self._done
 
     @property
+    def asked(self) -> Asked | None:
+        """What the first job asks for."""
+        return self.members[0].job.asked
+
+    @property
     def kind(self) -> Hashable:
         """See `Job.kind`."""
         return self.members[0].job.kind

@@ -85,7 +85,9 @@ class Sizing:
         job = group.members[0].job
         room = 1.0 - self.fixed(job)
         if group.settled:
-            group.passes_at_once = _PIECE * max(1, self._rows(job, room, _PIECE) // max(group.at_once, group.rows))
+            group.passes_at_once = _PIECE * max(
+                1, self._rows(job, room, _PIECE) // max(group.at_once, group.rows)
+            )
             return
         if group.chunk:
             rows = self._rows(job, room, group.chunk)

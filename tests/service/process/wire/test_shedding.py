@@ -28,7 +28,7 @@ def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *header
 
 def unread(data: bytes) -> int | None:
     desk = Desk(Settings(store=None, max_bytes=100))
-    recognised = Shedding(desk.settings, desk.reports).recognised(data)
+    recognised = Shedding(desk.settings, desk.admission, desk.reports).recognised(data)
     return recognised and recognised.unread
 
 
