@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import uvloop
-from load import Result, rows_of
+from load import Result
 from report import parser, write
 from running import started
 
@@ -36,6 +36,7 @@ SLOWER = 10
 PAUSE = 0.003
 """Seconds between two requests of a good client."""
 
+WAYS = ("room", "rows", "seeds", "passes", "predict", "small", "all")
 PREDICT, UNCERTAINTY = "/predict", "/predict/uncertainty"
 ROW = np.zeros((1, 8, 8))
 
@@ -126,7 +127,7 @@ def attack(address: tuple[str, int], way: str, seconds: float) -> Counter[int]:
 
 def ask(address: tuple[str, int], path: str, seconds: float) -> Result:
     """Send one row at a time, as a good client does."""
-    request = post(path, rows_of(ROW.tolist()))
+    request = post(path, json.dumps({"inputs": ROW.tolist()}).encode())
 
     async def main() -> Result:
         result = Result(seconds)
@@ -169,9 +170,7 @@ def main() -> int:
     """Measure, print, and write JSON; return the exit code."""
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=20, help="seconds of each way (default: 20)")
-    arguments.add_argument(
-        "--ways", default="room,rows,seeds,passes,predict,small,all", help="ways, by commas"
-    )
+    arguments.add_argument("--ways", default=",".join(WAYS), help="ways, separated by commas (default: all)")
     arguments.add_argument("--store", type=Path, help="store to serve (default: the bundled model)")
     options = arguments.parse_args()
     figures: dict[str, Any] = {}

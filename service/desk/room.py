@@ -48,8 +48,9 @@ class Limits:
         """Compute the limits of each of ``keys`` keys; one that is alone leaves what is kept to others."""
         if keys == 1:
             return Limits(self.large, self.large_passes, self.large, self.large_passes, _OF_ONE)
-        shares = (self.requests, self.passes, self.large, self.large_passes)
-        return Limits(*(max(1, each // keys) for each in shares), _OF_ONE, False)
+        whole = (self.requests, self.passes, self.large, self.large_passes)
+        requests, passes, large, large_passes = (max(1, each // keys) for each in whole)
+        return Limits(requests, passes, large, large_passes, _OF_ONE, exceeded=False)
 
 
 _OF_ONE: Final = " of this key"

@@ -55,8 +55,8 @@ def check_in_time(job: Job, timeout: float, waiting: Iterable[Job | Group], sizi
     ahead = shorter + min(longer, shorter + seconds)  # longer jobs have every second turn
     if seconds + ahead > job.due - perf_counter():
         raise FullError(
-            f"the work that waits already takes about {ahead:.0f} s of the {timeout:g} s of --timeout, and this "
-            f"request {seconds:.1g} s; try again shortly, or ask for fewer rows or samples"
+            f"the work that waits already takes about {ahead:.0f} s of the {timeout:g} s of --timeout, and"
+            f" this request {seconds:.0f} s; try again shortly, or ask for fewer rows or samples"
         )
 
 

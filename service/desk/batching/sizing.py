@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Hashable
 from typing import Final
 
-from caveat.models.predictor import Predictor
 from caveat.service.desk.batching.group import Group
 from caveat.service.desk.batching.job import Job
 from caveat.service.desk.batching.pace import Pace

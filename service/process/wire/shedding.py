@@ -51,8 +51,8 @@ _BEARER: Final = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+([!-~]+)[ \t]
 
 
 _ALL_KEYS: Final = FullError(
-    "as many requests as the service takes at once, or as are this key's share, are waiting already; try again"
-    " shortly"
+    "as many requests as the service takes at once, or as are this key's share, are waiting already;"
+    " try again shortly"
 )
 
 
