@@ -13,14 +13,14 @@ from caveat.service.desk.batching.speed import Speed
 from caveat.service.desk.refusals import FullError
 
 _SURE: Final = 0.8
-"""Part of the deadline that the most which a refusal names takes at the mean speed."""
+"""Part of the deadline that the most which a refusal names takes."""
 
 
 def check_in_time(job: Job, timeout: float, waiting: Iterable[Job | Group], sizing: Sizing) -> None:
     """Refuse a job that can't end in time.
 
-    Only what the fastest of the latest runs could not do is refused, and nothing while their speed is
-    unknown. A tolerance may end the passes early, so that only the first of them are counted.
+    Nothing is refused while the speed of such work is unknown. A tolerance may end the passes early, so that
+    only the first of them are counted.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def check_in_time(job: Job, timeout: float, waiting: Iterable[Job | Group], sizi
     speed = sizing.speed(job.kind)
     if speed is None:
         return
-    seconds = speed.least * _hoped(job)
+    seconds = speed.each * _hoped(job)
     if seconds < SHORT:
         return
     if seconds > timeout:
@@ -47,7 +47,7 @@ def check_in_time(job: Job, timeout: float, waiting: Iterable[Job | Group], sizi
     shorter = longer = 0.0
     for entry in waiting:
         known = None if entry.gone else sizing.speed(entry.kind)
-        other = known.least * _hoped(entry) if known else 0.0
+        other = known.each * _hoped(entry) if known else 0.0
         if other < seconds:
             shorter += other
         else:
@@ -70,24 +70,20 @@ def _hoped(entry: Job | Group) -> float:
 
 def _too_long(job: Job, timeout: float, speed: Speed) -> InputError:
     """Refuse a job, and name the most rows and samples that could end in time."""
-    most = _SURE * timeout / speed.mean
-    fitting = []
+    most, hoped = _SURE * timeout / speed.each, _hoped(job)
+    got, fitting = _rows(job.rows), []
     if job.asked is not None:
-        row, whole = job.load_of(0), job.load * (_hoped(job) / job.left)
-        samples = int((most / job.rows - row) / (job.load - row) * job.samples * (job.load / whole))
+        got = f"{job.samples} samples for {got}"
+        fixed = job.load_of(0)  # of a row, whatever the passes
+        samples = int((most / job.rows - fixed) / (hoped / job.rows - fixed) * job.samples)
         if samples > 1:
             fitting.append(f"at most {samples} samples for {_rows(job.rows)}")
-    if rows := int(most / (_hoped(job) / job.rows)):
+    if rows := int(most / hoped * job.rows):
         fitting.append(f"at most {_rows(rows)}" + (f" with {job.samples} samples" if job.asked else ""))
-    expected = ", or ".join(fitting) or "a smaller request"
-    where, got = "inputs", _rows(job.rows)
-    if job.asked is not None:
-        where, got = "samples", f"{job.samples} samples for {_rows(job.rows)}"
-    seconds = speed.mean * _hoped(job)
     return InputError(
-        where,
-        f"{expected}, which the {timeout:g} s of --timeout allow",
-        f"{got}, which take about {seconds:.0f} s",
+        "samples" if job.asked else "inputs",
+        f"{', or '.join(fitting) or 'a smaller request'}, which the {timeout:g} s of --timeout allow",
+        f"{got}, which take about {speed.each * hoped:.0f} s",
     )
 
 

@@ -39,7 +39,8 @@ class Sizing:
             # The kind holds the predictor's id, which Python may give to a later predictor.
             for known in (self._paces, self._speeds):
                 weakref.finalize(group.members[0].job.predictor, known.pop, kind, None)
-        if seconds >= SHORT / 2:  # a short run tells little of the time per value
+        more = not group.gone or group.members[-1].job.waiting > 0
+        if more and self._paces[kind].each * load >= SHORT / 2:  # a shorter run tells little of long work
             self._speeds[kind].learn(load, seconds)
 
     def speed(self, kind: Hashable) -> Speed | None:

@@ -1,4 +1,4 @@
-"""How fast runs have been lately, to tell which work can't end in time."""
+"""How fast long work has been lately, to tell which work can't end in time."""
 
 import math
 from time import perf_counter
@@ -7,8 +7,11 @@ from typing import Final
 _MINUTE: Final = 60.0
 """Seconds of a span; what is older than the span before this one is forgotten."""
 
-_ENOUGH: Final = 8
-"""Runs from which the speed is known."""
+_ENOUGH: Final = 100
+"""Runs from which the speed is known: the first runs of a long job are small, and slower for each value."""
+
+_SLOWER: Final = 2.0
+"""How many times slower than the fastest run the others may count."""
 
 
 class _Span:
@@ -22,11 +25,11 @@ class _Span:
 
 
 class Speed:
-    """Seconds per value of the runs of the last one to two minutes.
+    """Seconds per value of the runs of long work in the last one to two minutes.
 
     What is refused is not run and teaches nothing. So a speed that was measured on a busy machine must not
-    refuse for ever what would end in time: work is refused by the fastest run, and without enough runs in
-    the last minutes the speed is unknown, and nothing is refused.
+    refuse for ever what would end in time: it is never less than half that of the fastest run, and without
+    enough runs in the last minutes it is unknown, and nothing is refused.
     """
 
     def __init__(self) -> None:
@@ -48,14 +51,11 @@ class Speed:
         return self._now.runs + self._before.runs >= _ENOUGH
 
     @property
-    def least(self) -> float:
-        """Seconds per value of the fastest run."""
-        return min(self._now.least, self._before.least)
-
-    @property
-    def mean(self) -> float:
-        """Seconds per value of all runs."""
-        return (self._now.seconds + self._before.seconds) / (self._now.loads + self._before.loads)
+    def each(self) -> float:
+        """Seconds per value: the mean, or twice that of the fastest run if that is less."""
+        spans = (self._now, self._before)
+        mean = sum(span.seconds for span in spans) / sum(span.loads for span in spans)
+        return min(mean, _SLOWER * min(span.least for span in spans))
 
     def _turn_over(self) -> None:
         now = perf_counter()
