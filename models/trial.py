@@ -15,7 +15,7 @@ from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.task import Task
 
-SECONDS: Final = 60.0
+SECONDS: Final = 20.0
 """Timeout of a first run, which usually takes milliseconds."""
 
 _ROWS: Final = 2

@@ -97,6 +97,7 @@ class Desk:
             self.loop = None
             for task in beside:
                 task.cancel()
+            self.rollout.close()
             await asyncio.gather(*beside, return_exceptions=True)
             self.batcher.close()
             self.reports.close()
