@@ -60,8 +60,9 @@ def test_what_takes_too_long_alone_is_told_the_most_that_could_end_in_time() -> 
         with pytest.raises(InputError) as found:
             check_in_time(job(rows_of(31), 100), TIMEOUT, (), sizing)
         told = re.fullmatch(
-            r"samples: expected at most (\d+) samples for (\d+) rows, or at most (\d+) rows with 100 samples, "
-            r"which the 30 s of --timeout allow, got 100 samples for (\d+) rows, which take about 31 s",
+            r"samples: expected at most (\d+) samples for (\d+) rows, or at most (\d+) rows with 100 "
+            r"samples, which the 30 s of --timeout allow, got 100 samples for (\d+) rows, which take about "
+            r"31 s",
             str(found.value),
         )
         assert told
