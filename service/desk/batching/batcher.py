@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -92,7 +93,7 @@ class Batcher:
 
     def check_in_time(self, job: Job, timeout: float) -> None:
         """Refuse a job that can't end in time; see `forecast.check_in_time`."""
-        check_in_time(job, timeout, (*self._queue.entries, *self._taken), self._sizing)
+        check_in_time(job, timeout, chain(self._queue, self._taken), self._sizing)
 
     def submit(self, job: Job) -> None:
         """Queue a job; a job that is gone by its turn is skipped."""
@@ -107,7 +108,7 @@ class Batcher:
         ended, self._engine = self._engine, ThreadPoolExecutor(1, "engine")
         self._deadline.expire()
         ended.shutdown(cancel_futures=True)
-        for entry in (*self._taken, *self._queue.entries):
+        for entry in (*self._taken, *self._queue):
             entry.fail(ClosingError())
         self.forget()
 

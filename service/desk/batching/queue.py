@@ -1,22 +1,23 @@
 """The queue of jobs: the shortest goes first, and longer ones begin every second turn."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from itertools import count
-from typing import NamedTuple
 
 from caveat.service.desk.batching.group import Group
 from caveat.service.desk.batching.job import Job
 
-
-class _Place(NamedTuple):
-    number: int
-    entry: Job | Group
-    fresh: bool
-
-
 _Length = tuple[Hashable, int]
 """A kind of jobs, and the binary digits of the number of values that their runs hold."""
+
+
+class _Line:
+    """Entries of one length, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self.entries: deque[Job | Group] = deque()
+        self.numbers: deque[int] = deque()
+        self.fresh = 0
 
 
 class Queue:
@@ -35,29 +36,27 @@ class Queue:
 
     def __init__(self, seconds: Callable[[Hashable, int], float]) -> None:
         self._seconds = seconds
-        self._lines: dict[_Length, deque[_Place]] = {}  # none is empty
+        self._lines: dict[_Length, _Line] = {}  # none is empty
         self._numbers = count()
-        self._alike: Counter[_Length] = Counter()  # fresh jobs by length
         self._longer_is_next = False
         self.fresh = 0
         """Number of jobs of which no row has been in a turn yet."""
 
-    @property
-    def entries(self) -> list[Job | Group]:
-        """All entries."""
-        return [place.entry for line in self._lines.values() for place in line]
+    def __iter__(self) -> Iterator[Job | Group]:
+        for line in self._lines.values():
+            yield from line.entries
 
     def add(self, entry: Job | Group) -> None:
         """Queue an entry."""
         length = entry.kind, entry.left.bit_length()
-        place = _Place(next(self._numbers), entry, entry.fresh)
         line = self._lines.get(length)
         if line is None:
-            self._lines[length] = deque((place,))
-        else:
-            line.append(place)
-        self.fresh += place.fresh
-        self._alike[length] += place.fresh
+            line = self._lines[length] = _Line()
+        line.entries.append(entry)
+        line.numbers.append(next(self._numbers))
+        if entry.fresh:
+            line.fresh += 1
+            self.fresh += 1
 
     def begin(self) -> Job | Group | None:
         """Take the entry that begins a turn; None if no entry is left that is not gone."""
@@ -66,7 +65,7 @@ class Queue:
             more = len(self._lines) > 1
             if self._longer_is_next and more:
                 longer = self._lines.keys() - {length}
-                length = min(longer, key=lambda each: self._lines[each][0].number)
+                length = min(longer, key=lambda each: self._lines[each].numbers[0])
                 more = False
             entry = self._take(length)
             if not entry.gone:
@@ -78,7 +77,7 @@ class Queue:
         """Give the first of the shortest entries; None if no entry is left that is not gone."""
         while self._lines:
             length = self._shortest()
-            entry = self._lines[length][0].entry
+            entry = self._lines[length].entries[0]
             if not entry.gone:
                 return entry
             self._take(length)
@@ -90,7 +89,7 @@ class Queue:
 
     def alike(self) -> int:
         """Count the fresh jobs that are about as long as the shortest entry."""
-        return self._alike[self._shortest()] if self._lines else 0
+        return self._lines[self._shortest()].fresh if self._lines else 0
 
     def _shortest(self) -> _Length:
         if len(self._lines) == 1:
@@ -99,11 +98,11 @@ class Queue:
 
     def _take(self, length: _Length) -> Job | Group:
         line = self._lines[length]
-        place = line.popleft()
-        if not line:
+        entry = line.entries.popleft()
+        line.numbers.popleft()
+        if entry.fresh:
+            line.fresh -= 1
+            self.fresh -= 1
+        if not line.entries:
             del self._lines[length]
-        self.fresh -= place.fresh
-        self._alike[length] -= place.fresh
-        if not self._alike[length]:
-            del self._alike[length]
-        return place.entry
+        return entry
