@@ -51,6 +51,8 @@ class Group:
         """Most passes of a step; None for as many as a run may hold."""
         self.left = sum(member.count * member.job.load for member in members)
         """Number of values that the runs to come hold."""
+        self.number = 0
+        """Its number in the order of the queue."""
         self.scores: Sequence[Scores] = ()
         """Scores of the rows that the last step finished."""
 

@@ -66,6 +66,8 @@ class Job:
         """Number of values that one run may hold in memory."""
         self.submitted = self.began = self.ended = 0.0
         """When it was queued, first in a turn, and answered or failed, by `perf_counter`; 0 until then."""
+        self.number = 0
+        """Its number in the order of the queue."""
         self._started = 0  # rows that have been in a turn; turns take rows in order
         self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
         self._pieces: list[Piece] = []
@@ -93,7 +95,7 @@ class Job:
     @property
     def left(self) -> int:
         """Number of values that the runs of the waiting rows hold."""
-        return self.waiting * self.load
+        return (self.rows - self._started) * self.load
 
     @property
     def together(self) -> int:

@@ -16,7 +16,6 @@ class _Line:
 
     def __init__(self) -> None:
         self.entries: deque[Job | Group] = deque()
-        self.numbers: deque[int] = deque()
         self.fresh = 0
 
 
@@ -38,6 +37,7 @@ class Queue:
         self._seconds = seconds
         self._lines: dict[_Length, _Line] = {}  # none is empty
         self._numbers = count()
+        self._first: _Length = (None, 0)  # the line of the entry that was peeked at
         self._longer_is_next = False
         self.fresh = 0
         """Number of jobs of which no row has been in a turn yet."""
@@ -53,7 +53,7 @@ class Queue:
         if line is None:
             line = self._lines[length] = _Line()
         line.entries.append(entry)
-        line.numbers.append(next(self._numbers))
+        entry.number = next(self._numbers)
         if entry.fresh:
             line.fresh += 1
             self.fresh += 1
@@ -65,7 +65,7 @@ class Queue:
             more = len(self._lines) > 1
             if self._longer_is_next and more:
                 longer = self._lines.keys() - {length}
-                length = min(longer, key=lambda each: self._lines[each].numbers[0])
+                length = min(longer, key=lambda each: self._lines[each].entries[0].number)
                 more = False
             entry = self._take(length)
             if not entry.gone:
@@ -76,16 +76,16 @@ class Queue:
     def peek(self) -> Job | Group | None:
         """Give the first of the shortest entries; None if no entry is left that is not gone."""
         while self._lines:
-            length = self._shortest()
-            entry = self._lines[length].entries[0]
+            self._first = self._shortest()
+            entry = self._lines[self._first].entries[0]
             if not entry.gone:
                 return entry
-            self._take(length)
+            self._take(self._first)
         return None
 
     def take(self) -> None:
         """Take the entry that `peek` gave."""
-        self._take(self._shortest())
+        self._take(self._first)
 
     def alike(self) -> int:
         """Count the fresh jobs that are about as long as the shortest entry."""
@@ -99,7 +99,6 @@ class Queue:
     def _take(self, length: _Length) -> Job | Group:
         line = self._lines[length]
         entry = line.entries.popleft()
-        line.numbers.popleft()
         if entry.fresh:
             line.fresh -= 1
             self.fresh -= 1

@@ -92,8 +92,11 @@ class Sizing:
         if group.chunk:
             rows = self._rows(job, room, group.chunk)
         else:
+            is_cut = self._piece(job)[0] < job.load
+            if group.count == 1 and not is_cut:
+                return
             rows = max(1, self.fits(job, room)[0])
-            if self._piece(job)[0] < job.load:
+            if is_cut:
                 group.passes_at_once = _PIECE * max(1, rows // group.count)
         if len(group.members) == 1:
             group.at_once = min(rows, group.count)
@@ -111,11 +114,12 @@ class Sizing:
 
         Those are all of its passes, or `_PIECE` of them if all take longer than `SHORT`.
         """
-        seconds = self._each(job) * job.load
+        each = self._each(job)
+        seconds = each * job.load
         if job.samples <= _PIECE or seconds < SHORT:
             return job.load, seconds
         load = job.load_of(_PIECE)
-        return load, self._each(job) * load
+        return load, each * load
 
     def _each(self, entry: Job | Group) -> float:
         pace = self._paces.get(entry.kind)
