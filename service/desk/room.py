@@ -73,10 +73,12 @@ class Holding:
     def check_work(self, passes: int, large: bool, limits: Limits) -> None:
         """Refuse passes if there are too many.
 
-        Large requests leave the kept part to the others, which may use the rest as well.
+        Large requests leave the kept part to the others, which may use the rest as well, and the only one of
+        which may exceed it.
         """
         if not large:
-            if self.passes - max(0, self.large_passes - limits.large_passes) + passes > limits.passes:
+            counted = self.passes - max(0, self.large_passes - limits.large_passes)
+            if counted + passes > limits.passes and self.passes > self.large_passes:
                 raise too_many(self.passes, "pass over rows", limits.whose)
             return
         if self.large >= limits.large:

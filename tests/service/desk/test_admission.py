@@ -106,6 +106,25 @@ def test_small_requests_may_fill_what_large_ones_leave() -> None:
     tried(work)
 
 
+def test_the_only_small_request_finds_room_whatever_the_limits() -> None:
+    def work() -> None:
+        door = Door(max_pending_passes=10)
+        for samples in (100, None):
+            door.let_in(4, samples).leave()
+            door.let_in(1, 100_000)
+            door.let_in(4096 if samples is None else 10, samples)
+            door.refused(10, 100)
+            door.close()
+        door = Door(max_pending_passes=4000)
+        for key in range(5):
+            door.let_in(1, 2, key)
+        door.let_in(10, 100, key=5)  # which is more than a sixth
+        door.refused(1, 2, key=5)
+        door.close()
+
+    tried(work)
+
+
 def test_requests_that_are_read_off_the_event_loop_hold_no_place() -> None:
     def work() -> None:
         door = Door(max_pending=1)
