@@ -14,7 +14,18 @@ __all__ = ["program"]
 def test_hostile_clients_break_nothing_and_keep_nobody_out(
     seed: int, program: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--minutes", "0.2", "--seed", str(seed), "--threads", "4", "--crowd", "1000")
+    arguments = (
+        "--minutes",
+        "0.2",
+        "--seed",
+        str(seed),
+        "--threads",
+        "4",
+        "--crowd",
+        "1000",
+        "--slower",
+        "inf",
+    )
     assert program("hostile", *arguments).main() == 0, capsys.readouterr().out
 
 

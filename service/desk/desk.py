@@ -137,6 +137,8 @@ class Desk:
         ------
         RefusedError
             If there is no room, no answer in time, or the client leaves.
+        InputError
+            If the work takes longer than a request may.
         Exception
             The error that the run failed with.
         """
@@ -147,6 +149,7 @@ class Desk:
         job = Job(predictor, inputs, asked, until_left, due)
         visit.begin_work(job)
         try:
+            self.batcher.check_in_time(job, self.settings.timeout)
             self.batcher.submit(job)
             return await self._waiting.answer(job)
         finally:
@@ -280,7 +283,7 @@ def _version(version: int | str | None) -> int | str | None:
     """Read a version as clients write it: a number or an alias."""
     if not isinstance(version, str):
         return version
-    if re.fullmatch("[0-9]{1,18}", version):
+    if re.fullmatch("0|[1-9][0-9]{0,17}", version):
         return int(version)
     if version.isdigit() or not re.fullmatch(NAME, version):
         raise InputError("version", "a valid integer or an alias", version[:80])

@@ -4,13 +4,10 @@ Plain ASGI, before FastAPI, because a framework's work on a request takes longer
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from time import perf_counter
-from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -20,28 +17,26 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.admission import Visit
 from caveat.service.desk.batching.job import Job
+from caveat.service.desk.batching.waiting import late
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.rest import request_id
 from caveat.service.rest.content import answers, body
 from caveat.service.rest.content.arrays import NPY, NPZ
+from caveat.service.rest.content.pieces import LARGE
 from caveat.service.rest.content.request import PredictRequest, UncertaintyRequest
 from caveat.service.rest.guard import Guard
+from caveat.service.rest.off_loop import OffLoop
 from caveat.service.rest.problems import is_fault
 from caveat.service.rest.recorder import Recorder
 from caveat.service.rest.reply import reply
 from caveat.service.rest.routes import PREDICT, UNCERTAINTY, Route, find_verb
 from caveat.service.rest.scope import path_of
 
-T = TypeVar("T")
-
 _BYTES = attrgetter("nbytes")
 
 _PAUSE = 0.1
 """Seconds between two looks at a client that may have left."""
-
-_LARGE = 2**17
-"""Bytes from which JSON is read and written on a thread, off the event loop."""
 
 
 class Verbs:
@@ -73,7 +68,7 @@ class Verbs:
             PREDICT: PredictRequest,
             UNCERTAINTY: uncertainty_request,
         }
-        self._off_loop = CapacityLimiter(1)  # parsing takes several times the memory of the bytes
+        self._off_loop = OffLoop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -81,7 +76,8 @@ class Verbs:
         if found:
             await self._answer_or_refuse(scope, receive, send, *found)
         else:
-            await self._others(scope, receive, send)
+            # Only a verb takes options; FastAPI would parse them for every route.
+            await self._others({**scope, "query_string": b""}, receive, send)
 
     async def _answer_or_refuse(
         self, scope: Scope, receive: Receive, send: Send, route: Route, model: dict[str, str]
@@ -91,20 +87,22 @@ class Verbs:
         name = request_id.of(headers)
         predictor = visit = None
         try:
-            self._guard.check(scope, route.access)
+            key = self._guard.check(scope, route.access)
             if scope["method"] != route.method:
                 raise HTTPException(405, headers={"Allow": route.method})
             predictor = self._desk.find(**model)
-            with self._desk.admission.visit() as visit:
+            with self._desk.admission.visit(key) as visit:
                 raw, media_type = await body.read(headers, receive, self._settings.max_bytes, visit)
                 visit.come_in()
                 due = perf_counter() + self._settings.timeout
                 kind = self._kinds[route.verb]
-                inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor)
+                inputs, asked = await self._read(
+                    raw, media_type, scope["query_string"], kind, predictor, due, visit
+                )
                 until_left = partial(_until_left, receive)
                 columns = await self._desk.answer(predictor, inputs, asked, due, visit, until_left)
                 wanted = _accepted(headers)
-                content = await self._written(predictor, asked, columns, wanted)
+                content = await self._written(predictor, asked, columns, wanted, due)
                 await reply(scope, send, content, wanted, name)
         except Exception as error:
             refused = _refused(name, scope["method"], began, route.path, predictor, visit)
@@ -128,19 +126,30 @@ class Verbs:
         query: bytes,
         kind: type[PredictRequest],
         predictor: Predictor,
+        due: float,
+        visit: Visit,
     ) -> tuple[Inputs, Asked | None]:
         most = self._settings.max_rows
-        return await self._run(len(raw), lambda: answers.read(raw, media_type, query, kind, predictor, most))
+
+        def check() -> None:
+            if perf_counter() > due:
+                raise late()
+
+        def read() -> tuple[Inputs, Asked | None]:
+            return answers.read(raw, media_type, query, kind, predictor, most, check)
+
+        if len(raw) < LARGE:
+            return read()
+        with visit.reading():
+            return await self._off_loop.run(len(raw), read, due)
 
     async def _written(
-        self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str
+        self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str, due: float
     ) -> bytes:
         size = sum(map(_BYTES, columns.values()))
-        return await self._run(size, lambda: answers.write(predictor, asked, columns, wanted))
-
-    async def _run(self, size: int, work: Callable[[], T]) -> T:
-        """Do ``work`` on ``size`` bytes, off the event loop if they are many."""
-        return work() if size < _LARGE else await to_thread.run_sync(work, limiter=self._off_loop)
+        if size < LARGE:
+            return answers.write(predictor, asked, columns, wanted)
+        return await self._off_loop.run(size, lambda: answers.write(predictor, asked, columns, wanted), due)
 
 
 async def _until_left(receive: Receive) -> None:

@@ -16,11 +16,13 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from caveat.service.desk.admission import too_many_requests
+from caveat.service.desk.admission import Admission
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import FullError
+from caveat.service.desk.room import too_many
 from caveat.service.rest import request_id
+from caveat.service.rest.guard import all_keys
 from caveat.service.rest.headers import EVERYWHERE
 from caveat.service.rest.problems import MEDIA_TYPE, headers_of, problem, status_of
 from caveat.service.rest.routes import find_verb
@@ -38,11 +40,24 @@ _BURST: Final = 200
 _PAUSE: Final = 0.002
 """Seconds between two checks of the deferred connections."""
 
-_TELLING: Final = re.compile(
-    rb"\r\n(?:content-length: *([0-9]{1,18}) *(?=\r\n)|transfer-encoding|expect|upgrade|connection: *close)",
-    re.IGNORECASE,
+_HEAD: Final = re.compile(
+    rb"POST ([!-~]+) HTTP/1\.1\r\n(?:[A-Za-z0-9!#$%&'*+.^_`|~-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
 )
-"""The header with the length of the body, or headers that make a request an unusual one."""
+"""A head that the parser takes; what it refuses has to reach it."""
+
+_HEADER: Final = re.compile(rb"\r\n([^:]++):[ \t]*+([^\r]*?)[ \t]*+(?=\r\n)")
+
+_UNUSUAL: Final = {b"transfer-encoding", b"expect", b"upgrade", request_id.NAME}
+"""Headers that make a request an unusual one; an id that is still there is one of two, or a wrong one."""
+
+
+_BEARER: Final = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+([!-~]+)[ \t]*\r\n", re.IGNORECASE)
+
+
+_ALL_KEYS: Final = FullError(
+    "as many requests as the service takes at once, or as are this key's share, are waiting already;"
+    " try again shortly"
+)
 
 
 class Plain(NamedTuple):
@@ -59,10 +74,11 @@ class Shedding:
     A connection whose request can't be refused yet is deferred: nothing reads it until its turn.
     """
 
-    def __init__(self, settings: Settings, reports: Reports) -> None:
-        self.most = settings.max_pending
-        """Number of requests that may be in the service."""
-        self._refusal = too_many_requests(self.most)
+    def __init__(self, settings: Settings, admission: Admission, reports: Reports) -> None:
+        self._admission = admission
+        self._keys = None if settings.api_keys is None else all_keys(settings)
+        self._least = settings.max_pending if self._keys is None else admission.least_full
+        self._refusal = too_many(settings.max_pending, "request") if self._keys is None else _ALL_KEYS
         self._before, self._after = _halves(self._refusal)
         self._max_bytes = settings.max_bytes
         self._reports = reports
@@ -74,6 +90,23 @@ class Shedding:
     def waiting(self) -> int:
         """Number of deferred connections."""
         return len(self._deferred)
+
+    def is_full(self, coming: int, data: bytes) -> bool:
+        """Tell whether a request is refused unread.
+
+        Parameters
+        ----------
+        coming
+            Number of requests whose heads have been read, and whose bodies are not arriving.
+        data
+            The first bytes of the request.
+        """
+        coming -= self._admission.reading
+        if coming < self._least:
+            return False
+        shown = _BEARER.search(data, 0, _LONGEST_HEAD) if self._keys else None
+        key = self._keys.find(shown[1]) if self._keys and shown else None
+        return self._admission.is_full(coming, key)
 
     def may_refuse(self) -> bool:
         """Tell whether a refusal may be made now, and count it; no if connections are deferred already."""
@@ -140,14 +173,18 @@ class Shedding:
 @lru_cache(1024)  # a client mostly sends equal heads
 def _plain(head: bytes) -> tuple[str | None, int]:
     """Find the route and the body's length of an ordinary request for a prediction; else no route."""
-    line, _, _ = head.partition(b"\r\n")
-    method, _, rest = line.partition(b" ")
-    path, _, protocol = rest.partition(b" ")
-    found = find_verb(path.partition(b"?")[0].decode("latin-1"))
-    telling = _TELLING.findall(head)
-    if not found or (method, protocol) != (b"POST", b"HTTP/1.1") or len(telling) != 1 or not telling[0]:
-        return None, 0
-    return found[0].path, int(telling[0])
+    found = _HEAD.fullmatch(head)
+    verb = found and find_verb(found[1].partition(b"?")[0].decode())
+    headers = [(name.lower(), value) for name, value in _HEADER.findall(head)] if verb else []
+    told = dict(headers)
+    length = told.get(b"content-length", b"")
+    usual = (
+        len(told) == len(headers)
+        and not told.keys() & _UNUSUAL
+        and told.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+        and re.fullmatch(b"[0-9]{1,18}", length)
+    )
+    return (verb[0].path, int(length)) if verb and usual else (None, 0)
 
 
 def _halves(refusal: FullError) -> tuple[bytes, bytes]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from caveat.models.bundles.features import Feature
-from caveat.models.bundles.signature import Input, encode, refuse_non_numbers
+from caveat.models.bundles.signature import Input, encode
 from caveat.models.errors import InputError
 
 IMAGE = Input(name="image", dtype="float32", shape=("rows", 2, 3))
@@ -111,7 +111,7 @@ def test_several_inputs_that_do_not_fit_are_refused(rows: object, message: str) 
 def test_booleans_are_refused_though_numpy_would_convert_them(rows: object) -> None:
     assert IMAGE.encode(rows)[0, 1, 1] == 1
     with pytest.raises(InputError, match=r"inputs\[0\]\[1\]\[1\]: expected a number, got true"):
-        refuse_non_numbers(rows)
+        IMAGE.refuse_misfits(rows)
 
 
 def test_nesting_beyond_the_limit_of_numpy_is_refused() -> None:
