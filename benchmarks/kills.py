@@ -236,8 +236,11 @@ def attack(running: Running, kills: int, pause: float, clients: int) -> list[str
     return faults
 
 
-def topple(workers: int, kills: int, clients: int, scratch: str) -> list[str]:
-    """Kill supervisors under load, print the figures, and return the faults."""
+def topple(workers: int, kills: int, clients: int, scratch: str, undisturbed: float) -> list[str]:
+    """Kill supervisors under load, print the figures, and return the faults.
+
+    A start may take twice as long as an undisturbed one: the machine may have other work.
+    """
     faults = []
     starts: list[float] = []
     longest_end = 0.0
@@ -276,8 +279,8 @@ def topple(workers: int, kills: int, clients: int, scratch: str) -> list[str]:
         f"{slowest:.2f} s at most",
         flush=True,
     )
-    if usual > UNREADY:
-        faults.append(f"a start takes {usual:.2f} s")
+    if usual > max(UNREADY, 2 * undisturbed):
+        faults.append(f"a start takes {usual:.2f} s, an undisturbed one {undisturbed:.2f} s")
     return faults
 
 
@@ -318,11 +321,13 @@ def main() -> int:
     with no_room() as scratch:
         before = set(os.listdir(scratch))
         for workers in options.workers:
+            start = time.monotonic()
             with started("--workers", str(workers), TMPDIR=scratch) as running:
+                undisturbed = time.monotonic() - start
                 faults += attack(running, options.kills, options.pause, options.clients)
             expected = ("worker_replaced", "worker_hung")
             faults += running.faults(*expected, killed=len(BLOWS) * options.kills)
-            faults += topple(workers, options.kills, options.clients, scratch)
+            faults += topple(workers, options.kills, options.clients, scratch, undisturbed)
         if left := set(os.listdir(scratch)) - before:
             faults.append(f"left in the temporary folder: {sorted(left)}")
     for fault in faults:

@@ -26,7 +26,7 @@ from load import Result, closed, opened, rows_of
 from report import parser, write
 from serving import NETS, make
 
-from caveat.service.desk.batching.batcher import _SHORT
+from caveat.service.desk.batching.sizing import SHORT
 
 NET = NETS["784-128-10"]
 CAVEAT = str(Path(sys.executable).with_name("caveat"))
@@ -171,7 +171,7 @@ def beside_a_large_one(service: Service, row: list[float], body: bytes, seconds:
         "idle_p99_ms": 1e3 * idle.percentile(99),
         "busy_p50_ms": 1e3 * float(np.percentile(latencies, 50)),
         "busy_p99_ms": 1e3 * float(np.percentile(latencies, 99)),
-        "bar_ms": 5e3 * idle.percentile(99) + 1e3 * _SHORT,  # for the p99: five times idle, and one turn
+        "bar_ms": 5e3 * idle.percentile(99) + 1e3 * SHORT,  # for the p99: five times idle, and one turn
         "large_seconds": took[0],
         "grown_mb": max(grown) - before,
     }

@@ -29,7 +29,7 @@ class Keys:
     """
 
     def __init__(self, hashes: Iterable[bytes]) -> None:
-        self.hashes = tuple(hashes)
+        self.hashes = tuple(dict.fromkeys(hashes))
 
     @classmethod
     def given(cls, value: str) -> Self:
@@ -68,11 +68,15 @@ class Keys:
 
     def hold(self, key: bytes) -> bool:
         """Tell whether a key is among these, in a time that does not depend on how close it is."""
+        return self.find(key) is not None
+
+    def find(self, key: bytes) -> int | None:
+        """Find the number of a key, in a time that does not depend on how close it is; None if unknown."""
         shown = sha256(key).digest()
-        found = False
-        for known in self.hashes:
-            found |= compare_digest(shown, known)
-        return found
+        found = 0
+        for number, known in enumerate(self.hashes, 1):
+            found += number * compare_digest(shown, known)
+        return found - 1 if found else None
 
 
 KeysSetting = Annotated[Keys, PlainValidator(Keys.given)]

@@ -107,13 +107,31 @@ class Cohort:
         count = len(self._ahead[0].rows)
         return count if self._passed else min(count, most)
 
-    def step(self, most: int) -> tuple[NDArray[np.intp], Columns]:
+    @property
+    def chunk(self) -> int:
+        """Number of passes of the chunk that blocks have yet to go through; 0 if the next step begins one."""
+        return self._stop - self._passed
+
+    @property
+    def passed(self) -> bool:
+        """Whether a chunk is behind all rows, so that the blocks are settled."""
+        return self._passed > 0
+
+    def next_passes(self, most: int | None = None) -> int:
+        """Give the number of passes of the next step; see `step`."""
+        if not self._ahead:
+            return 0
+        return self.chunk or self._next_stop(self._ahead[0].inputs, most) - self._passed
+
+    def step(self, most: int, passes: int | None = None) -> tuple[NDArray[np.intp], Columns]:
         """Take a block of rows through the next chunk of passes, as many as one run may hold.
 
         Parameters
         ----------
         most
             Most rows of a block, which its first step settles.
+        passes
+            Most passes of a chunk, which the first block of each chunk settles; by default any number.
 
         Returns
         -------
@@ -128,7 +146,7 @@ class Cohort:
             self._ahead.popleft()
             self._ahead.extendleft((rest, block))
         if self._stop == self._passed:
-            self._stop = self._next_stop(block.inputs)
+            self._stop = self._next_stop(block.inputs, passes)
         made = self._predictor.some_passes(block.inputs, self._seed, self._sampler, self._passed, self._stop)
         self._ahead.popleft()  # after a run that failed, the next step makes it again
         block.summary.add(made)
@@ -189,8 +207,10 @@ class Cohort:
         self._least = min(int(block.samples.min()) for block in self._ahead)
         self._may_stop = any(block.tolerance.any() for block in self._ahead)
 
-    def _next_stop(self, inputs: Inputs) -> int:
+    def _next_stop(self, inputs: Inputs, most: int | None) -> int:
         at_once = self._predictor.passes_at_once(inputs)
+        if most is not None:
+            at_once = min(at_once, most)
         stop = min(self._passed + at_once, self._least)
         if self._may_stop:
             next_check = max(FIRST_LOOK, (self._passed // BLOCK + 1) * BLOCK)

@@ -137,6 +137,8 @@ class Desk:
         ------
         RefusedError
             If there is no room, no answer in time, or the client leaves.
+        InputError
+            If the work takes longer than a request may.
         Exception
             The error that the run failed with.
         """
@@ -147,6 +149,7 @@ class Desk:
         job = Job(predictor, inputs, asked, until_left, due)
         visit.begin_work(job)
         try:
+            self.batcher.check_in_time(job, self.settings.timeout)
             self.batcher.submit(job)
             return await self._waiting.answer(job)
         finally:

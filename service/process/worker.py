@@ -103,7 +103,7 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, supervised: 
     desk = Desk(settings)
     # With Python's default, a request that arrives during a turn would wait up to 5 ms at each of its steps.
     sys.setswitchinterval(0.0001)
-    shedding = Shedding(settings, desk.reports)
+    shedding = Shedding(settings, desk.admission, desk.reports)
     protocol: Any = partial(
         Protocol,
         shedding=shedding,

@@ -22,8 +22,7 @@ class Guard:
         self._app = app
         self._for_all = settings.api_keys is None
         self._admin_keys = settings.admin_keys
-        given = [keys for keys in (settings.api_keys, settings.admin_keys) if keys is not None]
-        self._keys = Keys(known for keys in given for known in keys.hashes)
+        self._keys = all_keys(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -36,8 +35,10 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def check(self, scope: Scope, access: Access) -> None:
-        """Refuse a request without a key for its route.
+    def check(self, scope: Scope, access: Access) -> int | None:
+        """Refuse a request without a key for its route; else give the number of its key.
+
+        Where no keys are set for clients, and for routes that need none, there is no number.
 
         Parameters
         ----------
@@ -52,8 +53,12 @@ class Guard:
         """
         if access == "admins":
             self._check_admin(_shown(scope))
-        elif not (access == "anyone" or self._for_all or self._keys.hold(key := _shown(scope))):
-            raise _unauthorized(key)
+        elif not (access == "anyone" or self._for_all):
+            number = self._keys.find(key := _shown(scope))
+            if number is None:
+                raise _unauthorized(key)
+            return number
+        return None
 
     def _check_admin(self, key: bytes) -> None:
         if self._admin_keys is None:
@@ -63,6 +68,12 @@ class Guard:
             raise _unauthorized(key)
         if not self._admin_keys.hold(key):
             raise RequestError(403, "this key does not open /admin")
+
+
+def all_keys(settings: Settings) -> Keys:
+    """Give the keys of both kinds; a key's number is its place among them."""
+    given = [keys for keys in (settings.api_keys, settings.admin_keys) if keys is not None]
+    return Keys(known for keys in given for known in keys.hashes)
 
 
 def _shown(scope: Scope) -> bytes:

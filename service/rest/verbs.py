@@ -4,13 +4,10 @@ Plain ASGI, before FastAPI, because a framework's work on a request takes longer
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from time import perf_counter
-from typing import TypeVar
 
-from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -29,13 +26,12 @@ from caveat.service.rest.content.arrays import NPY, NPZ
 from caveat.service.rest.content.pieces import LARGE
 from caveat.service.rest.content.request import PredictRequest, UncertaintyRequest
 from caveat.service.rest.guard import Guard
+from caveat.service.rest.off_loop import OffLoop
 from caveat.service.rest.problems import is_fault
 from caveat.service.rest.recorder import Recorder
 from caveat.service.rest.reply import reply
 from caveat.service.rest.routes import PREDICT, UNCERTAINTY, Route, find_verb
 from caveat.service.rest.scope import path_of
-
-T = TypeVar("T")
 
 _BYTES = attrgetter("nbytes")
 
@@ -72,7 +68,7 @@ class Verbs:
             PREDICT: PredictRequest,
             UNCERTAINTY: uncertainty_request,
         }
-        self._off_loop = CapacityLimiter(1)  # of what reads and writes much
+        self._off_loop = OffLoop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -91,16 +87,18 @@ class Verbs:
         name = request_id.of(headers)
         predictor = visit = None
         try:
-            self._guard.check(scope, route.access)
+            key = self._guard.check(scope, route.access)
             if scope["method"] != route.method:
                 raise HTTPException(405, headers={"Allow": route.method})
             predictor = self._desk.find(**model)
-            with self._desk.admission.visit() as visit:
+            with self._desk.admission.visit(key) as visit:
                 raw, media_type = await body.read(headers, receive, self._settings.max_bytes, visit)
                 visit.come_in()
                 due = perf_counter() + self._settings.timeout
                 kind = self._kinds[route.verb]
-                inputs, asked = await self._read(raw, media_type, scope["query_string"], kind, predictor, due)
+                inputs, asked = await self._read(
+                    raw, media_type, scope["query_string"], kind, predictor, due, visit
+                )
                 until_left = partial(_until_left, receive)
                 columns = await self._desk.answer(predictor, inputs, asked, due, visit, until_left)
                 wanted = _accepted(headers)
@@ -129,6 +127,7 @@ class Verbs:
         kind: type[PredictRequest],
         predictor: Predictor,
         due: float,
+        visit: Visit,
     ) -> tuple[Inputs, Asked | None]:
         most = self._settings.max_rows
 
@@ -139,29 +138,18 @@ class Verbs:
         def read() -> tuple[Inputs, Asked | None]:
             return answers.read(raw, media_type, query, kind, predictor, most, check)
 
-        return await self._run(len(raw), read, due)
+        if len(raw) < LARGE:
+            return read()
+        with visit.reading():
+            return await self._off_loop.run(len(raw), read, due)
 
     async def _written(
         self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str, due: float
     ) -> bytes:
         size = sum(map(_BYTES, columns.values()))
-        return await self._run(size, lambda: answers.write(predictor, asked, columns, wanted), due)
-
-    async def _run(self, size: int, work: Callable[[], T], due: float) -> T:
-        """Do ``work`` on ``size`` bytes, off the event loop if they are many.
-
-        Raises
-        ------
-        LateError
-            If others' work takes until ``due``.
-        """
         if size < LARGE:
-            return work()
-        try:
-            with fail_after(max(0.0, due - perf_counter())):
-                return await to_thread.run_sync(work, limiter=self._off_loop)
-        except TimeoutError:
-            raise late() from None
+            return answers.write(predictor, asked, columns, wanted)
+        return await self._off_loop.run(size, lambda: answers.write(predictor, asked, columns, wanted), due)
 
 
 async def _until_left(receive: Receive) -> None:

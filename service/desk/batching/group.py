@@ -47,11 +47,22 @@ class Group:
         self._common: Asked | None = None  # what all jobs ask for, if all ask for the same
         self._done = False
         self.at_once = at_once or self._starts[-1]
+        self.passes_at_once: int | None = None
+        """Most passes of a step; None for as many as a run may hold."""
+        self.left = sum(member.count * member.job.load for member in members)
+        """Number of values that the runs to come hold."""
+        self.number = 0
+        """Its number in the order of the queue."""
         self.scores: Sequence[Scores] = ()
         """Scores of the rows that the last step finished."""
 
     waiting = 1
     """Units that a turn has yet to take, as `Job.waiting` counts rows: a turn takes a whole group."""
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return self._starts[-1]
 
     @property
     def gone(self) -> bool:
@@ -62,6 +73,11 @@ class Group:
     def fresh(self) -> bool:
         """Whether no step has been made yet."""
         return self._cohort is None and not self._done
+
+    @property
+    def asked(self) -> Asked | None:
+        """What the first job asks for."""
+        return self.members[0].job.asked
 
     @property
     def kind(self) -> Hashable:
@@ -86,6 +102,16 @@ class Group:
         return self._cohort.next_rows(self.at_once)
 
     @property
+    def chunk(self) -> int:
+        """See `Cohort.chunk`."""
+        return 0 if self._cohort is None else self._cohort.chunk
+
+    @property
+    def settled(self) -> bool:
+        """Whether the rows of each step to come are settled; see `Cohort.passed`."""
+        return self._cohort is not None and self._cohort.passed
+
+    @property
     def passes(self) -> int:
         """Number of passes made so far, summed over the rows."""
         return 0 if self._cohort is None else self._cohort.passes
@@ -93,8 +119,13 @@ class Group:
     @property
     def load(self) -> int:
         """Number of values that the next step holds in memory."""
-        if len(self.members) == 1:
-            held = self.rows * self.members[0].job.load
+        job, passes = self.members[0].job, self.passes_at_once
+        if self._cohort is not None:
+            held = self.rows * job.load_of(self._cohort.next_passes(passes))
+        elif passes is not None and passes < job.samples:
+            held = self.rows * job.load_of(passes)
+        elif len(self.members) == 1:
+            held = self.rows * job.load
         else:
             held = sum(member.count * member.job.load for member in self.members if not member.job.gone)
         return min(held, self.most)
@@ -113,7 +144,7 @@ class Group:
         if not self.rows:
             self._done = True
             return []
-        rows, columns = self._cohort.step(self.at_once)
+        rows, columns = self._cohort.step(self.at_once, self.passes_at_once)
         self._done = not self.rows
         if not len(rows):
             return []

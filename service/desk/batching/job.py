@@ -53,17 +53,21 @@ class Job:
         self.watch: asyncio.Task[None] | None = None
         """Task that waits until the client has left."""
         self.rows = len(next(iter(inputs.values())))
+        self.samples = asked.samples if asked else 1
+        """Number of passes over a row; an answer without dropout counts as one."""
         draws = (asked.seed, asked.sampler) if asked else None
         self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
         """Jobs with equal keys can run together."""
         self.kind: Hashable = (id(predictor), asked is None)
         """The graph that the job runs; runs of one kind have one `Pace`."""
-        self.load = predictor.row_load(inputs, asked.samples if asked else 1)
+        self.load = self.load_of(self.samples)
         """Number of values that one row holds in memory."""
         self.most = predictor.working_set
         """Number of values that one run may hold in memory."""
         self.submitted = self.began = self.ended = 0.0
         """When it was queued, first in a turn, and answered or failed, by `perf_counter`; 0 until then."""
+        self.number = 0
+        """Its number in the order of the queue."""
         self._started = 0  # rows that have been in a turn; turns take rows in order
         self.answer: asyncio.Future[Columns] = asyncio.get_running_loop().create_future()
         self._pieces: list[Piece] = []
@@ -74,10 +78,24 @@ class Job:
         """Whether the job is over: it was answered, it failed, or its client left."""
         return self.answer.done()
 
+    def load_of(self, samples: int) -> int:
+        """Count the values that one row holds in memory with ``samples`` passes."""
+        return self.predictor.row_load(self.inputs, samples)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no row has been in a turn yet."""
+        return not self._started
+
     @property
     def waiting(self) -> int:
         """Number of rows that have not been in a turn."""
         return self.rows - self._started
+
+    @property
+    def left(self) -> int:
+        """Number of values that the runs of the waiting rows hold."""
+        return (self.rows - self._started) * self.load
 
     @property
     def together(self) -> int:

@@ -33,12 +33,11 @@ class Protocol(Connection):
         if self._unread:
             unread, self._unread = self._unread, max(0, self._unread - len(data))
             data = data[unread:]
-        if data and not (self._full and self._shed(data)):
+        if data and not (self._is_full(data) and self._shed(data)):
             super().data_received(data)
 
-    @property
-    def _full(self) -> bool:
-        return len(self.tasks) - len(self._timeouts.arriving) >= self._shedding.most
+    def _is_full(self, data: bytes) -> bool:
+        return self._shedding.is_full(len(self.tasks) - len(self._timeouts.arriving), data)
 
     def _shed(self, data: bytes) -> bool:
         """Refuse or defer a request that has just begun; tell whether that was possible."""
@@ -61,7 +60,7 @@ class Protocol(Connection):
         if self.transport.is_closing():
             return False
         self.transport.resume_reading()
-        if refused := self._full:
+        if refused := self._is_full(data):
             self._refuse(recognised)
         else:
             super().data_received(data)

@@ -16,11 +16,13 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from caveat.service.desk.admission import too_many_requests
+from caveat.service.desk.admission import Admission
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import FullError
+from caveat.service.desk.room import too_many
 from caveat.service.rest import request_id
+from caveat.service.rest.guard import all_keys
 from caveat.service.rest.headers import EVERYWHERE
 from caveat.service.rest.problems import MEDIA_TYPE, headers_of, problem, status_of
 from caveat.service.rest.routes import find_verb
@@ -49,6 +51,15 @@ _UNUSUAL: Final = {b"transfer-encoding", b"expect", b"upgrade", request_id.NAME}
 """Headers that make a request an unusual one; an id that is still there is one of two, or a wrong one."""
 
 
+_BEARER: Final = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+([!-~]+)[ \t]*\r\n", re.IGNORECASE)
+
+
+_ALL_KEYS: Final = FullError(
+    "as many requests as the service takes at once, or as are this key's share, are waiting already;"
+    " try again shortly"
+)
+
+
 class Plain(NamedTuple):
     """An ordinary request for a prediction: its id, its route, and the bytes of it still to come."""
 
@@ -63,10 +74,11 @@ class Shedding:
     A connection whose request can't be refused yet is deferred: nothing reads it until its turn.
     """
 
-    def __init__(self, settings: Settings, reports: Reports) -> None:
-        self.most = settings.max_pending
-        """Number of requests that may be in the service."""
-        self._refusal = too_many_requests(self.most)
+    def __init__(self, settings: Settings, admission: Admission, reports: Reports) -> None:
+        self._admission = admission
+        self._keys = None if settings.api_keys is None else all_keys(settings)
+        self._least = settings.max_pending if self._keys is None else admission.least_full
+        self._refusal = too_many(settings.max_pending, "request") if self._keys is None else _ALL_KEYS
         self._before, self._after = _halves(self._refusal)
         self._max_bytes = settings.max_bytes
         self._reports = reports
@@ -78,6 +90,23 @@ class Shedding:
     def waiting(self) -> int:
         """Number of deferred connections."""
         return len(self._deferred)
+
+    def is_full(self, coming: int, data: bytes) -> bool:
+        """Tell whether a request is refused unread.
+
+        Parameters
+        ----------
+        coming
+            Number of requests whose heads have been read, and whose bodies are not arriving.
+        data
+            The first bytes of the request.
+        """
+        coming -= self._admission.reading
+        if coming < self._least:
+            return False
+        shown = _BEARER.search(data, 0, _LONGEST_HEAD) if self._keys else None
+        key = self._keys.find(shown[1]) if self._keys and shown else None
+        return self._admission.is_full(coming, key)
 
     def may_refuse(self) -> bool:
         """Tell whether a refusal may be made now, and count it; no if connections are deferred already."""

@@ -58,7 +58,7 @@ def test_it_finds_answers_and_tells_what_is_ready(bundles: Path) -> None:
 
 
 def test_it_refuses_what_is_too_much_too_late_or_for_nobody(bundles: Path) -> None:
-    desk = Desk(Settings(store=bundles, max_pending=1, drain=0.1))
+    desk = Desk(Settings(store=bundles, max_pending=1, drain=0.1, timeout=1e9))
 
     async def left() -> None:
         await asyncio.sleep(0.05)

@@ -19,6 +19,7 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.decisions import NOTHING, Decisions
 from caveat.service.desk.batching import batcher as batchers
+from caveat.service.desk.batching import sizing
 from caveat.service.desk.batching.batcher import Batcher
 from caveat.service.desk.batching.group import Group, Member
 from caveat.service.desk.batching.job import Job
@@ -127,7 +128,7 @@ def test_every_row_gets_the_same_bits_as_alone(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictors, "WORKING_SET", working_set)
-        patch.setattr(batchers, "_SHORT", 1.0 if on_loop else 0.0)
+        patch.setattr(sizing, "SHORT", 1.0 if on_loop else 0.0)
         served(work)
 
 
@@ -245,7 +246,7 @@ def test_a_fault_in_a_turn_fails_its_jobs_and_no_later_ones(
     def broken(*_: object) -> Any:
         raise RuntimeError(part)
 
-    monkeypatch.setattr(batchers, "_SHORT", short)
+    monkeypatch.setattr(sizing, "SHORT", short)
 
     async def work(batcher: Batcher) -> None:
         warm = Job(LINEAR, rows(LINEAR, 1), Asked(10, seed=0))
@@ -254,7 +255,7 @@ def test_a_fault_in_a_turn_fails_its_jobs_and_no_later_ones(
         jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(2)]
         with monkeypatch.context() as patch:
             if part == "load":
-                monkeypatch.delattr(jobs[0], "load")
+                monkeypatch.delattr(jobs[0], "key")
             else:
                 owner, name = {"step": (batchers, "_step"), "receive": (Job, "receive")}[part]
                 patch.setattr(owner, name, broken)
@@ -305,7 +306,7 @@ def test_turns_of_a_large_job_are_short_also_after_small_jobs(runs: list[batcher
     served(work)
     seconds = [run.seconds for run in runs if run.load > 10_000]
     assert len(seconds) > 10
-    assert 5e-4 < max(seconds[1:]) <= 1.01 * batchers._SHORT  # the first ran before its pace was known
+    assert 5e-4 < max(seconds[1:]) <= 1.01 * sizing.SHORT  # the first ran before its pace was known
 
 
 def test_a_job_that_arrives_during_a_turn_is_in_the_next(

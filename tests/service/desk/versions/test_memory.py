@@ -69,7 +69,7 @@ def test_a_version_is_freed_with_its_last_request(tmp_path: Path, uncollected: N
         del first, second, job
         assert held() is None
         assert calibration() is None
-        assert not batcher._paces
+        assert not batcher._sizing._paces
 
     asyncio.run(main())
 

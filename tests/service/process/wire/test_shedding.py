@@ -32,7 +32,7 @@ def request(path: str = ROUTE, method: str = "POST", body: bytes = BODY, *header
 
 def unread(data: bytes) -> int | None:
     desk = Desk(Settings(store=None, max_bytes=100))
-    recognised = Shedding(desk.settings, desk.reports).recognised(data)
+    recognised = Shedding(desk.settings, desk.admission, desk.reports).recognised(data)
     return recognised and recognised.unread
 
 
@@ -121,7 +121,8 @@ PIECES = [
 
 def test_what_is_recognised_is_what_the_parser_reads() -> None:
     chance = random.Random(0)
-    shedding = Shedding(Settings(store=None), Desk(Settings(store=None)).reports)
+    desk = Desk(Settings(store=None))
+    shedding = Shedding(desk.settings, desk.admission, desk.reports)
     whole = request("/predict?samples=5", "POST", BODY, "X-Request-Id: a1")
     lines = [place.end() for place in re.finditer(rb"\r\n", whole)]
     count = 0
