@@ -34,6 +34,8 @@ IDLE = 10.0
 """Seconds for which good clients ask an idle service."""
 TIMEOUT = 3.0
 """Seconds of the client timeout, short enough that many clients exceed it."""
+VALID = 64
+"""One connection of a crowd in so many sends a valid request."""
 PENDING = 512
 """Requests that the service admits: the valid ones among a crowd may fill the 128 of the default."""
 
@@ -168,13 +170,17 @@ class Hostile:
             time.sleep(self._random.choice((0, 0.001, 0.01)))
 
     def crowd(self, count: int) -> None:
-        """Open many connections, and send a few bytes at most on each."""
+        """Open many connections, and send a few bytes at most on each.
+
+        Few of them send a valid request, since good clients wait in the same queue.
+        """
         crowd = []
         with suppress(OSError):
-            for _ in range(count):
+            for number in range(count):
                 client = self._connected()
                 crowd.append(client)
-                client.sendall(self._random.choice((b"", b"P", self._head(length=10**6), self._good())))
+                begun = self._random.choice((b"", b"P", self._head(length=10**6)))
+                client.sendall(begun if number % VALID else self._good())
         time.sleep(2)
         for client in crowd:
             client.close()

@@ -99,6 +99,7 @@ def _options_of_arrays(body: type[BaseModel]) -> list[dict[str, Any]]:
         {
             "name": name,
             "in": "query",
+            "explode": False,  # lists have commas between their values; an option comes once
             "schema": {
                 key: value for key, value in schema.items() if key not in ("title", "description", "default")
             },
