@@ -1,10 +1,10 @@
 """Good clients among hostile ones.
 
 Hostile clients send random requests from a grammar of bad ones: deep and odd JSON, wrong framing, endless
-heads, bodies far beyond the limit, requests that trickle in, unread answers, thousands of connections. Good
-clients send valid requests all the while. The program ends with code 1 if the service answered anything with
-a 500, wrote a traceback, ended, left a good client without an answer, or holds more memory or files than
-before.
+heads, bodies far beyond the limit, requests that trickle in, unread answers, thousands of connections, and
+all that once took a service from others (`attacks.py`). Good clients send valid requests all the while. The
+program ends with code 1 if the service answered anything with a 500, wrote a traceback, ended, left a good
+client without an answer, kept it waiting, or holds more memory or files than before.
 """
 
 import json
@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
+import good
+from attacks import Attacks
 from report import parser
 from running import Running, Stalls, started
 
@@ -24,8 +26,12 @@ ROUTE = "/models/digits/predict/uncertainty"
 PATHS = ("/predict", "/predict/uncertainty", ROUTE, "/models/digits/versions/1/predict")
 JSON, NPY = "application/json", "application/x-npy"
 ROW = [[0.0] * 8] * 8
-GROWTH = 100e6
+GROWTH = 64e6
 """Bytes by which the service's memory may grow after its first minute, which allocators keep."""
+REFUSED = 0.05
+"""Part of the good requests that may get a 429, while others ask for all that may wait."""
+IDLE = 10.0
+"""Seconds for which good clients ask an idle service."""
 TIMEOUT = 3.0
 """Seconds of the client timeout, short enough that many clients exceed it."""
 PENDING = 512
@@ -39,9 +45,11 @@ class Hostile:
         self._random = random.Random(seed)
         self._address = address
         self._tell = tell
+        self._attacks = Attacks(self._random)
         self._ways: tuple[Callable[[], None], ...] = (
             *[self.one] * 12,
             *[self.mutated] * 6,
+            *[self.attack] * 6,
             self.large,
             self.endless,
             self.slow,
@@ -59,6 +67,10 @@ class Hostile:
     def one(self) -> None:
         """Send one bad request, and read the answer."""
         self._sent(self._request())
+
+    def attack(self) -> None:
+        """Send one of the requests that are known to have done harm."""
+        self._sent(self._attacks.request())
 
     def mutated(self) -> None:
         """Send a request with some bytes changed, left out or repeated."""
@@ -285,40 +297,9 @@ class Hostile:
         return self._head(PATHS[2], len(body)) + body
 
 
-class Good:
-    """Sends valid requests one after the other, each on a new connection, and counts the answers."""
-
-    def __init__(self, address: tuple[str, int], stalls: Stalls) -> None:
-        self.codes: Counter[str] = Counter()
-        self.slowest = 0.0
-        self._address = address
-        self._stalls = stalls
-        body = json.dumps({"inputs": [ROW]}).encode()
-        self._request = (
-            f"POST {ROUTE} HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n"
-            "Connection: close\r\n\r\n"
-        ).encode() + body
-
-    def ask(self) -> None:
-        """Send one request."""
-        start, stalled = time.perf_counter(), self._stalls.seconds
-        answer = b""
-        try:
-            with socket.create_connection(self._address, timeout=60) as client:
-                client.sendall(self._request)
-                while received := client.recv(2**16):
-                    answer += received
-            code = answer[9:12].decode("latin-1") or "none"
-        except OSError as error:
-            code = type(error).__name__
-        took = time.perf_counter() - start
-        time.sleep(0.01 if took < 1 else 0.3)  # gives `Stalls` time to notice a stall
-        if self._stalls.seconds == stalled:
-            self.codes[code] += 1
-            self.slowest = max(self.slowest, took)
-
-
-def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: int, crowd: int) -> list[str]:
+def fuzz(
+    running: Running, stalls: Stalls, seconds: float, seed: int, threads: int, crowd: int, slower: float
+) -> list[str]:
     """Load a service with hostile and good clients; return the faults that were found."""
     codes: Counter[str] = Counter()
     lock = threading.Lock()
@@ -327,8 +308,7 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
         with lock:
             codes[code] += 1
 
-    good = [Good(running.address, stalls) for _ in range(2)]
-    good[0].ask()
+    idle = good.asking(running.address, min(IDLE, seconds))
     first, first_files = running.resident(), running.files()
     acts: Counter[str] = Counter()
     end = time.monotonic() + seconds
@@ -340,12 +320,8 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
             client.act()
             acts["acts"] += 1
 
-    def asking(client: Good) -> None:
-        while time.monotonic() < end:
-            client.ask()
-
+    askers = [good.begun(running.address, seconds) for _ in range(2)]
     workers = [threading.Thread(target=hostile, args=(number,)) for number in range(threads)]
-    workers += [threading.Thread(target=asking, args=(client,)) for client in good]
     for worker in workers:
         worker.start()
     crowds = Hostile(seed, running.address, tell)
@@ -359,20 +335,25 @@ def fuzz(running: Running, stalls: Stalls, seconds: float, seed: int, threads: i
         time.sleep(1)
     for worker in workers:
         worker.join()
+    asked = [good.ended(asker) for asker in askers]
     time.sleep(TIMEOUT + 4)  # until every client timeout is over
     late, files = running.resident(), running.files()
-    answered = sum((client.codes for client in good), Counter[str]())
+    answered = sum((each.codes for each in asked), Counter[str]())
+    worst = max(minute for each in asked for minute in each.p99)
     print(
         f"seed {seed}: {acts['acts']} hostile acts in {seconds:.0f} s, answers {dict(codes)}; good clients "
-        f"{dict(answered)}, the slowest {max(client.slowest for client in good):.2f} s; memory "
+        f"{dict(answered)}, 99 % within {worst:.0f} ms in the worst minute and {max(idle.p99):.0f} ms "
+        f"before, the slowest {max(each.slowest for each in asked) / 1e3:.2f} s; memory "
         f"{first / 1e6:.0f} MB at first, {(early or 0) / 1e6:.0f} early, {most / 1e6:.0f} at "
         f"most, {late / 1e6:.0f} at last; files {first_files} and {files}; the machine stalled for "
         f"{stalls.seconds:.0f} s",
         flush=True,
     )
     faults = []
-    if set(answered) != {"200"}:
+    if not answered.keys() <= {"200", "429"} or answered["429"] > REFUSED * answered.total():
         faults.append(f"good clients got {dict(answered)}")
+    if worst > slower * max(idle.p99):
+        faults.append(f"good clients waited {worst:.0f} ms, without hostile ones {max(idle.p99):.0f} ms")
     if codes["500"]:
         faults.append(f"{codes['500']} answers with 500")
     if early is not None and late > early + GROWTH:
@@ -389,11 +370,18 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6), help="seed of all choices")
     arguments.add_argument("--threads", type=int, default=8, help="hostile clients at once (default: 8)")
     arguments.add_argument("--crowd", type=int, default=8000, help="connections of a crowd (default: 8000)")
+    arguments.add_argument(
+        "--slower",
+        type=float,
+        default=10,
+        help="times its idle p99 that a good client may wait (default: 10)",
+    )
     options = arguments.parse_args()
     print(f"seed {options.seed}", flush=True)
     flags = ("--client-timeout", f"{TIMEOUT:g}", "--max-pending", str(PENDING))
     with Stalls() as stalls, started(*flags) as running:
-        faults = fuzz(running, stalls, 60 * options.minutes, options.seed, options.threads, options.crowd)
+        seconds, seed = 60 * options.minutes, options.seed
+        faults = fuzz(running, stalls, seconds, seed, options.threads, options.crowd, options.slower)
     faults += running.faults()
     for fault in faults:
         print(f"FAULT: {fault}")

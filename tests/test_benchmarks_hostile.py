@@ -14,7 +14,18 @@ __all__ = ["program"]
 def test_hostile_clients_break_nothing_and_keep_nobody_out(
     seed: int, program: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("--minutes", "0.2", "--seed", str(seed), "--threads", "4", "--crowd", "1000")
+    arguments = (
+        "--minutes",
+        "0.2",
+        "--seed",
+        str(seed),
+        "--threads",
+        "4",
+        "--crowd",
+        "1000",
+        "--slower",
+        "inf",
+    )
     assert program("hostile", *arguments).main() == 0, capsys.readouterr().out
 
 
@@ -30,8 +41,8 @@ def test_a_killed_worker_costs_its_own_requests_and_no_others(
 def test_a_fault_is_an_exit_code(
     program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, part in (("hostile", "fuzz"), ("kills", "attack")):
-        module = program(name)
+    for name, part, arguments in (("hostile", "fuzz", ()), ("kills", "attack", ("--kills", "0"))):
+        module = program(name, *arguments)
         monkeypatch.setattr(module, part, lambda *_: ["something broke"])
         assert module.main() == 1
         assert "FAULT: something broke" in capsys.readouterr().out

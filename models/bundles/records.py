@@ -1,8 +1,8 @@
 """Rows of JSON objects as the array that the graphs take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,17 @@ from caveat.models.bundles.features import Feature
 from caveat.models.bundles.words import describe, shortened
 from caveat.models.errors import InputError
 
+LARGEST: Final = 2**63 - 1
+"""The greatest integer that an input of int64 takes. The least is its negative: one less has no positive
+counterpart, and is what a processor makes of numbers that are no integers."""
 
-def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
+
+def encode_features(
+    rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str, first: int = 0
+) -> NDArray[Any]:
     """Turn rows of JSON objects into the array that the graphs take, shape (B, features).
+
+    ``where`` names the rows in an error, and ``first`` is the number of the first of them.
 
     Raises
     ------
@@ -23,7 +31,7 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
     """
     names = [feature.name for feature in features]
     fields = set(names)
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows, first):
         if not isinstance(row, dict):
             expected = f"an object with the fields {', '.join(names)}"
             raise InputError(f"{where}[{index}]", expected, describe(row))
@@ -34,32 +42,41 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
     for column, feature in enumerate(features):
         try:
             with np.errstate(over="ignore"):
-                array[:, column] = feature.values(
-                    [row[feature.name] for row in rows], partial(_place, where, feature.name)
-                )
+                place_of = partial(_place, where, feature.name, first)
+                values = feature.values([row[feature.name] for row in rows], place_of)
+                if dtype == "int64":
+                    _check_integers(values, place_of)
+                array[:, column] = values
         except InputError as error:
             if not error.rows:
                 raise
             unknown.append(error)
     if unknown:
-        raise _of_all(unknown)
+        raise of_all(unknown, first)
     infinite = np.argwhere(np.isinf(array))
     if len(infinite):
         index, column = (int(i) for i in infinite[0])
-        place, value = _place(where, names[column], index), rows[index][names[column]]
+        place, value = _place(where, names[column], first, index), rows[index][names[column]]
         raise InputError(place, f"a finite number that {dtype} can hold", str(value))
     return array
 
 
-def _place(where: str, name: str, row: int) -> str:
-    return f"{where}[{row}].{name}"
+def _check_integers(values: NDArray[np.float64], where: Callable[[int], str]) -> None:
+    unfit = np.flatnonzero((values != np.floor(values)) | (abs(values) >= 2.0**63))
+    if len(unfit):
+        row = int(unfit[0])
+        raise InputError(where(row), f"an integer from {-LARGEST} to {LARGEST}", str(values[row]))
 
 
-def _of_all(errors: Sequence[InputError]) -> InputError:
-    """Name the rows of several errors in the first of them."""
-    first = errors[0]
-    rows = tuple(sorted({row for error in errors for row in error.rows}))
-    return InputError(first.where, first.expected, first.got, rows)
+def _place(where: str, name: str, first: int, row: int) -> str:
+    return f"{where}[{first + row}].{name}"
+
+
+def of_all(errors: Sequence[InputError], first: int = 0) -> InputError:
+    """Name the rows of several errors in the first of them, counted from ``first``."""
+    one = errors[0]
+    rows = sorted({first + row for error in errors for row in error.rows})
+    return InputError(one.where, one.expected, one.got, rows)
 
 
 def _wrong_fields(row: dict[str, Any], features: Sequence[Feature], where: str) -> InputError:

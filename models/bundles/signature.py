@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from itertools import chain
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles.features import Feature, Label
-from caveat.models.bundles.records import encode_features
+from caveat.models.bundles.records import LARGEST, encode_features
 from caveat.models.bundles.words import describe
 from caveat.models.errors import InputError
+
+_SLICE: Final = 256
+"""Items that are checked together."""
 
 Inputs = Mapping[str, NDArray[Any]]
 """One array per input of the graphs, by name; the first axis of each is the row."""
@@ -53,7 +57,7 @@ class Input(BaseModel):
                 raise ValueError(f"{feature.name!r} may be missing or a date, which int64 can't hold")
         return self
 
-    def encode(self, rows: object, where: str = "inputs") -> NDArray[Any]:
+    def encode(self, rows: object, where: str = "inputs", first: int = 0) -> NDArray[Any]:
         """Turn rows of JSON into the array that the graphs take.
 
         Parameters
@@ -61,8 +65,8 @@ class Input(BaseModel):
         rows
             A list of rows: nested lists of numbers, or an array, in the signature's shape; for an input
             with features, a list of objects with one value per feature.
-        where
-            Name of ``rows`` in an error.
+        where, first
+            Name of ``rows`` in an error, and the number of the first of them.
 
         Returns
         -------
@@ -82,34 +86,41 @@ class Input(BaseModel):
                [3. , 4.5]], dtype=float32)
         """
         if isinstance(rows, np.ndarray):
-            return self.fit(rows, where)
+            return self.fit(rows, where, first)
         if not isinstance(rows, list) or not rows:
             raise InputError(where, "a list of at least one row", describe(rows))
         if self.features is not None:
-            return encode_features(rows, self.features, self.dtype, where)
+            return encode_features(rows, self.features, self.dtype, where, first)
         array = _array(rows)
         if array is None or not self._takes(array):
-            raise self._first_misfit(rows, where)
-        return self._checked(array, rows, where)
+            self.refuse_misfits(rows, where, first)
+            if array is not None and self._fits(array.shape):
+                raise InputError(where, "integers that int64 can hold", "larger ones")
+            raise InputError(
+                where, f"rows of one size in {in_words(self.shape[1:])}", "rows of several sizes"
+            )
+        return self._checked(array, rows, where, first)
 
-    def fit(self, array: NDArray[Any], where: str = "inputs") -> NDArray[Any]:
+    def fit(self, array: NDArray[Any], where: str = "inputs", first: int = 0) -> NDArray[Any]:
         """Check an array of rows and convert it to the input's dtype; see `encode`."""
         if not self._takes(array) or not len(array):
             kind = "integers" if self.dtype == "int64" else "numbers"
             shape = ", ".join(map(str, self.shape))
             raise InputError(where, f"{kind} of shape ({shape})", f"{array.dtype} of shape {array.shape}")
-        return self._checked(array, array, where)
+        return self._checked(array, array, where, first)
 
     def _takes(self, array: NDArray[Any]) -> bool:
         return array.dtype.kind in ("iu" if self.dtype == "int64" else "iuf") and self._fits(array.shape)
 
-    def _checked(self, array: NDArray[Any], rows: Any, where: str) -> NDArray[Any]:
+    def _checked(self, array: NDArray[Any], rows: Any, where: str, first: int) -> NDArray[Any]:
         if self.dtype == "int64":
-            self._check_range(array, where)
+            self._check_range(array, where, first)
+        elif array.dtype.kind != "f":
+            array = array.astype(np.float64)  # rounded twice, as among others that are no integers
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype=self.dtype)
         if not np.isfinite(array).all() and (unfit := self._unfit(array)).any():
-            raise _not_finite(unfit, rows, where, self.dtype)
+            raise _not_finite(unfit, rows, where, first, self.dtype)
         self._check_sizes(array, where)
         return array
 
@@ -120,12 +131,12 @@ class Input(BaseModel):
             unfit &= ~(np.isnan(array) & [feature.missing for feature in self.features])
         return unfit
 
-    def _check_range(self, array: NDArray[Any], where: str) -> None:
-        least, below = (-(2**63), 2**63) if self.below is None else (0, self.below)
-        if array.min() < least or array.max() >= below:
-            first = np.argwhere((array < least) | (array >= below))[0]
-            place = where + _indices(int(i) for i in first)
-            raise InputError(place, f"an integer from {least} to {below - 1}", str(array[tuple(first)]))
+    def _check_range(self, array: NDArray[Any], where: str, first: int) -> None:
+        least, most = (-LARGEST, LARGEST) if self.below is None else (0, min(self.below - 1, LARGEST))
+        if array.min() < least or array.max() > most:
+            path = tuple(int(i) for i in np.argwhere((array < least) | (array > most))[0])
+            place = where + _indices(path, first)
+            raise InputError(place, f"an integer from {least} to {most}", str(array[path]))
 
     def _check_sizes(self, array: NDArray[Any], where: str) -> None:
         for name, size in self.chosen(array).items():
@@ -148,37 +159,35 @@ class Input(BaseModel):
             for size, asked in zip(shape, self.shape, strict=True)
         )
 
-    def _first_misfit(self, rows: list[Any], where: str) -> InputError:
-        number = "an integer" if self.dtype == "int64" else "a number"
-        return _misfit(rows, (len(rows), *self.shape[1:]), number, where) or InputError(
-            where, f"rows of one size in {_words(self.shape[1:])}", "rows of several sizes"
-        )
+    def refuse_misfits(self, rows: object, where: str = "inputs", first: int = 0) -> None:
+        """Refuse rows of JSON that are no nested lists of numbers in the signature's shape.
 
+        It stops at the first misfit, so that a misfit costs no more than rows that fit. NumPy would read
+        booleans as 1 and 0, and one long text would make every value of the array as wide. Whether all rows
+        have one size is for `encode` to see.
 
-def refuse_non_numbers(rows: object, where: str = "inputs", depth: int = 64) -> None:
-    """Refuse booleans and text where a number is meant.
+        Parameters
+        ----------
+        rows, where
+            See `encode`.
+        first
+            Number of the first of the rows.
 
-    NumPy would read booleans as 1 and 0, and one long text would make every value of the array as wide.
-    The search goes ``depth`` levels deep, which is NumPy's limit; deeper nesting fits no signature.
+        Raises
+        ------
+        InputError
+            Naming the place of the first misfit.
+        """
+        if not isinstance(rows, list) or not rows:
+            raise InputError(where, "a list of at least one row", describe(rows))
+        for index, row in enumerate(rows, first):
+            if error := self._misfit(row, self.shape[1:], f"{where}[{index}]"):
+                raise error
 
-    Raises
-    ------
-    InputError
-        Naming the place of the first boolean or text.
-    """
-    path = _path_to_non_number(rows, depth)
-    if path:
-        raise InputError(where + _indices(path), "a number", describe(_at(rows, path)))
-
-
-def _path_to_non_number(value: object, depth: int) -> tuple[int, ...] | None:
-    if isinstance(value, bool | str):
-        return ()
-    # A set of a list's types is collected at once: a check of each number takes ten times longer.
-    if not isinstance(value, list) or not depth or {bool, str, list}.isdisjoint(map(type, value)):
-        return None
-    paths = ((index, _path_to_non_number(item, depth - 1)) for index, item in enumerate(value))
-    return next(((index, *path) for index, path in paths if path is not None), None)
+    def _misfit(self, value: Any, shape: tuple[Dimension, ...], where: str) -> InputError | None:
+        if self.dtype == "int64":
+            return _misfit(value, shape, {int}, "an integer", where)
+        return _misfit(value, shape, {int, float}, "a number", where)
 
 
 def unnamed(inputs: Sequence[Input], rows: object) -> object:
@@ -233,27 +242,44 @@ def _array(rows: list[Any]) -> NDArray[Any] | None:
 
 
 def _misfit(
-    value: Any, shape: tuple[Dimension, ...], number: str, where: str, path: tuple[int, ...] = ()
+    value: Any, shape: tuple[Dimension, ...], numbers: set[type[float]], number: str, where: str
 ) -> InputError | None:
-    numbers = {int} if number == "an integer" else {int, float}
+    """Find the first misfit in a value of a shape; ``number`` says in words which types ``numbers`` are."""
     if not shape:
-        return None if type(value) in numbers else InputError(where + _indices(path), number, describe(value))
+        return None if type(value) in numbers else InputError(where, number, describe(value))
     size, *rest = shape
     if not isinstance(value, list) or (len(value) != size if isinstance(size, int) else not value):
-        return InputError(where + _indices(path), _words(shape), describe(value))
-    if not rest and numbers.issuperset(map(type, value)):
-        return None
-    found = (_misfit(item, tuple(rest), number, where, (*path, i)) for i, item in enumerate(value))
-    return next((error for error in found if error), None)
+        return InputError(where, in_words(shape), describe(value))
+    for start in range(0, len(value), _SLICE):
+        items = value[start : start + _SLICE]
+        if _plain(items, rest, numbers):
+            continue
+        for index, item in enumerate(items, start):
+            if error := _misfit(item, tuple(rest), numbers, number, f"{where}[{index}]"):
+                return error
+    return None
 
 
-def _not_finite(unfit: NDArray[np.bool], rows: Any, where: str, dtype: str) -> InputError:
+def _plain(items: list[Any], shape: Sequence[Dimension], numbers: set[type[float]]) -> bool:
+    """Tell whether items are numbers, or lists of them in a shape, at the speed of C; False if unclear."""
+    if not shape:
+        return numbers.issuperset(map(type, items))
+    size, *rest = shape
+    if rest or not {list}.issuperset(map(type, items)):
+        return False
+    sized = {size}.issuperset(map(len, items)) if isinstance(size, int) else all(items)
+    return sized and numbers.issuperset(map(type, chain.from_iterable(items)))
+
+
+def _not_finite(unfit: NDArray[np.bool], rows: Any, where: str, first: int, dtype: str) -> InputError:
     path = tuple(int(i) for i in np.argwhere(unfit)[0])
-    return InputError(where + _indices(path), f"a finite number that {dtype} can hold", str(_at(rows, path)))
+    return InputError(
+        where + _indices(path, first), f"a finite number that {dtype} can hold", str(_at(rows, path))
+    )
 
 
-def _indices(path: Iterable[int]) -> str:
-    return "".join(f"[{index}]" for index in path)
+def _indices(path: Sequence[int], first: int) -> str:
+    return "".join(f"[{index}]" for index in (first + path[0], *path[1:]))
 
 
 def _at(value: Any, path: Iterable[int]) -> Any:
@@ -262,10 +288,10 @@ def _at(value: Any, path: Iterable[int]) -> Any:
     return value
 
 
-def _words(shape: tuple[Dimension, ...]) -> str:
+def in_words(shape: tuple[Dimension, ...]) -> str:
     """Say a shape in words.
 
-    >>> _words((8, 8))
+    >>> in_words((8, 8))
     'a list of 8 lists of 8 numbers'
     """
     if not shape:
@@ -273,7 +299,7 @@ def _words(shape: tuple[Dimension, ...]) -> str:
     inner = (
         "numbers"
         if len(shape) == 1
-        else _words(shape[1:]).removeprefix("a ").replace("list of", "lists of", 1)
+        else in_words(shape[1:]).removeprefix("a ").replace("list of", "lists of", 1)
     )
     size = f"{shape[0]} " if isinstance(shape[0], int) else "at least one of "
     return f"a list of {size}{inner}"

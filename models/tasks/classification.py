@@ -169,9 +169,7 @@ class Classification(Task):
                 "quantiles", "none: quantiles are of values, and this model answers with classes", "some"
             )
         if decisions.error_tolerance is not None:
-            raise InputError(
-                "error_tolerance", "none: a class is right or wrong", str(decisions.error_tolerance)
-            )
+            raise InputError("error_tolerance", "none: a class is right or wrong", "some")
 
     def notes(self, decisions: Decisions, calibration: Calibration | None) -> Mapping[str, str]:
         """Name the classes that are in every set, since too few calibration rows are of them."""

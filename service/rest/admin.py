@@ -10,6 +10,7 @@ from caveat.models.bundles import aliases
 from caveat.models.errors import InputError
 from caveat.service.desk.description import failing
 from caveat.service.desk.desk import Desk
+from caveat.service.rest.content.keys import refuse_repeated
 from caveat.service.rest.documentation.operations import PARAMETERS
 from caveat.service.rest.documentation.schemas import Aliases, Pointer, Reloaded, versions
 from caveat.service.rest.models import Name
@@ -58,10 +59,12 @@ async def _version(request: Request) -> int:
         if len(raw) > _LONGEST:
             raise RequestError(413, f'the body is longer than {_LONGEST} bytes; expected {{"version": 3}}')
     try:
-        return Pointer.model_validate(orjson.loads(raw)).version
+        version = Pointer.model_validate(orjson.loads(raw)).version
     except orjson.JSONDecodeError as error:
         raise RequestError(400, f"not JSON: {error}") from None
     except ValidationError:
         raise InputError(
             "body", '{"version": 3}, with a version\'s number', raw[:80].decode(errors="replace")
         ) from None
+    refuse_repeated(bytes(raw), len(Pointer.model_fields))
+    return version

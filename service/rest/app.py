@@ -44,7 +44,7 @@ class App(FastAPI):
         self.desk = desk
         self.lifespan = Lifespan(desk)
         """Starts and ends the service, for an application that this one is mounted in."""
-        super().__init__(docs_url=None, redoc_url=None, openapi_url=None)
+        super().__init__(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         kind = uncertainty_request(desk.settings)
         _add_routes(self, desk, DocsHandlers(desk, kind))
         add_handlers(self)

@@ -9,7 +9,11 @@ EVERYWHERE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value
 """The same headers as ASGI has them, in pairs of bytes."""
 
 
-def of_page(**sources: str) -> dict[str, str]:
+SANDBOX: Final = "sandbox"
+"""Directive for a page from elsewhere: it may run no script, send no form and lead nowhere by itself."""
+
+
+def of_page(*directives: str, **sources: str) -> dict[str, str]:
     """Write the headers of a page that may load only the ``sources``, and must not be framed.
 
     >>> of_page(style_src="'self'")["Content-Security-Policy"]
@@ -18,6 +22,8 @@ def of_page(**sources: str) -> dict[str, str]:
     none = dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
     policy = none | {name.replace("_", "-"): source for name, source in sources.items()}
     return {
-        "Content-Security-Policy": "; ".join(f"{name} {source}" for name, source in policy.items()),
+        "Content-Security-Policy": "; ".join(
+            [*(f"{name} {source}" for name, source in policy.items()), *directives]
+        ),
         "Referrer-Policy": "no-referrer",
     }

@@ -11,14 +11,14 @@ from caveat.service.desk import description
 from caveat.service.desk.description import Model
 from caveat.service.desk.desk import Desk
 from caveat.service.rest.documentation.operations import PARAMETERS
-from caveat.service.rest.headers import of_page
+from caveat.service.rest.headers import SANDBOX, of_page
 from caveat.service.rest.problems import RequestError
 from caveat.service.rest.scope import record_of
 
 _NO_CARD: Final = "this model has no card; `caveat calibrate` makes a version with a card"
 
-# A card comes from a bundle, so its page may run no scripts and load nothing.
-_PAGE_HEADERS: Final = of_page(style_src="'unsafe-inline'")
+# A card comes from a bundle, so its page may run no scripts, load nothing and lead nowhere.
+_PAGE_HEADERS: Final = of_page(SANDBOX, style_src="'unsafe-inline'")
 
 Name = Annotated[str, Path(description=PARAMETERS["name"][1])]
 Version = Annotated[int | str, Path(description=PARAMETERS["version"][1])]

@@ -27,6 +27,12 @@ from caveat.service.rest.scope import record_of
 
 MEDIA_TYPE = "application/problem+json"
 
+_LONGEST: Final = 1000
+"""Characters of a text in a problem document, and in its line of the log, at most."""
+
+_MOST_ROWS: Final = 100
+"""Numbers of rows in a problem document at most; its detail says how many there are."""
+
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Names of RFC 9110, which Python has since 3.13."""
 
@@ -61,7 +67,10 @@ class InputProblem(Problem):
     expected: str = Field(description="What the service expected there.")
     got: str = Field(description="What the request has there.")
     rows: list[int] = Field(
-        [], description="Numbers of all rows with a category that the model does not know, if that is wrong."
+        [],
+        max_length=_MOST_ROWS,
+        description="Numbers of the rows with a category that the model does not know, if that is wrong: of"
+        f" the first {_MOST_ROWS}. The detail says how many there are.",
     )
 
 
@@ -85,7 +94,7 @@ class RequestError(Exception):
         self.headers = headers
 
 
-def problem(status: int, detail: str, request_id: str) -> dict[str, str | int]:
+def problem(status: int, detail: str, request_id: str) -> dict[str, object]:
     """Write the members of every problem document."""
     return {
         "type": "about:blank",
@@ -139,7 +148,7 @@ async def respond(request: Request, error: Exception) -> Response:
         case InputError():
             members: dict[str, object] = {"where": error.where, "expected": error.expected, "got": error.got}
             if error.rows:
-                members["rows"] = list(error.rows)
+                members["rows"] = list(error.rows[:_MOST_ROWS])
             return _problem(kept, 422, str(error), members)
         case RequestValidationError():  # of a path parameter: FastAPI parses nothing else here
             fault = error.errors()[0]
@@ -166,6 +175,14 @@ def _outcome(error: Exception) -> Outcome:
     return "failed" if is_fault(error) else "refused"
 
 
+def _bounded(text: str) -> str:
+    """Cut a long text in its middle: it begins with what was wrong, and ends with what to do about it."""
+    if len(text) <= _LONGEST:
+        return text
+    half = _LONGEST // 2 - 20
+    return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
+
+
 def _problem(
     kept: Record,
     status: int,
@@ -173,6 +190,8 @@ def _problem(
     members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    kept.detail = detail
-    content = problem(status, detail, kept.id) | dict(members or {})
+    kept.detail = detail = _bounded(detail)
+    content = problem(status, detail, kept.id)
+    for name, value in (members or {}).items():
+        content[name] = _bounded(value) if isinstance(value, str) else value
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)

@@ -17,11 +17,13 @@ from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
 from caveat.service.desk.admission import Visit
 from caveat.service.desk.batching.job import Job
+from caveat.service.desk.batching.waiting import late
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.rest import request_id
 from caveat.service.rest.content import answers, body
 from caveat.service.rest.content.arrays import NPY, NPZ
+from caveat.service.rest.content.pieces import LARGE
 from caveat.service.rest.content.request import PredictRequest, UncertaintyRequest
 from caveat.service.rest.guard import Guard
 from caveat.service.rest.off_loop import OffLoop
@@ -35,9 +37,6 @@ _BYTES = attrgetter("nbytes")
 
 _PAUSE = 0.1
 """Seconds between two looks at a client that may have left."""
-
-_LARGE = 2**17
-"""Bytes from which JSON is read and written on a thread, off the event loop."""
 
 
 class Verbs:
@@ -77,7 +76,8 @@ class Verbs:
         if found:
             await self._answer_or_refuse(scope, receive, send, *found)
         else:
-            await self._others(scope, receive, send)
+            # Only a verb takes options; FastAPI would parse them for every route.
+            await self._others({**scope, "query_string": b""}, receive, send)
 
     async def _answer_or_refuse(
         self, scope: Scope, receive: Receive, send: Send, route: Route, model: dict[str, str]
@@ -131,10 +131,14 @@ class Verbs:
     ) -> tuple[Inputs, Asked | None]:
         most = self._settings.max_rows
 
-        def read() -> tuple[Inputs, Asked | None]:
-            return answers.read(raw, media_type, query, kind, predictor, most)
+        def check() -> None:
+            if perf_counter() > due:
+                raise late()
 
-        if len(raw) < _LARGE:
+        def read() -> tuple[Inputs, Asked | None]:
+            return answers.read(raw, media_type, query, kind, predictor, most, check)
+
+        if len(raw) < LARGE:
             return read()
         with visit.reading():
             return await self._off_loop.run(len(raw), read, due)
@@ -143,7 +147,7 @@ class Verbs:
         self, predictor: Predictor, asked: Asked | None, columns: Columns, wanted: str, due: float
     ) -> bytes:
         size = sum(map(_BYTES, columns.values()))
-        if size < _LARGE:
+        if size < LARGE:
             return answers.write(predictor, asked, columns, wanted)
         return await self._off_loop.run(size, lambda: answers.write(predictor, asked, columns, wanted), due)
 

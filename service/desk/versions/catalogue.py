@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from caveat.models.bundles.words import shortened
 from caveat.models.errors import CaveatError
 from caveat.models.predictor import Predictor
 
@@ -84,7 +85,7 @@ class Catalogue:
             If the model is not loaded.
         """
         if name not in self.models:
-            raise UnknownModelError(f"no model {name!r}; there is {_listed(self.models)}")
+            raise UnknownModelError(f"no model {shortened(name)!r}; there is {_listed(self.models)}")
         return self._versions[name]
 
     def aliases_of(self, name: str) -> dict[str, int]:
@@ -121,7 +122,9 @@ class Catalogue:
             aliases = self.aliases_of(name)
             if version not in aliases:
                 known = [*map(str, versions), *aliases]
-                raise UnknownModelError(f"no alias {version!r} of {name}; there is {_listed(known)}")
+                raise UnknownModelError(
+                    f"no alias {shortened(version)!r} of {name}; there is {_listed(known)}"
+                )
             version = aliases[version]
         if version is not None and version not in versions:
             raise UnknownModelError(f"no version {version} of {name}; there is {_listed(map(str, versions))}")
@@ -129,4 +132,11 @@ class Catalogue:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return " or ".join(names)
+    """List the first names, and say how many more there are.
+
+    >>> _listed("abc"), _listed(map(str, range(12)))
+    ('a or b or c', '0 or 1 or 2 or 3 or 4 or 5 or 6 or 7 or 8 or 9 or one of 2 more')
+    """
+    listed = list(names)
+    more = [f"one of {len(listed) - 10} more"] if len(listed) > 10 else []
+    return " or ".join([*listed[:10], *more])

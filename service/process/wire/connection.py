@@ -17,14 +17,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from caveat.service.desk.monitoring.record import ELSEWHERE, Outcome, Record
 from caveat.service.desk.monitoring.reports import Reports
+from caveat.service.process.wire import framing
 from caveat.service.process.wire.joining import Joining
 from caveat.service.process.wire.timeouts import Timeouts
 from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE
 from caveat.service.rest.problems import MEDIA_TYPE, problem, title
 
-_LARGEST_HEAD: Final = 2**16
-"""Bytes (64 KiB) of a request's head, or of the framing between two chunks of its body, at most."""
+_LARGEST_HEAD: Final = 2**14
+"""Bytes (16 KiB) of a request's head, or of the framing between two chunks of its body, at most."""
 
 _END: Final = b"\r\n\r\n"
 """The end of a head."""
@@ -129,8 +130,11 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._pass_over_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if self._frame <= _LARGEST_HEAD:
-                reason = "an invalid head" if error.__context__ else str(error).rstrip(".").lower()
+            cause = error.__context__
+            if isinstance(cause, framing.FramingError):
+                self.refuse(cause.status, cause.detail)
+            elif self._frame <= _LARGEST_HEAD:
+                reason = "an invalid head" if cause else str(error).rstrip(".").lower()
                 self.refuse(400, f"not HTTP: {reason}")
         if self._frame > _LARGEST_HEAD and not self._closing:
             self.refuse(431, f"the head is longer than {_LARGEST_HEAD} bytes")
@@ -165,7 +169,9 @@ class Connection(HttpToolsProtocol):
         if self._frame > _LARGEST_HEAD:
             raise ValueError  # stops the parser
         if not self.parser.should_upgrade():
+            framing.check(self.headers, self.parser.get_http_version())
             super().on_headers_complete()
+            self.headers = []  # trailers are no headers
             self._in_body = True
 
     def on_body(self, body: bytes) -> None:
@@ -231,7 +237,7 @@ class Connection(HttpToolsProtocol):
         if self._unanswered:
             self._last = (status, detail)
             return
-        name = request_id.of(dict(self.headers) if self._reading else {})
+        name = request_id.of(dict(self.scope["headers"]) if self._reading else {})
         outcome: Outcome = "unready" if status == 503 else "refused"
         self._reports.enter(
             Record(name, ELSEWHERE, perf_counter(), code=status, outcome=outcome, detail=detail)

@@ -40,11 +40,15 @@ _BURST: Final = 200
 _PAUSE: Final = 0.002
 """Seconds between two checks of the deferred connections."""
 
-_TELLING: Final = re.compile(
-    rb"\r\n(?:content-length: *([0-9]{1,18}) *(?=\r\n)|transfer-encoding|expect|upgrade|connection: *close)",
-    re.IGNORECASE,
+_HEAD: Final = re.compile(
+    rb"POST ([!-~]+) HTTP/1\.1\r\n(?:[A-Za-z0-9!#$%&'*+.^_`|~-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
 )
-"""The header with the length of the body, or headers that make a request an unusual one."""
+"""A head that the parser takes; what it refuses has to reach it."""
+
+_HEADER: Final = re.compile(rb"\r\n([^:]++):[ \t]*+([^\r]*?)[ \t]*+(?=\r\n)")
+
+_UNUSUAL: Final = {b"transfer-encoding", b"expect", b"upgrade", request_id.NAME}
+"""Headers that make a request an unusual one; an id that is still there is one of two, or a wrong one."""
 
 
 _BEARER: Final = re.compile(rb"\r\nauthorization:[ \t]*bearer[ \t]+([!-~]+)[ \t]*\r\n", re.IGNORECASE)
@@ -169,14 +173,18 @@ class Shedding:
 @lru_cache(1024)  # a client mostly sends equal heads
 def _plain(head: bytes) -> tuple[str | None, int]:
     """Find the route and the body's length of an ordinary request for a prediction; else no route."""
-    line, _, _ = head.partition(b"\r\n")
-    method, _, rest = line.partition(b" ")
-    path, _, protocol = rest.partition(b" ")
-    found = find_verb(path.partition(b"?")[0].decode("latin-1"))
-    telling = _TELLING.findall(head)
-    if not found or (method, protocol) != (b"POST", b"HTTP/1.1") or len(telling) != 1 or not telling[0]:
-        return None, 0
-    return found[0].path, int(telling[0])
+    found = _HEAD.fullmatch(head)
+    verb = found and find_verb(found[1].partition(b"?")[0].decode())
+    headers = [(name.lower(), value) for name, value in _HEADER.findall(head)] if verb else []
+    told = dict(headers)
+    length = told.get(b"content-length", b"")
+    usual = (
+        len(told) == len(headers)
+        and not told.keys() & _UNUSUAL
+        and told.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+        and re.fullmatch(b"[0-9]{1,18}", length)
+    )
+    return (verb[0].path, int(length)) if verb and usual else (None, 0)
 
 
 def _halves(refusal: FullError) -> tuple[bytes, bytes]:

@@ -1,5 +1,6 @@
 """Reading requests and writing answers: bytes to rows and options, columns to bytes."""
 
+from collections.abc import Callable
 from itertools import compress
 from typing import Any
 
@@ -27,10 +28,16 @@ def read(
     kind: type[PredictRequest],
     predictor: Predictor,
     max_rows: int,
+    check: Callable[[], None],
 ) -> tuple[Inputs, Asked | None]:
-    """Read the rows of a request and its options; the options are None for an answer without dropout."""
-    take = parse_array if media_type == NPY else parse
-    request, inputs = take(raw, query, kind, predictor.manifest, max_rows)
+    """Read the rows of a request and its options; the options are None for an answer without dropout.
+
+    ``check`` is called now and then, and ends the reading by what it raises.
+    """
+    if media_type == NPY:
+        request, inputs = parse_array(raw, query, kind, predictor.manifest, max_rows)
+    else:
+        request, inputs = parse(raw, query, kind, predictor.manifest, max_rows, check)
     if not isinstance(request, UncertaintyRequest):
         return inputs, None
     asked = request.asked

@@ -18,12 +18,19 @@ NPZ = "application/x-npz"
 
 _LONGEST = 10_000  # bytes of an array's header
 
+_MOST_AXES = 32  # every NumPy takes so many
+
 _LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # struct format of the header's length, by version of the file format
 
 # NumPy would evaluate the header as a Python literal; a header from a client is matched instead.
-_SIZES = rb"\((?:[0-9]{1,18},)*(?:[0-9]{1,18})?\)"
-_ITEM = rb"'(descr|fortran_order|shape)':('[<>=|]?[A-Za-z0-9]{1,20}'|True|False|%b)" % _SIZES
-_DESCRIPTION = re.compile(rb"\{%b,%b,%b,?\}" % (_ITEM, _ITEM, _ITEM))
+_SIZE = rb"(?:0|[1-9][0-9]{0,17}) *+"
+_SIZES = rb"\( *+(?:%b, *+(?:%b(?:, *+%b)*+(?:, *+)?+)?+)?+\)" % (_SIZE, _SIZE, _SIZE)
+_DTYPE = rb"'[<>=|]?[biufcmMOSUV][0-9]{0,18}'"
+_ITEM = rb" *+'(descr|fortran_order|shape)' *+: *+(%b|True|False|%b) *+" % (_DTYPE, _SIZES)
+_DESCRIPTION = re.compile(rb"\{%b,%b,%b(?:, *+)?+\} *+\n?" % (_ITEM, _ITEM, _ITEM))
+
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, MemoryError, struct.error)
+"""What reading the head of an array may raise."""
 
 
 def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
@@ -39,24 +46,27 @@ def read_npy(raw: bytes | bytearray) -> NDArray[np.generic]:
         version = npy.read_magic(stream)
         (length,) = struct.unpack(_LENGTH[version], stream.read(struct.calcsize(_LENGTH[version])))
         shape, fortran, dtype = _described(stream.read(min(length, _LONGEST)))
-    except (ValueError, TypeError, KeyError, struct.error) as error:
+        if dtype.kind not in "iuf":
+            raise RequestError(400, f"an array of {dtype}; expected an array of numbers")
+        stated, held = math.prod(shape) * dtype.itemsize, len(raw) - stream.tell()
+        if stated != held:
+            raise RequestError(400, f"the array's header states {stated} bytes; {held} follow")
+        array = np.frombuffer(raw, dtype, offset=stream.tell())
+        return array.reshape(shape, order="F" if fortran else "C")
+    except _UNREADABLE as error:
         raise RequestError(400, f"not an array as numpy.save writes it: {error}") from None
-    if dtype.kind not in "iuf":
-        raise RequestError(400, f"an array of {dtype}; expected an array of numbers")
-    stated, held = math.prod(shape) * dtype.itemsize, len(raw) - stream.tell()
-    if stated != held:
-        raise RequestError(400, f"the array's header states {stated} bytes; {held} follow")
-    array = np.frombuffer(raw, dtype, offset=stream.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _described(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the shape, the order (whether Fortran's) and the dtype of an array from its header."""
-    found = _DESCRIPTION.fullmatch(header.translate(None, b" \n"))
+    found = _DESCRIPTION.fullmatch(header)
     fields = dict(zip(found.groups()[::2], found.groups()[1::2], strict=True)) if found else {}
-    if len(fields) < 3 or not fields[b"descr"].startswith(b"'"):
+    begins = b"".join(fields.get(name, b"")[:1] for name in (b"descr", b"fortran_order", b"shape"))
+    if begins not in (b"'T(", b"'F("):
         raise ValueError("its header does not state descr, fortran_order and shape")
-    shape = tuple(int(size) for size in fields[b"shape"].strip(b"()").split(b",") if size)
+    shape = tuple(map(int, re.findall(rb"[0-9]+", fields[b"shape"])))
+    if len(shape) > _MOST_AXES:
+        raise ValueError(f"its shape has {len(shape)} axes; at most {_MOST_AXES} are read")
     return (
         shape,
         fields[b"fortran_order"] == b"True",

@@ -17,7 +17,7 @@ from caveat.models.bundles.signature import Dimension, Input
 ROWS: Final = "inputs"
 """The field that holds the rows."""
 
-_PIECE: Final = 2**14
+PIECE: Final = 2**14
 """Bytes to parse at a time: parsing holds the interpreter, so nothing else in the process runs."""
 
 _TYPES: Final = {"float32": ("d", "f8"), "float64": ("d", "f8"), "int64": ("i", "i8")}
@@ -57,18 +57,20 @@ def _cut(raw: bytes | bytearray, inputs: Sequence[Input]) -> tuple[Any, bytes]:
             raise ValueError
         pieces = list(_pieces(rest, begin.end(), len(spec.shape)))
         arrays[spec.name] = _joined(
-            [_array(bytes(rest[start:stop]), spec) for start, stop in pieces], spec.dtype
+            [numbers(bytes(rest[start:stop]), spec.shape, spec.dtype) for start, stop in pieces], spec.dtype
         )
         rest = b"".join([rest[: begin.end()], rest[pieces[-1][1] :]])
+        if _beginning(name).search(rest, begin.end()):  # an option or a key may have the name of an input
+            raise ValueError
     return next(iter(arrays.values())) if one else arrays, bytes(rest)
 
 
 def _pieces(raw: bytes | bytearray, start: int, axes: int) -> Iterator[tuple[int, int]]:
     """Cut the list of rows at ``start`` into pieces of whole rows, without the commas between them."""
-    row_end, end = _ends(axes)
+    row_end, end = ends(axes)
     while True:
-        long = len(raw) - start > _PIECE
-        found = (row_end if long else end).search(raw, start + _PIECE if long else start)
+        long = len(raw) - start > PIECE
+        found = (row_end if long else end).search(raw, start + PIECE if long else start)
         if not found:
             raise ValueError
         yield start, found.end() - 1
@@ -84,20 +86,20 @@ def _beginning(name: str) -> re.Pattern[bytes]:
 
 
 @lru_cache(16)
-def _ends(axes: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def ends(axes: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Make the patterns for the end of a row, with the mark behind it, and for the end of the list."""
     return re.compile(rb"\]\s*" * (axes - 1) + rb"[,\]]"), re.compile(rb"\]\s*" * (axes - 1) + rb"\]")
 
 
-def _array(rows: bytes, spec: Input) -> NDArray[Any]:
-    """Parse rows; ValueError or TypeError unless they are plain numbers in the shape of the input."""
-    parsed: Any = simdjson.Parser().parse(b"[%b]" % rows)
-    shape = _shape(parsed, spec.shape)
-    kind, dtype = _TYPES[spec.dtype]
+def numbers(items: bytes, sizes: Sequence[Dimension], dtype: str) -> NDArray[Any]:
+    """Parse the items of a list; ValueError or TypeError unless they are plain numbers in a shape."""
+    parsed: Any = simdjson.Parser().parse(b"[%b]" % items)
+    shape = _shape(parsed, sizes)
+    kind, held = _TYPES[dtype]
     # The flat buffer does not show whether a list stood in the place of a number; counting brackets does.
-    if rows.count(b"[") + 1 != _lists(shape):
+    if items.count(b"[") + 1 != _lists(shape):
         raise ValueError
-    return np.frombuffer(parsed.as_buffer(of_type=kind), dtype).reshape(shape)
+    return np.frombuffer(parsed.as_buffer(of_type=kind), held).reshape(shape)
 
 
 def _joined(arrays: list[NDArray[Any]], dtype: str) -> NDArray[Any]:

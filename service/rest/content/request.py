@@ -1,32 +1,46 @@
 """Parsing requests: validation against the limits and the model's signature."""
 
+import re
 import secrets
+from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import unquote_plus
 
 import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from caveat.models.bundles.manifest import Manifest
-from caveat.models.bundles.signature import Inputs, encode, refuse_non_numbers, unnamed
-from caveat.models.bundles.words import describe
+from caveat.models.bundles.signature import Inputs, encode, unnamed
+from caveat.models.bundles.words import describe, shortened
 from caveat.models.draws.masks import MAX_SEED, Sampler
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
 from caveat.models.tasks.decisions import Decisions
 from caveat.service.rest.content.arrays import read_npy
-from caveat.service.rest.content.document import cut_out, without_rows
-from caveat.service.rest.content.volume import refuse_more_than, refuse_too_large_rows
+from caveat.service.rest.content.document import ROWS, cut_out, without_rows
+from caveat.service.rest.content.keys import count as keys_of
+from caveat.service.rest.content.keys import refuse_repeated
+from caveat.service.rest.content.pieces import LARGE, Reading, too_many
+from caveat.service.rest.content.volume import refuse_too_large_rows
 from caveat.service.rest.problems import RequestError
 from caveat.service.settings import Settings
 
 _SHORT = 512
 """Bytes up to which a request's part besides its rows is parsed through a cache."""
 
+_MOST_LISTED: Final = 10_000
+"""Values in a list at most: of as many targets, a model may have errors of their own."""
+
+_NUMBER: Final = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
+"""A number as JSON has it."""
+
+_NUMBERS: Final = re.compile(f"{_NUMBER.pattern}(?:,{_NUMBER.pattern})*+")
+
 Rows = Annotated[Any, WithJsonSchema({"type": ["array", "object"]})]
 Error = Annotated[float, Field(ge=0)]
+Errors = Annotated[list[Error], Field(max_length=_MOST_LISTED, fail_fast=True)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal["random"]
 
 
@@ -70,7 +84,7 @@ class UncertaintyRequest(PredictRequest):
         description="Set `abstain` on answers to withhold, so that at most this fraction of the other answers"
         " is wrong, with a confidence of 95 %. For models with a calibration.",
     )
-    error_tolerance: Error | Annotated[list[Error], Field(fail_fast=True)] | None = Field(
+    error_tolerance: Error | Errors | None = Field(
         None,
         description="Goes with `max_error`: the error from which on a value counts as wrong, in the value's"
         " units; a list with one entry per target where a model has several.",
@@ -125,17 +139,39 @@ def options_of(query: bytes, kind: type[PredictRequest]) -> dict[str, Any]:
     """
     if not query:
         return {}
-    asked: dict[str, Any] = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    if "quantiles" in asked:
-        asked["quantiles"] = asked["quantiles"].split(",")
-    if "," in asked.get("error_tolerance", ""):
-        asked["error_tolerance"] = asked["error_tolerance"].split(",")
-    read = _validated({"inputs": [], **asked}, kind, strict=False)
-    return read.model_dump(include=read.model_fields_set - {"inputs"})
+    names = [name for name in kind.model_fields if name != ROWS]
+    asked: dict[str, Any] = {}
+    for option in query.decode("latin-1").split("&", len(names)):  # as many as there are, and one too many
+        name, _, value = option.partition("=")
+        name = unquote_plus(name)
+        if name not in names:
+            expected = f"only the options {', '.join(names)}" if names else "no options"
+            raise InputError(shortened(name) or "query", expected, _stranger(name, kind))
+        if name in asked:
+            raise InputError(name, "one value", "several; send each option once")
+        asked[name] = _spelled(name, unquote_plus(value))
+    read = _validated({ROWS: [], **asked}, kind)
+    return read.model_dump(include=read.model_fields_set - {ROWS})
+
+
+def _spelled(name: str, text: str) -> Any:
+    """Read the value of an option as the same text in the body would be read: numbers as JSON has them."""
+    a_list = name == "quantiles" or (name == "error_tolerance" and "," in text)
+    try:
+        if a_list:
+            return orjson.loads(f"[{text}]") if _NUMBERS.fullmatch(text) else [text]
+        return orjson.loads(text) if _NUMBER.fullmatch(text) else text
+    except orjson.JSONDecodeError:  # too large
+        return text
 
 
 def parse(
-    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
+    raw: bytes | bytearray,
+    query: bytes,
+    kind: type[Body],
+    manifest: Manifest,
+    max_rows: int,
+    check: Callable[[], None],
 ) -> tuple[Body, Inputs]:
     """Parse the body of a request and turn its rows into the arrays that the model takes.
 
@@ -143,6 +179,8 @@ def parse(
     ----------
     query
         Query of the URL; fields of the body take precedence.
+    check
+        Called between the pieces of a large body; what it raises ends the parsing.
 
     Raises
     ------
@@ -150,18 +188,32 @@ def parse(
         400 if the body is not JSON; 413 if it holds more than ``max_rows`` rows, more values than so many
         rows have, or rows that are too large to compute.
     InputError
-        If the request does not fit ``kind`` or the signature of the model.
+        If the request does not fit ``kind`` or the signature of the model, or an object has a key twice.
     """
-    body, rows = _apart(raw, query, kind, manifest) or (None, None)
-    if body is None:
-        refuse_more_than(raw, manifest.inputs, max_rows)
-        body = _asked(raw, query, kind)
-        rows = body.inputs
-    _refuse_more_rows_than(max_rows, rows)
-    _hold_to_numbers(manifest, unnamed(manifest.inputs, rows))
-    arrays = encode(manifest.inputs, rows)
+    if len(raw) >= LARGE:
+        body, arrays = _in_pieces(raw, query, kind, manifest, max_rows, check)
+    elif apart := _apart(raw, query, kind, manifest):
+        body, rows = apart
+        _refuse_more_rows_than(max_rows, rows)
+        arrays = encode(manifest.inputs, rows)
+    else:
+        body, arrays = _whole(raw, query, kind, manifest, max_rows)
     refuse_too_large_rows(manifest, arrays)
     return body, arrays
+
+
+def _in_pieces(
+    raw: bytes | bytearray,
+    query: bytes,
+    kind: type[Body],
+    manifest: Manifest,
+    max_rows: int,
+    check: Callable[[], None],
+) -> tuple[Body, Inputs]:
+    rows, rest = Reading(raw, max_rows, check).read(manifest.inputs)
+    body, count = _asked(rest, query, kind)
+    refuse_repeated(rest, count)
+    return body, encode(manifest.inputs, rows)
 
 
 def _apart(
@@ -173,17 +225,37 @@ def _apart(
         return None
     rows, rest = cut
     try:
-        body = (_known if len(rest) + len(query) <= _SHORT else _asked)(rest, query, kind)
+        body, count = (_known if len(rest) + len(query) <= _SHORT else _asked)(rest, query, kind)
     except (RequestError, InputError):  # the whole document is parsed for the error message
         return None
-    return (body, rows) if body.inputs == without_rows(manifest.inputs) else None
+    if body.inputs != without_rows(manifest.inputs) or rest.count(b":") != count:
+        return None
+    return body, rows
 
 
-def _asked(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> Body:
+def _whole(
+    raw: bytes | bytearray, query: bytes, kind: type[Body], manifest: Manifest, max_rows: int
+) -> tuple[Body, Inputs]:
+    body, count = _asked(raw, query, kind)
+    _refuse_more_rows_than(max_rows, body.inputs)
+    rows = unnamed(manifest.inputs, body.inputs)
+    for spec in manifest.inputs:
+        if len(manifest.inputs) == 1 and spec.features is None:
+            spec.refuse_misfits(rows)
+        elif isinstance(rows, dict) and spec.features is None and spec.name in rows:
+            spec.refuse_misfits(rows[spec.name], f"{ROWS}.{spec.name}")
+    arrays = encode(manifest.inputs, rows)
+    refuse_repeated(bytes(raw), count)
+    return body, arrays
+
+
+def _asked(raw: bytes | bytearray, query: bytes, kind: type[Body]) -> tuple[Body, int]:
+    """Parse a document; count its keys."""
     document = _loads(raw)
+    count = len(document) + keys_of(document.get(ROWS)) if isinstance(document, dict) else 0
     if query and isinstance(document, dict):
         document = {**options_of(query, kind), **document}
-    return _validated(document, kind)
+    return _validated(document, kind), count
 
 
 # A client mostly sends the same options with all of its requests.
@@ -206,7 +278,7 @@ def parse_array(
         raise RequestError(415, "this model takes several inputs or named features; send the rows as JSON")
     array = read_npy(raw)
     if array.ndim and len(array) > max_rows:
-        raise _too_many(len(array), max_rows)
+        raise too_many(f"{len(array)} rows", max_rows)
     arrays = {spec.name: spec.fit(array)}
     refuse_too_large_rows(manifest, arrays)
     return kind.model_validate({**options_of(query, kind), "inputs": []}), arrays
@@ -215,21 +287,7 @@ def parse_array(
 def _refuse_more_rows_than(limit: int, inputs: Any) -> None:
     for rows in inputs.values() if isinstance(inputs, dict) else [inputs]:
         if isinstance(rows, list | np.ndarray) and len(rows) > limit:
-            raise _too_many(len(rows), limit)
-
-
-def _too_many(rows: int, limit: int) -> RequestError:
-    return RequestError(413, f"{rows} rows; one request may hold {limit}, so send several requests")
-
-
-def _hold_to_numbers(manifest: Manifest, rows: Any) -> None:
-    if len(manifest.inputs) == 1:
-        if manifest.inputs[0].features is None:
-            refuse_non_numbers(rows)
-    elif isinstance(rows, dict):
-        for spec in manifest.inputs:
-            if spec.features is None:
-                refuse_non_numbers(rows.get(spec.name), f"inputs.{spec.name}")
+            raise too_many(f"{len(rows)} rows", limit)
 
 
 def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
@@ -243,9 +301,14 @@ def _validated(document: Any, kind: type[Body], strict: bool = True) -> Body:
 
 
 def _unknown(name: str, kind: type[PredictRequest]) -> InputError:
+    return InputError(
+        shortened(name), f"only the fields {', '.join(kind.model_fields)}", _stranger(name, kind)
+    )
+
+
+def _stranger(name: str, kind: type[PredictRequest]) -> str:
     elsewhere = name in UncertaintyRequest.model_fields and name not in kind.model_fields
-    got = "a field of /predict/uncertainty" if elsewhere else "an unknown field"
-    return InputError(name[:80], f"only the fields {', '.join(kind.model_fields)}", got)
+    return "a field of /predict/uncertainty" if elsewhere else "an unknown field"
 
 
 def _misfit(error: ValidationError, kind: type[PredictRequest]) -> InputError:

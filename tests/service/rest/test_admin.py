@@ -75,6 +75,8 @@ def test_invalid_aliases_are_refused(service: Service, folder: Path) -> None:
         assert (status, detail.startswith("alias: expected a name")) == (422, True)
     for body in ({"version": "1"}, {"version": 0}, {"version": 1, "more": 2}, [1], {}):
         assert put(service, "champion", json.dumps(body).encode())[0] == 422
+    twice = put(service, "champion", b'{"version": 1, "version": 2}')
+    assert twice == (422, "version: expected one value, got several; send each field once")
     assert put(service, "champion", b"{")[0] == 400
     assert put(service, "champion", b" " * 5000)[0] == 413
     assert not (folder / "linear" / aliases.FILE).exists()

@@ -1,11 +1,15 @@
 """The card of a model, over HTTP."""
 
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import CARD, pack
 from tests.bundles import linear_regression
-from tests.service.serving import caveat, serving
+from tests.service.serving import TIMEOUT, caveat, serving
 
 
 def test_the_card_of_the_bundled_model_is_shown() -> None:
@@ -41,3 +45,21 @@ def test_a_tampered_card_is_not_served(tmp_path: Path) -> None:
     refused = caveat("serve", tmp_path, "--port", "0")
     assert refused.returncode == 1
     assert "card.html: holds 17 bytes; expected at most 11" in refused.stderr
+
+
+LEADING_AWAY = b"""<html><head><meta http-equiv="refresh" content="0;url=/docs"><title>card</title>
+<script>location = "/docs"</script></head><body><iframe src="/docs"></iframe>fine</body></html>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_card_leads_a_reader_nowhere(tmp_path: Path) -> None:
+    bundle = linear_regression()
+    store.add(tmp_path, pack(bundle.manifest, {**bundle.files, CARD: LEADING_AWAY}))
+    with serving(tmp_path) as service:
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom")
+        shown = subprocess.run(
+            ["chromium", *options, f"{service.url}/models/linear/card"], capture_output=True, timeout=TIMEOUT
+        ).stdout
+        assert b"fine" in shown
+        asked = {line["route"] for line in service.events("request")}
+        assert asked == {"/models/{name}/card"}

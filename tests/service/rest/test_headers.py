@@ -56,7 +56,10 @@ def test_answers_to_invalid_http_forbid_sniffing_and_name_no_server(service: Ser
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_load_nothing_from_other_hosts_and_can_not_be_framed(digits: Service, path: str) -> None:
     page = digits.get(path)
-    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    parts = (part.partition(" ") for part in page.headers["content-security-policy"].split("; "))
+    policy = {name: sources for name, _, sources in parts}
+    assert ("sandbox" in policy) == path.endswith("card")
+    assert not policy.pop("sandbox", "")  # allows nothing
     for name in ("default-src", "base-uri", "form-action", "frame-ancestors"):
         assert policy.pop(name) == "'none'"
     sources = {source for sources in policy.values() for source in sources.split()}

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from caveat.service.rest.app import App, create_app
 from caveat.service.rest.problems import InputProblem, Problem, problem
 from caveat.service.rest.routes import ROUTES
 from caveat.service.settings import Settings
-from tests.service.serving import TIMEOUT, Service
+from tests.service.serving import TIMEOUT, Service, serving, until
 
 POINT = b'{"inputs": [[1, 2, 3]]}'
 
@@ -59,6 +60,13 @@ POINT = b'{"inputs": [[1, 2, 3]]}'
         ),
         (
             "GET",
+            "/models/tabular/versions/01",
+            b"",
+            422,
+            "version: expected a valid integer or an alias, got 01",
+        ),
+        (
+            "GET",
             "/models/tabular/versions/" + "9" * 5000,
             b"",
             422,
@@ -80,6 +88,70 @@ def test_every_error_is_a_problem_document(
     problem = (InputProblem if status == 422 else Problem).model_validate(response.json())
     assert problem.status == status
     assert detail in problem.detail
+
+
+LONG = "é" * 2000
+PATIENT = {"age": 61, "smoker": "no", "dose": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"/{LONG}", None),
+        (f"/models/{LONG}", None),
+        (f"/models/{LONG}/predict", {}),
+        (f"/models/tabular/versions/{LONG}/predict", {}),
+        (f"/models/tabular/versions/{'a' * 15_000}/predict", {}),
+        (f"/docs/assets/{LONG}", None),
+        (f"/predict?{LONG}=1", {}),
+        (f"/predict/uncertainty?sampler={LONG}", {"inputs": [PATIENT]}),
+        ("/predict", {LONG * 20: 1}),
+        ("/predict", {"inputs": {LONG * 20: 1}}),
+        ("/predict", {"inputs": [{LONG * 20: 1}]}),
+        ("/predict", {"inputs": [PATIENT | {LONG * 20: 1}]}),
+        ("/predict", {"inputs": [PATIENT | {"smoker": LONG * 20}] * 2}),
+        ("/predict", {"inputs": LONG * 20}),
+        ("/predict/uncertainty", {"inputs": [PATIENT], "sampler": LONG * 20}),
+        ("/predict/uncertainty", {"inputs": [PATIENT], "seed": list(range(9000))}),
+        *(
+            (f"/models/{name}/predict/uncertainty", {"inputs": rows, "max_error": 0.1} | option)
+            for name, rows in (("tabular", [PATIENT]), ("linear", [[1, 2, 3]]))
+            for option in (
+                {"error_tolerance": [1.5] * 9000},
+                {"error_tolerance": [1.5] * 20_000},
+                {"error_tolerance": [LONG] * 20},
+                {"quantiles": [0.5] * 20_000},
+            )
+        ),
+    ],
+)
+def test_whatever_was_sent_a_refusal_and_its_line_are_short(
+    service: Service, path: str, body: object
+) -> None:
+    answer = service.ask(path, **body) if isinstance(body, dict) else service.get(path)
+    assert 400 <= answer.status_code < 500
+    assert len(answer.content) < 8000
+    name = answer.headers["x-request-id"]
+    until(lambda: any(line["id"] == name for line in service.events("request")))
+    (line,) = [line for line in service.events("request") if line["id"] == name]
+    assert len(json.dumps(line)) < 8000
+
+
+def test_a_refusal_lists_some_of_many_rows_and_says_how_many_there_are(bundles: Path) -> None:
+    with serving(bundles, "--default-model", "tabular") as service:
+        answer = service.ask("/predict", inputs=[PATIENT, *[PATIENT | {"smoker": "maybe"}] * 4000])
+        assert answer.status_code == 422
+        problem = InputProblem.model_validate(answer.json())
+        assert problem.rows == list(range(1, 101))
+        assert "4000 rows do not fit: 1, 2," in problem.detail
+
+
+def test_the_middle_of_a_long_detail_is_left_out(service: Service) -> None:
+    detail = service.get(f"/{'a' * 5000}").json()["detail"]
+    assert detail.startswith("there is nothing at /aaa")
+    assert detail.endswith("aaa; /docs shows what there is")
+    assert " characters left out] " in detail
+    assert len(detail) <= 1000
 
 
 @pytest.mark.parametrize(

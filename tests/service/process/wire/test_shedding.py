@@ -1,3 +1,4 @@
+import random
 import re
 import signal
 import socket
@@ -7,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httptools
 import pytest
 
 from caveat.service.desk.desk import Desk
+from caveat.service.process.wire import framing
 from caveat.service.process.wire.shedding import Shedding
+from caveat.service.rest.routes import find_verb
 from caveat.service.settings import Settings
-from tests.service.process.wire.raw import ENDLESS, UNHURRIED, Wire, post, wire
+from tests.service.process.wire.raw import ENDLESS, UNHURRIED, Wire, post, talk, wire
 from tests.service.serving import TIMEOUT, Service, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
@@ -69,10 +73,90 @@ def test_an_ordinary_request_is_recognised(data: bytes) -> None:
         request().replace(b"Content-Length: 23\r\n", b""),
         request().replace(b"Content-Length: 23", b"Content-Length: -1"),
         request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request(ROUTE, "POST", BODY, "Connection:\tclose"),
+        request(ROUTE, "POST", BODY, "Connection: keep-alive, close"),
+        request(ROUTE, "POST", BODY, "Host: there"),
+        request(ROUTE, "POST", BODY, "X-Request-Id: a", "X-Request-Id: b"),
+        request(ROUTE, "POST", BODY, "no colon"),
+        request(ROUTE, "POST", BODY, "X: a\0b"),
+        request(ROUTE, "POST", BODY, "X: a\nY: b"),
+        request(ROUTE, "POST", BODY, "X: a\rY: b"),
+        request(ROUTE, "POST", BODY, " X: folded"),
+        request().replace(b"/predict", b"/pred\xffict"),
     ],
 )
 def test_other_requests_are_not_recognised(data: bytes) -> None:
     assert unread(data) is None
+
+
+class Parsed:
+    """A request as the parser reads it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.url = self.body = b""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        framing.check(self.headers, self.parser.get_http_version())
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+
+PIECES = [
+    *(bytes([byte]) for byte in b'\r\n\0\t :;?#%@*+-0"<\\{^`\x01\x0b\x7f\xff'),
+    *(b"\r\n", b"HTTP/1.0", b"://", b"%zz", b"a\r\n", b"X:\r\n", b" b: c\r\n", b"x y: z\r\n"),
+    *(b"Connection: close\r\n", b"Connection:\tclose\r\n", b"Upgrade: x\r\n", b"Host: b\r\n"),
+    *(b"Content-Length: 23\r\n", b"Content-Length:\t7 \r\n", b"Transfer-Encoding: chunked\r\n"),
+]
+
+
+def test_what_is_recognised_is_what_the_parser_reads() -> None:
+    chance = random.Random(0)
+    desk = Desk(Settings(store=None))
+    shedding = Shedding(desk.settings, desk.admission, desk.reports)
+    whole = request("/predict?samples=5", "POST", BODY, "X-Request-Id: a1")
+    lines = [place.end() for place in re.finditer(rb"\r\n", whole)]
+    count = 0
+    for _ in range(30_000):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 2, 3))):
+            place = chance.choice((chance.randrange(len(whole)), chance.choice(lines)))
+            data[place : place + chance.choice((0, 0, 1, 2))] = chance.choice(PIECES)
+        recognised = shedding.recognised(bytes(data))
+        if recognised is None:
+            continue
+        count += 1
+        parsed = Parsed(bytes(data))
+        assert find_verb(httptools.parse_url(parsed.url).path.decode())
+        assert parsed.parser.get_method() == b"POST"
+        assert parsed.parser.should_keep_alive()
+        assert len(parsed.body) + recognised.unread == int(dict(parsed.headers)[b"content-length"])
+    assert count > 1000
+
+
+def test_a_full_service_refuses_a_wrong_head_as_an_idle_one_does(bundles: Path) -> None:
+    wrong = [
+        request(ROUTE, "POST", BODY, header) for header in ("no colon", "X: a\0b", "X: a\nY: b", "X: a\rY: b")
+    ]
+    wrong.append(request().replace(b"\r\n", b"\n"))
+    with serving(bundles) as idle:
+        expected = [talk(idle, data).status for data in wrong]
+    assert expected == [400] * len(wrong)
+    with full(bundles) as (service, _):
+        for data in wrong:
+            with wire(service) as client:
+                client.send(data)
+                assert client.answer().status == 400
+                assert client.closed()
 
 
 @contextmanager

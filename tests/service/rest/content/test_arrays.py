@@ -1,14 +1,18 @@
 """Requests and answers as arrays in NumPy's formats."""
 
 import io
+import random
 import struct
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 
-from caveat.service.rest.content.arrays import NPY, NPZ
+from caveat.service.rest.content.arrays import NPY, NPZ, read_npy
+from caveat.service.rest.problems import RequestError
 from tests.service.serving import Service
 
 ROUTE = "/models/linear/predict"
@@ -104,9 +108,11 @@ def test_a_header_of_any_length_is_refused(service: Service) -> None:
 PLAIN = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }"
 
 
-def described(header: str, version: bytes = b"\1\0", length: str = "<H") -> bytes:
+def described(
+    header: str, version: bytes = b"\1\0", length: str = "<H", tail: bytes = np.ones(3, np.float32).tobytes()
+) -> bytes:
     head = header.encode("latin-1") + b"\n"
-    return b"\x93NUMPY" + version + struct.pack(length, len(head)) + head + np.ones(3, np.float32).tobytes()
+    return b"\x93NUMPY" + version + struct.pack(length, len(head)) + head + tail
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,21 @@ def test_headers_of_other_writers_are_read_too(service: Service, body: bytes) ->
         described("{'descr': 'V99999999', 'fortran_order': False, 'shape': (1, 3), }"),
         described("{'descr': 'nonsense', 'fortran_order': False, 'shape': (1, 3), }"),
         described("{'descr': '\xff', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': '<f4', 'shape': (1, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (1 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (01, 3), }"),
+        described("{'descr': '<f4', 'fortran_order': False, 'shape': (3), }"),
+        described("{'descr': '< f4', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'a12', 'fortran_order': False, 'shape': (1, 3), }"),
+        described("{'descr': 'float32', 'fortran_order': False, 'shape': (1, 3), }"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'1, ' * 65}3), }}"),
+        described(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'1, ' * 3000}3), }}"),
+        described(
+            f"{{'descr': '|u1', 'fortran_order': True, 'shape': (0, {'999999999, ' * 20}), }}", tail=b""
+        ),
+        described(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 999999999999999999, 3), }", tail=b""
+        ),
         described(PLAIN + " or print(1)"),
         described(" " * 9000 + PLAIN[:-1]),
         b"\x93NUMPY\1\0",
@@ -157,13 +178,79 @@ def test_an_invalid_header_is_refused(service: Service, body: bytes) -> None:
     assert response.json()["detail"]
 
 
+def test_whatever_the_header_says_an_array_is_read_or_refused() -> None:
+    pick = random.Random(1).choice
+    sizes = ("0", "1", "2", "3", "999999999", "9" * 18, "007", "-1")
+    dtypes = (
+        "<f4",
+        ">i8",
+        "|u1",
+        "<f2",
+        "<f16",
+        "|b1",
+        "<U3",
+        "|O",
+        "<M8",
+        "|V9",
+        "<i3",
+        "a5",
+        "?",
+        "(2,)f4",
+    )
+    read = 0
+    for _ in range(20_000):
+        shape = ", ".join(pick(sizes) for _ in range(pick((0, 1, 2, 3, 20, 32, 33, 64, 65, 100))))
+        shape += pick((",", ""))
+        header = f"{{'descr': '{pick(dtypes)}', 'fortran_order': {pick((True, False))}, 'shape': ({shape})}}"
+        with suppress(RequestError):
+            array = read_npy(described(header, tail=bytes(pick((0, 1, 4, 12, 96)))))
+            read += 1
+            assert array.dtype.kind in "iuf"
+    assert read > 50
+
+
 @pytest.mark.parametrize(
-    ("query", "where"), [({"samples": "1"}, "samples"), ({"seed": "x"}, "seed"), ({"n": "3"}, "n")]
+    ("query", "where"),
+    [
+        ("samples=1", "samples"),
+        ("seed=x", "seed"),
+        ("n=3", "n"),
+        ("inputs=3", "inputs"),
+        ("&", "query"),
+        ("samples=50&samples=60", "samples"),
+        ("samples=50&s%61mples=50", "samples"),
+        ("seed=1&" * 50, "seed"),
+        ("a&" * 7000, "a"),
+        *(
+            (f"samples={value}", "samples")
+            for value in ("1_0", "%2010", "+10", "%2B10", "1e1", "10.0", "010")
+        ),
+        *((f"samples={value}", "samples") for value in ("%D9%A1%D9%A0", "0x10", "10%00", "true", "")),
+        *((f"tolerance={value}", "tolerance") for value in ("nan", "inf", "1e400", ".5", "1.", "1_0", "-0")),
+        ("quantiles=" + "0.5," * 3000, "quantiles"),
+        ("error_tolerance=" + "1," * 7000, "error_tolerance"),
+    ],
 )
-def test_the_query_is_validated(service: Service, query: dict[str, str], where: str) -> None:
-    response = send(service, f"{ROUTE}/uncertainty", npy(POINTS), **query)
+def test_the_query_is_validated(service: Service, query: str, where: str) -> None:
+    response = service.client.post(
+        f"{ROUTE}/uncertainty?{query}", content=npy(POINTS), headers={"Content-Type": NPY}
+    )
     assert response.status_code == 422
     assert response.json()["where"] == where
+    assert len(response.content) < 2000
+
+
+@pytest.mark.parametrize(
+    "text", ["10", "010", "1e1", "10.0", " 10", "1_0", "true", "null", '"10"', "NaN", "-5"]
+)
+def test_a_number_in_the_query_is_read_as_in_the_body(service: Service, text: str) -> None:
+    route = f"{ROUTE}/uncertainty"
+    asked = service.client.post(route, json={"inputs": POINTS.tolist()}, params={"samples": text})
+    body = b'{"inputs": %b, "samples": %b}' % (orjson.dumps(POINTS.tolist()), text.encode())
+    if text != text.strip():  # blanks around a number are no part of it in JSON, but of the text in a query
+        assert asked.status_code == 422
+        return
+    assert (asked.status_code == 200) == (service.send(route, body).status_code == 200)
 
 
 def test_a_model_with_named_features_refuses_an_array(service: Service) -> None:

@@ -1,0 +1,51 @@
+"""What the head of a request says about its framing, read in the one way that no proxy reads otherwise."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_ONCE: Final = (b"host", b"content-type", b"transfer-encoding", b"authorization")
+"""Headers of which a second one would be read by some and not by others."""
+
+
+class FramingError(ValueError):
+    """A head that is refused.
+
+    Parameters
+    ----------
+    status
+        The HTTP status code.
+    detail
+        What was wrong, and what to do about it.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def check(headers: Sequence[tuple[bytes, bytes]], protocol: str) -> None:
+    """Check the headers of a request, whose names are in lower case.
+
+    The parser joins all transfer codings, looks at the last alone and passes over the others.
+
+    Raises
+    ------
+    FramingError
+        400 if a header is repeated that must not be, or HTTP/1.0 has a transfer coding; 501 if the coding is
+        another one than ``chunked``.
+    """
+    found = dict(headers)
+    if len(found) < len(headers):
+        names = [name for name, _ in headers]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise FramingError(400, f"the header {name.decode()} is there twice; send it once")
+    coding = found.get(b"transfer-encoding")
+    if coding is None:
+        return
+    if coding.lower() != b"chunked":
+        shown = coding[:80].decode("latin-1")
+        raise FramingError(501, f"Transfer-Encoding is {shown}; expected chunked, or a Content-Length")
+    if protocol != "1.1":
+        raise FramingError(400, f"HTTP/{protocol} has no Transfer-Encoding; send a Content-Length")
