@@ -55,6 +55,7 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overload.py
+	$(BIN)/python benchmarks/lockout.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/head.py
 	$(BIN)/python benchmarks/precision.py

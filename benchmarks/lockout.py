@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,13 +172,12 @@ def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=20, help="seconds of each way (default: 20)")
     arguments.add_argument("--ways", default=",".join(WAYS), help="ways, separated by commas (default: all)")
-    arguments.add_argument("--store", type=Path, help="store to serve (default: the bundled model)")
     options = arguments.parse_args()
     figures: dict[str, Any] = {}
     missed = False
     context = multiprocessing.get_context("spawn")
     for way in options.ways.split(","):
-        with ProcessPoolExecutor(3, context) as clients, started(*filter(None, [options.store])) as running:
+        with ProcessPoolExecutor(3, context) as clients, started() as running:
             beside(clients, running.address, None, 1)  # the first requests take longer
             idle = beside(clients, running.address, None, min(5, options.seconds))
             busy = beside(clients, running.address, way, options.seconds)

@@ -236,7 +236,7 @@ def test_jobs_whose_clients_left_are_not_run(monkeypatch: pytest.MonkeyPatch) ->
     )  # half of the runs are those of `alone`; the cancelled job cost little
 
 
-@pytest.mark.parametrize("part", ["load", "step", "receive"])
+@pytest.mark.parametrize("part", ["fill", "step", "receive"])
 @pytest.mark.parametrize("short", [0.0, 1.0])
 def test_a_fault_in_a_turn_fails_its_jobs_and_no_later_ones(
     part: str, short: float, monkeypatch: pytest.MonkeyPatch
@@ -254,7 +254,7 @@ def test_a_fault_in_a_turn_fails_its_jobs_and_no_later_ones(
         await warm.answer
         jobs = [Job(LINEAR, rows(LINEAR, 2), Asked(10, seed=0)) for _ in range(2)]
         with monkeypatch.context() as patch:
-            if part == "load":
+            if part == "fill":
                 monkeypatch.delattr(jobs[0], "key")
             else:
                 owner, name = {"step": (batchers, "_step"), "receive": (Job, "receive")}[part]
@@ -307,6 +307,58 @@ def test_turns_of_a_large_job_are_short_also_after_small_jobs(runs: list[batcher
     seconds = [run.seconds for run in runs if run.load > 10_000]
     assert len(seconds) > 10
     assert 5e-4 < max(seconds[1:]) <= 1.01 * sizing.SHORT  # the first ran before its pace was known
+
+
+def test_turns_are_short_where_a_row_alone_takes_many(runs: list[batchers.StepResult]) -> None:
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)
+        jobs = [Job(LINEAR, rows(LINEAR, count), Asked(200_000, seed=0)) for count in (1, 3)]
+        for job in jobs:
+            batcher.submit(job)
+        for job in jobs:
+            same(await job.answer, alone(job))
+
+    served(work)
+    seconds = [run.seconds for run in runs]
+    assert len(seconds) > 10
+    assert max(seconds) <= 1.01 * sizing.SHORT
+
+
+def test_a_small_job_waits_for_none_of_the_large_ones_before_it(runs: list[batchers.StepResult]) -> None:
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)
+        large = [Job(LINEAR, rows(LINEAR, 500), Asked(1000, seed=0)) for _ in range(50)]
+        for job in large:
+            batcher.submit(job)
+        before = len(runs)
+        await small_one(batcher)
+        assert len(runs) <= before + 2
+        assert not any(job.gone for job in large)
+        for job in large:
+            same(await job.answer, alone(job))
+
+    served(work)
+
+
+def test_small_jobs_however_many_leave_every_second_turn_to_large_ones(
+    runs: list[batchers.StepResult],
+) -> None:
+    async def work(batcher: Batcher) -> None:
+        await small_one(batcher)
+        large = Job(LINEAR, rows(LINEAR, 500), Asked(1000, seed=0))
+        batcher.submit(large)
+
+        async def ask() -> None:
+            while not large.gone:
+                await small_one(batcher)
+
+        await asyncio.gather(*(ask() for _ in range(50)))
+
+    served(work)
+    is_large = [run.load > 10_000 for run in runs]
+    first, last = is_large.index(True), len(is_large) - is_large[::-1].index(True)
+    assert last - first > 10
+    assert sum(is_large[first:last]) >= (last - first) // 2 - 1
 
 
 def test_a_job_that_arrives_during_a_turn_is_in_the_next(
