@@ -103,9 +103,9 @@ def _trap(graft: Graft) -> str:
     """Divide integers by 0 or by -1, or take what is left, in any integer type, also in a branch."""
     pick = graft.random.choice
     dtype = np.dtype(pick(("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64")))
-    above = np.iinfo(dtype)
-    over = [pick((above.min, above.max, 0, 1)) for _ in range(3)]
-    under = [pick((0, 1, above.max, -1 if above.min else 0)) for _ in range(3)]
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    pairs = ((least, -1 if least else 0), (least, -1 if least else 0), (most, 0), (0, 0), (least, most))
+    over, under = ([value] * 3 for value in pick(pairs))
     operator = pick(("Div", "Div", "Mod", "Mod", "Pow", "Sub", "Mul"))
     over_name, under_name = graft.live(over, dtype), graft.live(under, dtype)
     if graft.random.random() < 0.7:
