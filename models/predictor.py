@@ -1,13 +1,14 @@
 """Runs the graphs of a bundle."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.bundles import example
-from caveat.models.bundles.bundle import CARD, PASSES, PREDICT, WEIGHTS, Bundle, BundleError
+from caveat.models.bundles.bundle import CARD, MANIFEST, PASSES, PREDICT, WEIGHTS, Bundle, BundleError
 from caveat.models.bundles.example import Rows
 from caveat.models.bundles.manifest import EXAMPLE, Manifest, Site
 from caveat.models.bundles.signature import Inputs, encode, sizes
@@ -18,7 +19,7 @@ from caveat.models.engines.engine import Engine, Precision, Type
 from caveat.models.engines.onnx_runtime import CPU, OnnxRuntime
 from caveat.models.engines.openvino import OpenVino
 from caveat.models.errors import CaveatError, InputError
-from caveat.models.graphs.memory import allowed, values_held
+from caveat.models.graphs.memory import allowed, check_cost, values_held
 from caveat.models.graphs.structure import check
 from caveat.models.tasks import calibration_file, tasks
 from caveat.models.tasks.calibration import Calibration
@@ -68,12 +69,15 @@ class Predictor:
         providers: Sequence[str] = (CPU,),
     ) -> None:
         self.manifest: Manifest = bundle.manifest
+        _check_cost(self.manifest)
         self.precision: Precision = precision
         self.task: Task = tasks.of(bundle.manifest)
         self.calibration: Calibration | None = _calibration(self.task, bundle)
         self.example: Rows | None = _example(bundle)
         self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
+        manifest = bundle.manifest  # the cache must not keep the bundle's files
+        self._held = lru_cache(lambda *chosen: values_held(manifest, dict(chosen)))
         self._weights = len(bundle.files.get(WEIGHTS, b"")) // 4
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
@@ -146,7 +150,7 @@ class Predictor:
         return max(1, max(self.working_set, rows * row) // (rows * row_pass + mask))
 
     def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
-        return values_held(self.manifest.cost, *sizes(self.manifest.inputs, inputs).items())
+        return self._held(*sizes(self.manifest.inputs, inputs).items())
 
     def passes(
         self, inputs: Inputs, samples: int, seed: int, sampler: Sampler = "independent"
@@ -187,11 +191,6 @@ class Predictor:
         """Run passes with draws that the caller made, N for each site; give (N, B, ...)."""
         return self._run(self._passes, inputs_and_draws)
 
-    def stop(self) -> None:
-        """Abort all runs; the predictor can't be used afterwards."""
-        for engine in (self._predict, self._passes):
-            engine.stop()
-
     def _check(self, engine: Engine, file: str, sites: tuple[Site, ...]) -> None:
         """Refuse a graph that would fail on every request."""
         manifest, place = self.manifest, _place(self.manifest, file)
@@ -215,6 +214,8 @@ class Predictor:
     def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
         try:
             return engine.run(feed)
+        except TimeoutError:
+            raise
         except Exception as error:  # the engines' errors have no other base class
             chosen = sizes(self.manifest.inputs, feed)
             integers = any(spec.dtype == "int64" for spec in self.manifest.inputs)
@@ -222,6 +223,13 @@ class Predictor:
                 raise
             got = " and ".join(f"a {name} of {size}" for name, size in chosen.items()) or "other integers"
             raise InputError("inputs", "sizes and indices that the network can run on", got) from error
+
+
+def _check_cost(manifest: Manifest) -> None:
+    try:
+        check_cost(manifest)
+    except ValueError as error:
+        raise BundleError(f"{_place(manifest, MANIFEST)}: {error}") from None
 
 
 def row_blocks(inputs: Inputs, rows: int) -> Iterator[dict[str, NDArray[Any]]]:

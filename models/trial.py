@@ -1,7 +1,7 @@
 """A first run of a bundle, on its example, before it serves requests."""
 
 from collections.abc import Callable
-from threading import Timer
+from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from caveat.models.bundles.bundle import MANIFEST, PASSES, PREDICT, BundleError
 from caveat.models.bundles.example import subject
 from caveat.models.bundles.signature import encode
+from caveat.models.engines.deadline import Deadline
 from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
 from caveat.models.tasks.task import Task
 
-SECONDS: Final = 60.0
+SECONDS: Final = 20.0
 """Timeout of a first run, which usually takes milliseconds."""
 
 _ROWS: Final = 2
@@ -62,14 +63,12 @@ def _run(
     predictor: Predictor, run: Callable[[], NDArray[np.floating]], place: str
 ) -> NDArray[np.floating] | None:
     """Run a graph; None if the bundle states no example, and the graph can't run on the made-up one."""
-    stopped = Timer(SECONDS, predictor.stop)
-    stopped.daemon = True
-    stopped.start()
     try:
-        return run()
+        with Deadline().until(perf_counter() + SECONDS):
+            return run()
     except Exception as error:  # the engines' errors have no other base class
         cause = error.__cause__ if isinstance(error, InputError) and error.__cause__ else error
-        if stopped.finished.is_set():
+        if isinstance(error, TimeoutError):
             reason = f"takes more than {SECONDS:g} seconds"
         elif isinstance(cause, MemoryError):
             reason = str(cause) or "takes more memory than this machine has"
@@ -78,8 +77,6 @@ def _run(
         else:
             reason = f"can't run on {_words(predictor)}: {str(cause).partition(chr(10))[0]}"
         raise BundleError(f"{place}: {reason}") from None
-    finally:
-        stopped.cancel()
 
 
 def _words(predictor: Predictor) -> str:

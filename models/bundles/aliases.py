@@ -11,10 +11,15 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from caveat.models.bundles import files, plain_json
+from caveat.models.bundles.files import BundleError, IncompleteError
 from caveat.models.bundles.manifest import NAME
-from caveat.models.errors import CaveatError
+from caveat.models.errors import CaveatError, one_line
 
 FILE: Final = "aliases.json"
+
+_LARGEST: Final = 2**20
+"""Bytes of the file at most (1 MiB)."""
 
 
 class AliasError(CaveatError):
@@ -51,18 +56,21 @@ def read(model: Path) -> dict[str, int]:
         If the file can't be read, or is not a JSON object of aliases and their versions.
     """
     path = model / FILE
+    expected = 'expected an object such as {"champion": 3}'
     try:
-        return _ALIASES.validate_json(path.read_bytes())
-    except FileNotFoundError:
+        content = files.read(path, _LARGEST)
+        plain_json.check(content)
+        return _ALIASES.validate_json(content)
+    except IncompleteError:
         return {}
-    except OSError as error:
-        raise AliasError(f"{path}: {error.strerror}") from None
+    except BundleError as error:
+        raise AliasError(str(error)) from None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise AliasError(
-            f'{path}: expected an object such as {{"champion": 3}}: {place}{": " * bool(place)}{fault["msg"]}'
-        ) from None
+        raise AliasError(one_line(f"{path}: {expected}: {place}{': ' * bool(place)}{fault['msg']}")) from None
+    except ValueError as error:
+        raise AliasError(one_line(f"{path}: {expected}: Invalid JSON: {error}")) from None
 
 
 def point(model: Path, alias: str, version: int | None) -> None:
@@ -87,12 +95,12 @@ def point(model: Path, alias: str, version: int | None) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock on a model's folder, so that one process at a time changes its aliases."""
-    import fcntl  # not on Windows
-
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        with files.locked(descriptor) as held:
+            if not held:
+                raise AliasError(f"{folder}: another process holds the lock of the aliases; try again")
+            yield
     finally:
         os.close(descriptor)
 

@@ -29,6 +29,7 @@ __all__ = [
     "BundleError",
     "IncompleteError",
     "pack",
+    "read_manifest",
 ]
 
 MANIFEST = "manifest.json"
@@ -41,7 +42,7 @@ CARD = "card.html"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """A file's name: without a folder, not hidden, and valid on every system."""
 
-_MOST: Final = {MANIFEST: 2**24, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26, EXAMPLE: 2**28}
+_MOST: Final = {MANIFEST: 2**22, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26, EXAMPLE: 2**28}
 """Most bytes of a file, by its name; `_MEMORY` for all other files, such as the weights."""
 
 _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
@@ -75,7 +76,7 @@ class Bundle:
         IncompleteError
             If the manifest or a file is missing or cut off.
         """
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         _check_listed(folder / MANIFEST, manifest.files)
         return cls(manifest, {name: _read(folder, name, file) for name, file in manifest.files.items()})
 
@@ -138,6 +139,11 @@ def pack(manifest: Manifest, files: Mapping[str, Content]) -> Bundle:
 def _written(manifest: Manifest) -> str:
     """Write a manifest as JSON and validate the text, since `model_copy` validates nothing."""
     text = manifest.model_dump_json(indent=2) + "\n"
+    if len(text) > _MOST[MANIFEST]:
+        raise BundleError(
+            f"{manifest.name}: {MANIFEST} would hold {len(text):,} characters; at most {_MOST[MANIFEST]:,}"
+            " are allowed: give shorter names, or columns with fewer categories"
+        )
     try:
         _validated(text.encode())
     except ValueError as error:
@@ -145,7 +151,16 @@ def _written(manifest: Manifest) -> str:
     return text
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a bundle alone.
+
+    Raises
+    ------
+    BundleError
+        If it is unreadable or of an unknown schema.
+    IncompleteError
+        If it is missing or cut off.
+    """
     path = folder / MANIFEST
     if not path.exists():
         raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?")

@@ -3,6 +3,7 @@
 import ast
 import operator
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 _LONGEST: Final = 10_000  # characters of an expression
@@ -36,9 +37,14 @@ def evaluate(expression: int | str, sizes: Mapping[str, int]) -> int:
     if isinstance(expression, int):
         return expression
     try:
-        return _value(ast.parse(expression, mode="eval").body, sizes)
+        return _value(_parsed(expression), sizes)
     except (SyntaxError, RecursionError, MemoryError, ZeroDivisionError):
         raise ValueError(f"{_short(expression)} is not integer arithmetic") from None
+
+
+@lru_cache(256)
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
 
 
 def check(expression: int | str, known: Collection[str]) -> None:

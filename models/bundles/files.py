@@ -5,12 +5,20 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import BinaryIO, Final
 
 from caveat.models.errors import CaveatError, one_line
 
 # Opening a link fails; opening a pipe that has no writer does not wait for one.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+_LOCK: Final = 10.0
+"""Seconds to wait for a lock."""
+
+_PAUSE: Final = 0.01
+"""Seconds between two tries to get it."""
 
 
 class BundleError(CaveatError):
@@ -41,6 +49,31 @@ def read(path: Path, most: int) -> bytes:
     if len(content) > status.st_size:
         raise BundleError(f"{path}: grows while it is read")
     return content
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[bool]:
+    """Hold a lock on a file or folder for the length of a block, and tell whether it was to be had in time.
+
+    Some file systems have no locks, and whoever can read a file can hold its lock for ever.
+    """
+    import fcntl  # not on Windows
+
+    until = monotonic() + _LOCK
+    held = False
+    while not held and monotonic() < until:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
+        except BlockingIOError:
+            sleep(_PAUSE)
+        except OSError:
+            break
+    try:
+        yield held
+    finally:
+        if held:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager

@@ -203,6 +203,11 @@ class Manifest(_Part):
         content = self.model_dump(mode="json", exclude=without, exclude_none=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def identity(self) -> str:
+        """The sha256 of the whole manifest."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
 
 def _check_size(what: str, sizes: Sequence[int | str], free: Collection[str]) -> None:
     for size in sizes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, Final
 
-from caveat.models.bundles.files import opened, read
+from caveat.models.bundles.files import locked, opened, read
 
 if sys.platform == "linux":
     from fcntl import (
@@ -24,10 +24,7 @@ if sys.platform == "linux":
         F_SEAL_SEAL,
         F_SEAL_SHRINK,
         F_SEAL_WRITE,
-        LOCK_EX,
-        LOCK_UN,
         fcntl,
-        flock,
     )
     from mmap import MAP_PRIVATE, PROT_READ
 
@@ -66,15 +63,12 @@ def share(path: Path, most: int, digest: str) -> Content:
     if sys.platform != "linux":
         return read(path, most)
     with opened(path, most) as (file, status):
-        with suppress(OSError):  # some file systems have no locks; two processes may then copy the file each
-            flock(file, LOCK_EX)
         memory = None
-        with suppress(OSError):  # some systems allow no such memory
+        # Without the lock, two processes may copy the file each. Some systems allow no such memory.
+        with locked(file.fileno()), suppress(OSError):
             memory = _found(f"caveat-{digest}", status.st_size)
             if memory is None:
                 memory = _copied(f"caveat-{digest}", file)
-        with suppress(OSError):
-            flock(file, LOCK_UN)
         if memory is None:
             return read(path, most)
         try:

@@ -26,7 +26,10 @@ class Engine(Protocol):
         """Shapes of the graph's outputs; an axis is an integer only if its size is fixed."""
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run the graph and give its first output."""
+        """Run the graph and give its first output.
 
-    def stop(self) -> None:
-        """Abort all runs."""
+        Raises
+        ------
+        TimeoutError
+            If the run is not over by the `Deadline` of its thread.
+        """

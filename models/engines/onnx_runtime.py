@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import cache
+from functools import cache, partial
 from threading import Lock
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.files import BundleError
 from caveat.models.bundles.shared import LARGE, Content, SharedFile
 from caveat.models.bundles.signature import Inputs
+from caveat.models.engines.deadline import watched
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
 from caveat.models.graphs.structure import Weight
@@ -85,8 +86,6 @@ class OnnxRuntime:
         providers: Sequence[str] = (CPU,),
     ) -> None:
         self._memory = memory
-        self._options = ort.RunOptions()
-        self._options.log_severity_level = 4  # a failure of a run is raised, so that no log is needed
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -149,18 +148,21 @@ class OnnxRuntime:
         ------
         MemoryError
             If the run takes more memory than is allowed.
+        TimeoutError
+            If the run is not over by the deadline.
         """
+        options = ort.RunOptions()
+        options.log_severity_level = 4  # a failure of a run is raised, so that no log is needed
         try:
-            output: NDArray[np.floating] = self._session.run(None, dict(feed), self._options)[0]
+            with watched(partial(setattr, options, "terminate", True)):
+                output: NDArray[np.floating] = self._session.run(None, dict(feed), options)[0]
         except Exception as error:  # ONNX Runtime's errors have no other base class
+            if options.terminate:
+                raise TimeoutError("the run took too long") from None
             if any(words in str(error) for words in _OUT_OF_MEMORY):
                 raise MemoryError(f"takes more than {self._memory / 2**20:,.0f} MiB of memory") from None
             raise
         return output
-
-    def stop(self) -> None:
-        """Abort all runs, including later ones."""
-        self._options.terminate = True
 
 
 def _in_place(weights: Sequence[Weight], files: Mapping[str, Content]) -> dict[str, ort.OrtValue]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.shared import Content
 from caveat.models.bundles.signature import Inputs
+from caveat.models.engines.deadline import watched
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
 
@@ -78,11 +79,19 @@ class OpenVino:
         ]
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
-        """Run the graph and give its first output."""
-        with self._lock:
-            output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
-            return output
+        """Run the graph and give its first output; TimeoutError if the run is not over by the deadline."""
+        aborted = False
 
-    def stop(self) -> None:
-        """Abort the run in progress."""
-        self._request.cancel()
+        def abort() -> None:
+            nonlocal aborted
+            aborted = True
+            self._request.cancel()
+
+        with self._lock, watched(abort):
+            try:
+                output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
+            except Exception:  # OpenVINO's errors have no other base class
+                if aborted:
+                    raise TimeoutError("the run took too long") from None
+                raise
+            return output

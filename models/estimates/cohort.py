@@ -122,13 +122,15 @@ class Cohort:
             the task's summary, ``passes`` (the number of passes of a row) and, if the model has a
             calibration, the columns of `Calibration.columns` and those that its decisions need.
         """
-        block = self._ahead.popleft()
+        block = self._ahead[0]
         if not self._passed and len(block.rows) > most:
             block, rest = block.cut(most, self._predictor.task.summary())
-            self._ahead.appendleft(rest)
+            self._ahead.popleft()
+            self._ahead.extendleft((rest, block))
         if self._stop == self._passed:
             self._stop = self._next_stop(block.inputs)
         made = self._predictor.some_passes(block.inputs, self._seed, self._sampler, self._passed, self._stop)
+        self._ahead.popleft()  # after a run that failed, the next step makes it again
         block.summary.add(made)
         block.begun = True
         self.passes += (self._stop - self._passed) * len(block.rows)

@@ -1,10 +1,16 @@
 """The memory that a run of a model's graphs takes, computed from the manifest."""
 
-from functools import lru_cache
+import math
+from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from caveat.models.bundles.dimension import evaluate
-from caveat.models.bundles.manifest import Cost, Manifest
+from caveat.models.bundles.manifest import Manifest
+
+Sizes = Mapping[str, int]
+"""The sizes that a request chose, by name."""
 
 LARGEST_ROW: Final = 2**27
 """Most float32 values (512 MiB) that the network may hold for one row whose size a request chooses."""
@@ -12,7 +18,9 @@ LARGEST_ROW: Final = 2**27
 _LEAST: Final = 2**24
 """Values that every model may hold; a run is cut to hold a quarter of these, or all if its model is large."""
 
-_BYTES: Final = 4 * 8
+_FLOAT: Final = 4
+
+_BYTES: Final = _FLOAT * 8
 """Bytes allowed for each value that the manifest counts.
 
 An allocator may take 16 bytes for the 4 of a value, and the manifest leaves out the working memory of
@@ -20,15 +28,43 @@ products.
 """
 
 
-@lru_cache
-def values_held(cost: Cost, *chosen: tuple[str, int]) -> tuple[int, int, int]:
-    """Count the values held for a row, for a row in a pass, and for a pass, at the sizes ``chosen``."""
-    each = (cost.row, cost.row_pass, cost.mask)
-    row, row_pass, mask = (max(1, evaluate(size, dict(chosen))) for size in each)
+def values_held(manifest: Manifest, sizes: Sizes) -> tuple[int, int, int]:
+    """Count the values held for a row, for a row in a pass, and for a pass, at the sizes of a request.
+
+    They are those of the manifest's cost, and at least those of the inputs, the output and the draws.
+    """
+    cost = manifest.cost
+    stated = (evaluate(size, sizes) for size in (cost.row, cost.row_pass, cost.mask))
+    row, row_pass, mask = map(max, stated, _least_held(manifest, sizes))
     return row, row_pass, mask
+
+
+def check_cost(manifest: Manifest) -> None:
+    """Refuse a cost that is less than what the shapes of a model of fixed sizes alone hold.
+
+    Raises
+    ------
+    ValueError
+        Naming the part of the cost.
+    """
+    if manifest.free_sizes:
+        return
+    for (name, stated), least in zip(manifest.cost, _least_held(manifest, {}), strict=True):
+        if stated < least and least > 1:
+            raise ValueError(f"cost: {name} is {stated:,}; by the shapes it is at least {least:,}")
+
+
+def _least_held(manifest: Manifest, sizes: Sizes) -> tuple[int, int, int]:
+    row = sum(math.prod(evaluate(size, sizes) for size in spec.shape[1:]) for spec in manifest.inputs)
+    row_pass = math.prod(evaluate(size, sizes) for size in manifest.output[1:])
+    mask = sum(
+        -(-math.prod(site.shape_at(sizes)) * np.dtype(site.dtype).itemsize // _FLOAT)
+        for site in manifest.sites
+    )
+    return max(1, row), max(1, row_pass), max(1, mask)
 
 
 def allowed(manifest: Manifest) -> int:
     """Give the bytes that a run of one of a model's graphs may take."""
-    held = LARGEST_ROW if manifest.free_sizes else sum(values_held(manifest.cost))
+    held = LARGEST_ROW if manifest.free_sizes else sum(values_held(manifest, {}))
     return _BYTES * max(_LEAST, held)

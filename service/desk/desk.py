@@ -97,6 +97,7 @@ class Desk:
             self.loop = None
             for task in beside:
                 task.cancel()
+            self.rollout.close()
             await asyncio.gather(*beside, return_exceptions=True)
             self.batcher.close()
             self.reports.close()
@@ -140,11 +141,11 @@ class Desk:
             with self.admission.visit() as visit:
                 visit.come_in()
                 return await self.answer(predictor, inputs, asked, due, visit, until_left)
-        job = Job(predictor, inputs, asked, until_left)
+        job = Job(predictor, inputs, asked, until_left, due)
         visit.begin_work(job)
         try:
             self.batcher.submit(job)
-            return await self._waiting.answer(job, due)
+            return await self._waiting.answer(job)
         finally:
             visit.end_work()
 

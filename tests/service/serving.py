@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,11 @@ def caveat(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 def children(process: int) -> list[int]:
     """List the child processes of a process."""
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # the thread has ended meanwhile
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def until(holds: Callable[[], bool], seconds: float = TIMEOUT) -> None:

@@ -54,9 +54,7 @@ class Runs:
 
     def _can_run(self, count: int, passes: int) -> bool:
         predictor, one = self.predictor, self.named(self.tensors(1))
-        row, row_pass, mask = values_held(
-            predictor.manifest.cost, *sizes(predictor.manifest.inputs, one).items()
-        )
+        row, row_pass, mask = values_held(predictor.manifest, sizes(predictor.manifest.inputs, one))
         most = max(_MARGIN * predictor.working_set, 2 * row + 2 * row_pass + mask)
         if count > max(_FEW, *self.counts()) or count * row + passes * (count * row_pass + mask) > most:
             return False

@@ -9,18 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from caveat.models.engines.deadline import Deadline
 from caveat.service.desk.batching.group import Group, Member
 from caveat.service.desk.batching.job import Job, Piece
 from caveat.service.desk.batching.pace import Pace
 from caveat.service.desk.batching.scores import Scores
+from caveat.service.desk.batching.waiting import late
 from caveat.service.desk.refusals import ClosingError
 
 _SHORT = 0.001
 """Seconds of work up to which a turn runs on the event loop: handing it to a thread takes longer."""
+
+_LONGEST: Final = 0.1
+"""Seconds after which a run on the event loop is aborted, to be made again on the thread."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Batcher:
         self.turns: list[Turn] = []
         """Completed turns, drained by the reports."""
         self._paces: dict[Hashable, Pace] = {}  # by the kind of job
+        self._deadline = Deadline()  # of the current turn
 
     @property
     def waiting(self) -> int:
@@ -97,9 +103,10 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._gather, 1)
 
     def close(self) -> None:
-        """End the thread, and fail the jobs that have no answer; a later job starts another thread."""
+        """End the run and the thread, and fail the jobs without an answer; a later job starts a thread."""
         ended, self._engine = self._engine, ThreadPoolExecutor(1, "engine")
-        ended.shutdown()
+        self._deadline.expire()
+        ended.shutdown(cancel_futures=True)
         for entry in (*self._taken, *self._fresh, *self._begun):
             entry.fail(ClosingError())
         self.forget()
@@ -148,10 +155,10 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         if sum(self._seconds(group.kind, group.load) for group in turn) <= 1.01 * _SHORT:
-            self._finish(_run(turn))
+            self._finish(self._run(turn, _LONGEST))
             loop.call_soon(self._gather)
         else:
-            running = loop.run_in_executor(self._engine, _run, turn)
+            running = loop.run_in_executor(self._engine, self._run, turn, math.inf)
             running.add_done_callback(partial(self._continue, self._engine))
 
     def _continue(self, engine: ThreadPoolExecutor, running: asyncio.Future[list[StepResult]]) -> None:
@@ -258,25 +265,28 @@ class Batcher:
         self._filled = min(1.0, 1.0 - left)
         return turn + [Group(members) for members in joining.values()]
 
+    def _run(self, turn: Sequence[Group], longest: float) -> list[StepResult]:
+        results: list[StepResult] = []
+        with np.errstate(all="ignore"):  # the answer reports an overflow
+            for group in turn:
+                results += _step(group, self._deadline, longest)
+        return results
 
-def _run(turn: Sequence[Group]) -> list[StepResult]:
-    results: list[StepResult] = []
-    with np.errstate(all="ignore"):  # the answer reports an overflow
-        for group in turn:
-            results += _step(group)
-    return results
 
-
-def _step(group: Group) -> list[StepResult]:
+def _step(group: Group, deadline: Deadline, longest: float) -> list[StepResult]:
+    """Make a step of a group; what takes longer than ``longest`` seconds stays to be made again."""
     fresh, load, start = group.fresh, group.load, perf_counter()
-    rows, made = group.rows, group.passes
+    rows, made, due = group.rows, group.passes, group.due
     pieces: Sequence[tuple[Job, Piece]] = ()
-    failed = None
+    failed: Exception | None = None
     try:
-        pieces = group.step()
+        with deadline.until(min(due, start + longest)):
+            pieces = group.step()
+    except TimeoutError:
+        failed = late() if perf_counter() >= due else None
     except Exception as error:
         if fresh and len(group.members) > 1:  # running each alone shows which one failed
-            return [result for alone in group.apart() for result in _step(alone)]
+            return [result for alone in group.apart() for result in _step(alone, deadline, longest)]
         failed = error
     seconds = perf_counter() - start
     scores = () if failed else group.scores

@@ -1,5 +1,6 @@
 """Groups: rows of one or several jobs that run together."""
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -71,6 +72,11 @@ class Group:
     def most(self) -> int:
         """See `Job.most`."""
         return self.members[0].job.most
+
+    @property
+    def due(self) -> float:
+        """When the last of its jobs is due that is not gone, by `perf_counter`."""
+        return max((member.job.due for member in self.members if not member.job.gone), default=-math.inf)
 
     @property
     def rows(self) -> int:

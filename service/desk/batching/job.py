@@ -33,15 +33,23 @@ class Job:
         The passes to make; None for an answer without dropout.
     until_left
         Waits until the client has left; None for a client that can't leave.
+    due
+        Deadline, a time of `perf_counter` in seconds.
     """
 
     def __init__(
-        self, predictor: Predictor, inputs: Inputs, asked: Asked | None, until_left: UntilLeft | None = None
+        self,
+        predictor: Predictor,
+        inputs: Inputs,
+        asked: Asked | None,
+        until_left: UntilLeft | None = None,
+        due: float = math.inf,
     ) -> None:
         self.predictor = predictor
         self.inputs = inputs
         self.asked = asked
         self.until_left = until_left
+        self.due = due
         self.watch: asyncio.Task[None] | None = None
         """Task that waits until the client has left."""
         self.rows = len(next(iter(inputs.values())))

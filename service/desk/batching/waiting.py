@@ -21,12 +21,12 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self._due: dict[Job, float] = {}
+        self._jobs: set[Job] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
 
-    async def answer(self, job: Job, due: float) -> Columns:
-        """Wait for the answer of a job until ``due``, a time of `perf_counter` in seconds.
+    async def answer(self, job: Job) -> Columns:
+        """Wait for the answer of a job until it is due.
 
         Raises
         ------
@@ -37,20 +37,20 @@ class Waiting:
         Exception
             The error that the job failed with.
         """
-        self._due[job] = due
-        if self._timer is None or due < self._next:
-            self._look_at(due)
+        self._jobs.add(job)
+        if self._timer is None or job.due < self._next:
+            self._look_at(job.due)
         try:
             return await job.answer
         finally:
-            del self._due[job]
+            self._jobs.discard(job)
             if job.watch is not None:
                 job.watch.cancel()
 
     def watch(self) -> None:
         """Watch the clients that have waited for long; called several times a second."""
         long_ago = perf_counter() - _LONG
-        for job in self._due:
+        for job in self._jobs:
             if job.until_left is not None and job.watch is None and job.submitted < long_ago:
                 job.watch = asyncio.get_running_loop().create_task(_fail_when_left(job))
 
@@ -63,10 +63,10 @@ class Waiting:
     def _end_those_due(self) -> None:
         self._timer = None
         now = perf_counter()
-        for job, due in self._due.items():
-            if due <= now:
-                job.fail(_late())
-        later = [due for due in self._due.values() if due > now]
+        for job in self._jobs:
+            if job.due <= now:
+                job.fail(late())
+        later = [job.due for job in self._jobs if job.due > now]
         if later:
             self._look_at(min(later))
 
@@ -78,7 +78,8 @@ async def _fail_when_left(job: Job) -> None:
         job.fail(LeftError())
 
 
-def _late() -> LateError:
+def late() -> LateError:
+    """Refuse a job that has no answer in time."""
     return LateError(
         "no answer in time: ask for fewer rows or samples, or start the service with a longer --timeout"
     )

@@ -1,4 +1,4 @@
-"""Attempts to verify, load and warm up one bundle of a store."""
+"""Attempts to try, load and warm up one bundle of a store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,12 @@ from time import perf_counter
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import IncompleteError
+from caveat.models.engines.deadline import Deadline
 from caveat.models.predictor import Predictor
 from caveat.service.desk.versions import predictors
 from caveat.service.desk.versions.catalogue import Failure
+from caveat.service.desk.versions.trial_process import SECONDS
+from caveat.service.desk.versions.trials import Trials
 from caveat.service.settings import Settings
 
 
@@ -22,13 +25,22 @@ class Attempt:
     seconds: float
 
 
-def attempt(folder: Path, settings: Settings) -> Attempt:
-    """Load a bundle; any error becomes a `Failure`."""
+def attempt(folder: Path, settings: Settings, trials: Trials) -> Attempt:
+    """Try, load and warm up a bundle; any error becomes a `Failure`."""
     start = perf_counter()
     result: Predictor | Failure
     try:
-        result = predictors.predictor(store.load_version(folder), settings)
-        predictors.warm_up(result, settings.default_seed)
+        identity = trials.try_out(folder)
+        bundle = store.load_version(folder)
+        if bundle.manifest.identity != identity:
+            raise IncompleteError(f"{folder}: changes while it is loaded")
+        with Deadline().until(perf_counter() + SECONDS):
+            result = predictors.predictor(bundle, settings)
+            predictors.warm_up(result, settings.default_seed)
+    except TimeoutError:
+        result = Failure(
+            f"{folder.parent.name}/{folder.name}: takes more than {SECONDS:g} seconds to warm up"
+        )
     except Exception as error:  # a bad version must not stop the others
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         told = reason.encode(errors="backslashreplace").decode()  # a file name may not be valid UTF-8

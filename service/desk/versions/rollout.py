@@ -15,6 +15,7 @@ from caveat.service.desk.versions.catalogue import Catalogue, Failure, Place
 from caveat.service.desk.versions.changes import Changes, News, between
 from caveat.service.desk.versions.next_catalogue import Pointers, next_catalogue, read_pointers
 from caveat.service.desk.versions.snapshot import Snapshot, take_snapshot
+from caveat.service.desk.versions.trials import Trials
 from caveat.service.desk.versions.trim import trim
 from caveat.service.settings import Settings
 
@@ -35,6 +36,7 @@ class Rollout:
         self._settings = settings
         self._default = settings.default_model
         self._metrics = metrics
+        self._trials = Trials(settings)
         self._snapshot = Snapshot({}, {})
         self._trouble: str | None = None
         self._loading = asyncio.Lock()
@@ -49,7 +51,10 @@ class Rollout:
             If nothing in the store can be served, or the default model can't.
         """
         snapshot = take_snapshot(self.store)
-        attempts = [attempt(self._folder(*place), self._settings) for place in snapshot.versions]
+        try:
+            attempts = [self._attempt(place) for place in snapshot.versions]
+        finally:
+            self._trials.close()
         reasons = {each.name: each.result.reason for each in attempts if isinstance(each.result, Failure)}
         sound = {each.name for each in attempts if not isinstance(each.result, Failure)}
         if not sound:
@@ -92,9 +97,10 @@ class Rollout:
                 for place, fingerprint in snapshot.versions.items()
                 if fingerprint != self._snapshot.versions.get(place) or place in failing
             ]
-            attempts = [
-                await to_thread.run_sync(attempt, self._folder(*place), self._settings) for place in changed
-            ]
+            try:
+                attempts = [await to_thread.run_sync(self._attempt, place) for place in changed]
+            finally:
+                self._trials.close()
             async with self._swapping:
                 pointers = await to_thread.run_sync(read_pointers, self.store, snapshot)
                 changes = self._swap(snapshot, pointers, attempts)
@@ -129,5 +135,10 @@ class Rollout:
         for place in changes.dropped:
             self._metrics.dropped(*place)
 
-    def _folder(self, name: str, version: int) -> Path:
-        return self.store / name / str(version)
+    def close(self) -> None:
+        """End the trial of a bundle, if there is one."""
+        self._trials.close()
+
+    def _attempt(self, place: Place) -> Attempt:
+        name, version = place
+        return attempt(self.store / name / str(version), self._settings, self._trials)

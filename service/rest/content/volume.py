@@ -77,7 +77,7 @@ def refuse_too_large_rows(manifest: Manifest, inputs: Inputs) -> None:
     chosen = sizes(manifest.inputs, inputs)
     if not chosen:
         return
-    held = sum(values_held(manifest.cost, *chosen.items()))
+    held = sum(values_held(manifest, chosen))
     if held > LARGEST_ROW:
         what = " and ".join(f"a {name} of {size}" for name, size in chosen.items())
         raise RequestError(

@@ -1,10 +1,12 @@
+import fcntl
+import os
 import resource
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from caveat.models.bundles import aliases
+from caveat.models.bundles import aliases, files
 from caveat.models.bundles.aliases import AliasError
 
 
@@ -58,4 +60,34 @@ def test_a_failed_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
 def test_malformed_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / aliases.FILE).write_text(text)
     with pytest.raises(AliasError, match=message):
+        aliases.read(tmp_path)
+
+
+def test_a_lock_that_another_process_keeps_is_not_awaited_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LOCK", 0.1)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(AliasError, match="another process holds the lock"):
+        aliases.point(tmp_path, "champion", 3)
+    os.close(folder)
+    aliases.point(tmp_path, "champion", 3)
+    assert aliases.read(tmp_path) == {"champion": 3}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "large"])
+def test_only_a_small_plain_file_is_read(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / aliases.FILE
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to("/dev/zero")
+        case "folder":
+            file.mkdir()
+        case "large":
+            file.write_bytes(b"{}")
+            os.truncate(file, 3 * 10**9)
+    with pytest.raises(AliasError, match=r"missing, or not a plain file|holds 3,000,000,000 bytes"):
         aliases.read(tmp_path)

@@ -81,6 +81,22 @@ def apart(location: str | None, name: str = "w", inside: str = "initializer", **
 
 def endless(steps: int) -> bytes:
     """Make a graph that steps through ``steps`` values, one by one."""
+    return _stepping([], steps=np.array([steps]))
+
+
+def as_long_as_its_rows_say() -> bytes:
+    """Make a graph that takes as many steps as the largest value of its rows."""
+    return _stepping(
+        [
+            NODE("ReduceMax", ["x"], ["largest"], keepdims=0),
+            NODE("Cast", ["largest"], ["whole"], to=TensorProto.INT64),
+            NODE("Reshape", ["whole", "line"], ["steps"]),
+        ],
+        line=np.array([1]),
+    )
+
+
+def _stepping(nodes: Sequence[onnx.NodeProto], **constants: Any) -> bytes:
     shape = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Add", ["state", "step"], ["next"])],
@@ -90,13 +106,14 @@ def endless(steps: int) -> bytes:
     )
     return graph(
         [
+            *nodes,
             helper.make_node("Expand", ["one", "steps"], ["many"]),
             helper.make_node("Scan", ["zero", "many"], ["end"], body=body, num_scan_inputs=1),
         ],
         "end",
         one=np.float32(1),
         zero=np.float32(0),
-        steps=np.array([steps]),
+        **constants,
     )
 
 

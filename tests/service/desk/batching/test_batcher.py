@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from caveat.models import predictor as predictors
 from caveat.models.answers.uncertainty import Columns
+from caveat.models.bundles.bundle import PREDICT, pack
 from caveat.models.bundles.manifest import Site
 from caveat.models.draws import cache, masks
 from caveat.models.estimates.answer import estimate, predicted
@@ -20,7 +22,10 @@ from caveat.service.desk.batching import batcher as batchers
 from caveat.service.desk.batching.batcher import Batcher
 from caveat.service.desk.batching.group import Group, Member
 from caveat.service.desk.batching.job import Job
+from caveat.service.desk.batching.waiting import late
+from caveat.service.desk.refusals import ClosingError, LateError
 from tests.bundles import calibrated, linear_regression, tabular
+from tests.models.damage.graphs import as_long_as_its_rows_say
 
 LINEAR = Predictor(linear_regression(), threads=1, kept_seed=0)
 TABULAR = Predictor(calibrated(tabular()), threads=1, kept_seed=0)
@@ -270,8 +275,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[batchers.StepResult]:
     runs: list[batchers.StepResult] = []
     step = batchers._step
 
-    def timed(group: Group) -> list[batchers.StepResult]:
-        outcomes = [replace(each, seconds=2e-4 + 4e-9 * each.load) for each in step(group)]
+    def timed(group: Group, *limits: Any) -> list[batchers.StepResult]:
+        outcomes = [replace(each, seconds=2e-4 + 4e-9 * each.load) for each in step(group, *limits)]
         runs.extend(outcomes)
         return outcomes
 
@@ -313,10 +318,10 @@ def test_a_job_that_arrives_during_a_turn_is_in_the_next(
         await small_one(batcher)  # the batcher learns the pace
         loop = asyncio.get_running_loop()
 
-        def step_as_one_arrives(group: Group) -> list[batchers.StepResult]:
+        def step_as_one_arrives(group: Group, *limits: Any) -> list[batchers.StepResult]:
             if len(runs) == 4:  # as bytes would, which the event loop finds after this turn and then reads
                 loop.call_soon(lambda: arrived.append((len(runs), loop.create_task(small_one(batcher)))))
-            return step(group)
+            return step(group, *limits)
 
         monkeypatch.setattr(batchers, "_step", step_as_one_arrives)
         large = Job(LINEAR, rows(LINEAR, 2500), Asked(1000, seed=0))
@@ -346,10 +351,10 @@ def test_a_job_that_arrives_while_others_are_read_joins_their_turn_if_there_is_r
             if len(tasks) < arrivals:
                 loop.call_soon(one_arrives)
 
-        def step_as_the_first_arrives(group: Group) -> list[batchers.StepResult]:
+        def step_as_the_first_arrives(group: Group, *limits: Any) -> list[batchers.StepResult]:
             if len(runs) == 1:
                 loop.call_soon(one_arrives)
-            return step(group)
+            return step(group, *limits)
 
         monkeypatch.setattr(batchers, "_step", step_as_the_first_arrives)
         await small_one(batcher)
@@ -383,10 +388,10 @@ def test_with_more_jobs_than_fit_into_a_turn_the_next_turn_starts_at_once(
         await small_one(batcher)
         loop = asyncio.get_running_loop()
 
-        def step_as_time_goes_on(group: Group) -> list[batchers.StepResult]:
+        def step_as_time_goes_on(group: Group, *limits: Any) -> list[batchers.StepResult]:
             if len(runs) == 1:
                 loop.call_soon(lambda: loop.call_soon(lambda: seen.append(len(runs))))
-            return step(group)
+            return step(group, *limits)
 
         monkeypatch.setattr(batchers, "_step", step_as_time_goes_on)
         await asyncio.gather(*(small_one(batcher) for _ in range(300)))
@@ -409,6 +414,63 @@ def test_a_trickle_of_jobs_starts_once_it_fills_a_turn(runs: list[batchers.StepR
             await asyncio.sleep(0)
         assert len(jobs) < 8
         for job in jobs:
+            await job.answer
+
+    served(work)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Predictor:
+    """Make a model of which one row may take seconds, and another one no time."""
+    bundle = linear_regression()
+    return Predictor(pack(bundle.manifest, {**bundle.files, PREDICT: as_long_as_its_rows_say()}), threads=1)
+
+
+LONG = {"x": np.array([[1, 1, 1e7]], np.float32)}
+MOMENT = {"x": np.array([[1, 1, 1]], np.float32)}
+
+
+def test_a_run_that_blocks_the_event_loop_goes_on_beside_it_and_ends_when_it_is_due(slow: Predictor) -> None:
+    async def work(batcher: Batcher) -> None:
+        for _ in range(50):  # until such jobs run on the event loop
+            job = Job(slow, MOMENT, None)
+            batcher.submit(job)
+            await job.answer
+        late = Job(slow, LONG, None, due=perf_counter() + 1)
+        batcher.submit(late)
+        turns = 0
+        while not late.gone:
+            await asyncio.sleep(0.01)
+            turns += 1
+        with pytest.raises(LateError, match="no answer in time"):
+            await late.answer
+        assert turns > 10
+        again = Job(slow, MOMENT, None)
+        batcher.submit(again)
+        same(await again.answer, alone(again))
+
+    served(work)
+
+
+def test_a_run_is_made_for_the_last_of_its_jobs(slow: Predictor) -> None:
+    async def work(batcher: Batcher) -> None:
+        inputs = {"x": np.array([[1, 1, 2e5]], np.float32)}
+        jobs = [Job(slow, inputs, None, due=perf_counter() + due) for due in (0, 1000)]
+        for job in jobs:
+            batcher.submit(job)
+        jobs[0].fail(late())
+        same(await jobs[1].answer, alone(jobs[1]))
+
+    served(work)
+
+
+def test_closing_ends_the_run(slow: Predictor) -> None:
+    async def work(batcher: Batcher) -> None:
+        job = Job(slow, LONG, None)
+        batcher.submit(job)
+        await asyncio.sleep(0.3)
+        batcher.close()
+        with pytest.raises(ClosingError):
             await job.answer
 
     served(work)

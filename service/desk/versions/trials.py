@@ -1,0 +1,129 @@
+"""Trials: every bundle but those that ship with Caveat runs in a process of its own before it is loaded."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from caveat.models.bundles import files
+from caveat.models.bundles.bundle import MANIFEST, BundleError, IncompleteError, read_manifest
+from caveat.models.bundles.store import BUNDLED
+from caveat.service.desk.versions.trial_process import Order, Result
+from caveat.service.settings import Settings
+
+_COMMAND: Final = (
+    "-P",
+    "-W",
+    "ignore::DeprecationWarning",
+    "-m",
+    "caveat.service.desk.versions.trial_process",
+)
+"""Arguments of Python: the working directory holds no modules of the service, and a warning of forks in a
+process with the engine's threads is no news."""
+
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+"""Keeps the process to one thread, and its addresses to what it uses."""
+
+_GRACE: Final = 2.0
+"""Seconds that the process has to end."""
+
+
+class Trials:
+    """Tries bundles in a process that starts with the first of them.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._busy = Lock()
+
+    def try_out(self, folder: Path) -> str:
+        """Try a bundle; return the identity of its manifest, which must be that of the bundle to load.
+
+        Raises
+        ------
+        BundleError
+            If the bundle must not be loaded.
+        IncompleteError
+            If files of it are missing.
+        """
+        if shipped := _shipped(folder):
+            return shipped
+        order = Order(str(folder.absolute()), self._settings.precision, self._settings.default_seed)
+        with self._busy:
+            result = self._asked(order)
+        if result.identity is None:
+            raise (IncompleteError if result.incomplete else BundleError)(_led(folder, result.reason))
+        return result.identity
+
+    def close(self) -> None:
+        """End the process, and the trial in it; a later trial starts another one."""
+        process, self._process = self._process, None
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()  # by which the process ends, and its fork
+            with self._busy:
+                _reap(process)
+
+    def _asked(self, order: Order) -> Result:
+        process = self._process = self._process or _started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError, ValueError):  # it has ended, or is closed
+            process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
+            if line := process.stdout.readline():
+                return Result(**json.loads(line))
+        self._process = None
+        _reap(process)
+        return Result(reason="the process in which bundles are tried has ended")
+
+
+def _started() -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    return subprocess.Popen(  # noqa: S603 - this Python, and a module of this package
+        [sys.executable, *_COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
+        bufsize=0,
+        start_new_session=True,  # Ctrl-C is for the service
+    )
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _shipped(folder: Path) -> str | None:
+    """Give the identity of a bundle that ships with Caveat; None for any other."""
+    ours = BUNDLED / folder.parent.name / folder.name
+    if not ours.is_dir():
+        return None
+    content = (ours / MANIFEST).read_bytes()
+    with suppress(BundleError):
+        if files.read(folder / MANIFEST, len(content)) == content:
+            return read_manifest(ours).identity
+    return None
+
+
+def _led(folder: Path, reason: str) -> str:
+    """Begin a reason with the bundle that it is about."""
+    place = f"{folder.parent.name}/{folder.name}"
+    return reason if place in reason else f"{place}: {reason}"
