@@ -1,8 +1,8 @@
-"""Mutants of bundles in the store of a running service, one after the other.
+"""Mutants of bundles in the store of a running service.
 
 Mutants are made of a few sound bundles by random changes of the manifest, the graphs, the arrays and the
-files, with digests put right. Each is put into the store of a service, which is told to look; one that
-loads is asked both verbs, with odd rows. A good client asks the bundled model all the while. The program
+files, with digests put right. They are put into the store of a service, which is told to look; those
+that load are asked both verbs, with odd rows. A good client asks the bundled model all the while. The program
 ends with code 1 if a mutant ended the service, kept it from answering, took more memory or time than is
 allowed, or was answered with a 500. `--seed` and `--first` make the same mutant again. Needs the training
 extra.
@@ -14,21 +14,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import mutations
 from mutant import Mutant
-from mutations import mutant
 from report import parser
 from running import Running, Stalls, started
 from specimens import specimens
 from watching import KEY, Good, Memory, asked
 
-from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.store import BUNDLED
 
 MEMORY: Final = 2**30
@@ -39,6 +38,12 @@ STALL: Final = 5.0
 """Seconds in which a good client gets its answer, on a machine that others use too."""
 DEADLINE: Final = "5"
 """Seconds after which the service ends a request."""
+
+KEPT: Final = 2**28
+"""Bytes that a service may hold at its end beyond what it held at first."""
+
+Make = Callable[[int], Mutant]
+"""Makes the mutant of a number."""
 
 _ODD_ROWS: Final = (0, 1e30, -1e30, 1, -1, 2**62, -(2**63))
 
@@ -53,12 +58,6 @@ class Verdict:
         The number of the mutant, and its changes.
     reason
         Why the service refused it; None if it was loaded.
-    seconds
-        Until the service had loaded or refused it.
-    memory
-        Bytes that the service and its children held beyond what the service holds otherwise.
-    stalled
-        Seconds for which a good client waited for an answer at most.
     codes
         Answers to the questions that it was asked.
     faults
@@ -68,25 +67,38 @@ class Verdict:
     number: int
     kinds: list[str]
     reason: str | None = None
-    seconds: float = 0.0
-    memory: float = 0.0
-    stalled: float = 0.0
     codes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
-    @property
-    def broke(self) -> bool:
-        """Whether the service is of no more use."""
-        return any(fault.startswith(("ended", "no verdict")) for fault in self.faults)
-
     def __str__(self) -> str:
         what = "loaded" if self.reason is None else f"refused: {self.reason[:200]}"
-        faults = "".join(f"{fault}; " for fault in self.faults)
         return (
-            f"mutant {self.number} ({', '.join(self.kinds)}): {faults}{self.seconds:.2f} s, "
-            f"{self.memory / 2**20:.0f} MiB, a good client waited {self.stalled:.2f} s, "
-            f"answers {dict(self.codes)}, {what}"
+            f"mutant {self.number} ({', '.join(self.kinds)}): {'; '.join(self.faults)}; {what}, "
+            f"answers {dict(self.codes)}"
         )
+
+
+@dataclass
+class Batch:
+    """What happened while the service had some mutants in its store.
+
+    Parameters
+    ----------
+    seconds
+        Until the service had loaded or refused all of them.
+    memory
+        Bytes that the service and its children held beyond what the service held at first.
+    stalled
+        Seconds for which a good client waited for an answer at most.
+    faults
+        What must not happen, and can't be told of one of them.
+    """
+
+    verdicts: list[Verdict]
+    seconds: float = 0.0
+    memory: float = 0.0
+    stalled: float = 0.0
+    faults: list[str] = field(default_factory=list)
 
 
 class Trial:
@@ -107,39 +119,46 @@ class Trial:
             self._base = self._memory.now()
             yield
 
-    def tried(self, mutant: Mutant) -> Verdict:
-        """Put a mutant into the store, ask it if it loads, and take it out again."""
-        verdict = Verdict(mutant.number, mutant.kinds)
-        mutant.write(self._store)
+    def tried(self, mutants: Sequence[Mutant]) -> Batch:
+        """Put mutants into the store, ask those that load, and take them out again."""
+        batch = Batch([Verdict(mutant.number, mutant.kinds) for mutant in mutants])
+        for mutant in mutants:
+            mutant.write(self._store)
         self._memory.begin()
         self._good.begin()
         stalled, odd = self._stalls.seconds, self._good.odd.copy()
         start = time.monotonic()
-        code, changes = self._ask("POST", "/admin/reload", b"", 1.5 * SECONDS)
-        verdict.seconds = time.monotonic() - start
+        code, changes = self._ask("POST", "/admin/reload", b"", 2 * SECONDS)
+        batch.seconds = time.monotonic() - start
         if code == "200":
-            failing = [each for each in changes["failing"] if each["name"] == mutant.name and each["version"]]
-            verdict.reason = failing[0]["reason"] if failing else None
-            if verdict.reason is None:
-                self._question(mutant, verdict)
+            reasons = {each["name"]: each["reason"] for each in changes["failing"] if each["version"]}
+            for mutant, verdict in zip(mutants, batch.verdicts, strict=True):
+                verdict.reason = reasons.get(mutant.name)
+                if verdict.reason is None:
+                    self._question(mutant, verdict)
         else:
-            verdict.reason = f"no verdict, but {code}"
-            verdict.faults.append(verdict.reason)
-        shutil.rmtree(self._store / mutant.name)
-        verdict.memory = self._memory.end() - self._base
+            batch.faults.append(f"no verdict, but {code}")
+        for mutant in mutants:
+            shutil.rmtree(self._store / mutant.name)
+        batch.memory = self._memory.end() - self._base
         stalls = self._stalls.seconds - stalled
-        verdict.stalled = max(0.0, self._good.end() - stalls)
-        if verdict.seconds - stalls > SECONDS:
-            verdict.faults.append(f"took {verdict.seconds:.0f} s")
-        if verdict.memory > MEMORY:
-            verdict.faults.append(f"took {verdict.memory / 2**20:.0f} MiB")
-        if verdict.stalled > STALL:
-            verdict.faults.append(f"a good client waited {verdict.stalled:.1f} s")
+        batch.stalled = max(0.0, self._good.end() - stalls)
+        if batch.seconds - stalls > SECONDS:
+            batch.faults.append(f"took {batch.seconds:.0f} s")
+        if batch.memory > MEMORY:
+            batch.faults.append(f"took {batch.memory / 2**20:.0f} MiB")
+        if batch.stalled > STALL:
+            batch.faults.append(f"a good client waited {batch.stalled:.1f} s")
         if wrong := self._good.odd - odd:
-            verdict.faults.append(f"a good client got {dict(wrong)}")
+            batch.faults.append(f"a good client got {dict(wrong)}")
         if not self._running.alive:
-            verdict.faults.append(f"ended the service with code {self._running.process.returncode}")
-        return verdict
+            batch.faults.append(f"ended the service with code {self._running.process.returncode}")
+        return batch
+
+    def kept(self) -> float:
+        """Give the bytes that are still held when all mutants are gone, beyond what was held at first."""
+        self._ask("POST", "/admin/reload", b"", SECONDS)
+        return self._memory.now() - self._base
 
     def _question(self, mutant: Mutant, verdict: Verdict) -> None:
         """Ask a loaded mutant, until it answers too late."""
@@ -186,17 +205,23 @@ def _filled(shape: Sequence[Any], number: float, length: int) -> Any:
     return [_filled(shape[1:], number, length)] * size
 
 
-def attack(numbers: Sequence[int], seed: int, bundles: Sequence[Bundle], stalls: Stalls) -> list[Verdict]:
-    """Try mutants in a service, and start another one whenever one has ended or hangs."""
-    verdicts: list[Verdict] = []
-    while len(verdicts) < len(numbers):
-        verdicts += _served(numbers[len(verdicts) :], seed, bundles, stalls)
-    return verdicts
+def attack(numbers: Sequence[int], size: int, make: Make, stalls: Stalls) -> list[Batch]:
+    """Try mutants in batches, and each of a batch with a fault alone, in a new service."""
+    batches: list[Batch] = []
+    waiting = [numbers[first : first + size] for first in range(0, len(numbers), size)]
+    while waiting:
+        found = _served(waiting, make, stalls)
+        del waiting[: len(found)]
+        last = found[-1]
+        if last.faults and len(last.verdicts) > 1:
+            waiting[:0] = [[verdict.number] for verdict in found.pop().verdicts]
+        batches += found
+    return batches
 
 
-def _served(numbers: Sequence[int], seed: int, bundles: Sequence[Bundle], stalls: Stalls) -> list[Verdict]:
-    """Try mutants in a new service, as long as it can be used."""
-    verdicts: list[Verdict] = []
+def _served(waiting: Sequence[Sequence[int]], make: Make, stalls: Stalls) -> list[Batch]:
+    """Try batches in a new service, until one of them has a fault."""
+    batches: list[Batch] = []
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         shutil.copytree(BUNDLED / "digits", store / "digits")
@@ -204,32 +229,42 @@ def _served(numbers: Sequence[int], seed: int, bundles: Sequence[Bundle], stalls
         with started(*flags, folder) as running:
             trial = Trial(running, store, stalls)
             with trial.watching():
-                for number in numbers:
-                    verdicts.append(trial.tried(mutant(seed, number, bundles)))
-                    if verdicts[-1].faults:
-                        print(f"FAULT: {verdicts[-1]}", flush=True)
-                    if verdicts[-1].broke:
+                for numbers in waiting:
+                    batches.append(batch := trial.tried([make(number) for number in numbers]))
+                    _tell(batch)
+                    if batch.faults:
                         running.process.kill()
                         break
-    if not verdicts[-1].broke:
-        verdicts[-1].faults += running.faults("store")
-    return verdicts
+                else:
+                    if (kept := trial.kept()) > KEPT:
+                        batches[-1].faults.append(f"{kept / 2**20:.0f} MiB are kept at the end")
+    if not batches[-1].faults:
+        batches[-1].faults += running.faults("store")
+    return batches
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
+def _tell(batch: Batch) -> None:
+    """Print what must not happen, as soon as it has."""
+    numbers = [verdict.number for verdict in batch.verdicts]
+    if batch.faults:
+        print(f"{numbers[0]} to {numbers[-1]}: {'; '.join(batch.faults)}", flush=True)
+    if len(numbers) == 1:
+        batch.verdicts[0].faults += batch.faults
+    for verdict in batch.verdicts:
+        if verdict.faults:
+            print(f"FAULT: {verdict}", flush=True)
+
+
+def summary(batches: Sequence[Batch]) -> str:
     """Describe what became of the mutants, by the first of their changes."""
-    groups: dict[str, list[Verdict]] = {"all": list(verdicts)}
+    verdicts = [verdict for batch in batches for verdict in batch.verdicts]
+    groups: dict[str, list[Verdict]] = {"all": verdicts}
     for verdict in verdicts:
         groups.setdefault(verdict.kinds[1].split()[0], []).append(verdict)
-    lines = [f"{'change':16} mutants  loaded  faulty  mean s   most s  most MiB  longest wait"]
+    lines = [f"{'change':16} mutants  loaded  faulty"]
     for name, group in sorted(groups.items()):
-        seconds = [verdict.seconds for verdict in group]
-        lines.append(
-            f"{name:16} {len(group):7} {sum(verdict.reason is None for verdict in group):7} "
-            f"{sum(bool(verdict.faults) for verdict in group):7} {sum(seconds) / len(group):7.2f} "
-            f"{max(seconds):8.2f} {max(verdict.memory for verdict in group) / 2**20:9.0f} "
-            f"{max(verdict.stalled for verdict in group):11.2f} s"
-        )
+        loaded, faulty = sum(each.reason is None for each in group), sum(bool(each.faults) for each in group)
+        lines.append(f"{name:16} {len(group):7} {loaded:7} {faulty:7}")
     return "\n".join(lines)
 
 
@@ -239,21 +274,32 @@ def main() -> int:
     arguments.add_argument("--count", type=int, default=10_000, help="number of mutants (default: 10000)")
     arguments.add_argument("--first", type=int, default=0, help="number of the first mutant (default: 0)")
     arguments.add_argument("--seed", type=int, default=0, help="seed of all choices (default: 0)")
+    arguments.add_argument("--batch", type=int, default=20, help="mutants at once (default: 20)")
     arguments.add_argument("--services", type=int, default=1, help="services at once (default: 1)")
     options = arguments.parse_args()
     bundles = specimens()
     numbers = range(options.first, options.first + options.count)
     shares = [numbers[first :: options.services] for first in range(options.services)]
     start = time.monotonic()
+
+    def make(number: int) -> Mutant:
+        return mutations.mutant(options.seed, number, bundles)
+
     with Stalls() as stalls, ThreadPoolExecutor() as threads:
-        tries = [threads.submit(attack, share, options.seed, bundles, stalls) for share in shares]
-        verdicts = [verdict for each in tries for verdict in each.result()]
-    print(summary(verdicts))
-    print(f"seed {options.seed}: {len(verdicts)} mutants in {time.monotonic() - start:.0f} s")
-    faulty = [verdict for verdict in verdicts if verdict.faults]
-    for verdict in faulty:
-        print(f"FAULT: {verdict}")
-    return 1 if faulty else 0
+        tries = [threads.submit(attack, share, options.batch, make, stalls) for share in shares]
+        batches = [batch for each in tries for batch in each.result()]
+    print(summary(batches))
+    print(
+        f"seed {options.seed}: {options.count} mutants in {time.monotonic() - start:.0f} s; of batches of "
+        f"{options.batch}, the longest took {max(batch.seconds for batch in batches):.1f} s, the largest "
+        f"{max(batch.memory for batch in batches) / 2**20:.0f} MiB; a good client waited "
+        f"{max(batch.stalled for batch in batches):.2f} s at most"
+    )
+    faults = [f"{verdict}" for batch in batches for verdict in batch.verdicts if verdict.faults]
+    faults += [f"a batch: {'; '.join(batch.faults)}" for batch in batches if batch.faults]
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
