@@ -18,6 +18,7 @@ from typing import Final
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle, IncompleteError
 from caveat.models.engines.engine import Precision
+from caveat.models.errors import one_line
 from caveat.models.graphs.memory import allowed
 from caveat.service.desk.versions import predictors
 from caveat.service.settings import Settings
@@ -159,11 +160,10 @@ def _result(order: Order, seconds: float) -> Result:
         predictors.warm_up(made, order.seed)
         return Result(bundle.manifest.identity)
     except MemoryError as error:
-        return Result(reason=str(error) or "takes more memory than its trial may")
+        return Result(reason=one_line(str(error)) or "takes more memory than its trial may")
     except Exception as error:
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        told = reason.encode(errors="backslashreplace").decode()  # a file name may not be valid UTF-8
-        return Result(reason=told, incomplete=isinstance(error, IncompleteError))
+        return Result(reason=one_line(reason), incomplete=isinstance(error, IncompleteError))
 
 
 def _needed(bundle: Bundle, order: Order) -> int:
