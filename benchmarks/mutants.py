@@ -35,8 +35,8 @@ MEMORY: Final = 2**30
 SECONDS: Final = 60.0
 """Seconds that a mutant may take to load, and that a request may take."""
 STALL: Final = 5.0
-"""Seconds in which a good client gets its answer, on a machine that others use too."""
-DEADLINE: Final = "5"
+"""Seconds by which the answer to a good client may be late, on a machine that others use too."""
+DEADLINE: Final = 5.0
 """Seconds after which the service ends a request."""
 
 KEPT: Final = 2**28
@@ -89,7 +89,7 @@ class Batch:
     memory
         Bytes that the service and its children held beyond what the service held at first.
     stalled
-        Seconds for which a good client waited for an answer at most.
+        Seconds by which the answer to a good client was late at most.
     faults
         What must not happen, and can't be told of one of them.
     """
@@ -109,7 +109,7 @@ class Trial:
         self._store = store
         self._stalls = stalls
         self._memory = Memory(running)
-        self._good = Good(running.address)
+        self._good = Good(running.address, DEADLINE)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -148,7 +148,7 @@ class Trial:
         if batch.memory > MEMORY:
             batch.faults.append(f"took {batch.memory / 2**20:.0f} MiB")
         if batch.stalled > STALL:
-            batch.faults.append(f"a good client waited {batch.stalled:.1f} s")
+            batch.faults.append(f"a good client's answer was {batch.stalled:.1f} s late")
         if wrong := self._good.odd - odd:
             batch.faults.append(f"a good client got {dict(wrong)}")
         if not self._running.alive:
@@ -184,17 +184,13 @@ class Trial:
 
 
 def _questions(manifest: dict[str, Any]) -> Iterator[Any]:
-    """Make rows for a mutant: its example, and rows of odd numbers of its shapes."""
+    """Make rows for a mutant: its example, rows of odd numbers, many rows, and long ones."""
     if manifest.get("example") is not None:
         yield manifest["example"]
-    inputs = manifest["inputs"]
-    for length in (1, 7, 300):
-        free = any(isinstance(size, str) for spec in inputs for size in spec["shape"][1:])
-        for number in _ODD_ROWS:
-            rows = 40 if number == 1 else 1
-            yield {spec["name"]: [_filled(spec["shape"][1:], number, length)] * rows for spec in inputs}
-        if not free:
-            return
+    for number, rows, length in (*((number, 1, 3) for number in _ODD_ROWS), (1, 40, 7), (1, 1, 300)):
+        yield {
+            spec["name"]: [_filled(spec["shape"][1:], number, length)] * rows for spec in manifest["inputs"]
+        }
 
 
 def _filled(shape: Sequence[Any], number: float, length: int) -> Any:
@@ -225,7 +221,16 @@ def _served(waiting: Sequence[Sequence[int]], make: Make, stalls: Stalls) -> lis
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         shutil.copytree(BUNDLED / "digits", store / "digits")
-        flags = ("--poll", "0", "--default-model", "digits", "--timeout", DEADLINE, "--admin-keys", KEY)
+        flags = (
+            "--poll",
+            "0",
+            "--default-model",
+            "digits",
+            "--timeout",
+            f"{DEADLINE:g}",
+            "--admin-keys",
+            KEY,
+        )
         with started(*flags, folder) as running:
             trial = Trial(running, store, stalls)
             with trial.watching():
@@ -244,10 +249,13 @@ def _served(waiting: Sequence[Sequence[int]], make: Make, stalls: Stalls) -> lis
 
 
 def _tell(batch: Batch) -> None:
-    """Print what must not happen, as soon as it has."""
+    """Print what a batch took, and what must not happen, as soon as it has."""
     numbers = [verdict.number for verdict in batch.verdicts]
-    if batch.faults:
-        print(f"{numbers[0]} to {numbers[-1]}: {'; '.join(batch.faults)}", flush=True)
+    print(
+        f"{numbers[0]} to {numbers[-1]}: {batch.seconds:.1f} s, {batch.memory / 2**20:.0f} MiB, a good "
+        f"client's answer {batch.stalled:.2f} s late; {'; '.join(batch.faults)}",
+        flush=True,
+    )
     if len(numbers) == 1:
         batch.verdicts[0].faults += batch.faults
     for verdict in batch.verdicts:
@@ -292,8 +300,8 @@ def main() -> int:
     print(
         f"seed {options.seed}: {options.count} mutants in {time.monotonic() - start:.0f} s; of batches of "
         f"{options.batch}, the longest took {max(batch.seconds for batch in batches):.1f} s, the largest "
-        f"{max(batch.memory for batch in batches) / 2**20:.0f} MiB; a good client waited "
-        f"{max(batch.stalled for batch in batches):.2f} s at most"
+        f"{max(batch.memory for batch in batches) / 2**20:.0f} MiB; answers to a good client were "
+        f"{max(batch.stalled for batch in batches):.2f} s late at most"
     )
     faults = [f"{verdict}" for batch in batches for verdict in batch.verdicts if verdict.faults]
     faults += [f"a batch: {'; '.join(batch.faults)}" for batch in batches if batch.faults]

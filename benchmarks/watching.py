@@ -73,13 +73,26 @@ def _status(pid: int, name: str) -> float:
 
 
 class Good:
-    """A good client, which asks in turn whether the service lives and what the bundled model says."""
+    """A good client, which asks in turn whether the service lives and what the bundled model says.
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.longest = 0.0
+    An answer of the model may come as late as the deadline of requests, or be a 504: a run of another model
+    may have to end first.
+
+    Parameters
+    ----------
+    deadline
+        Seconds after which the service ends a request.
+    """
+
+    def __init__(self, address: tuple[str, int], deadline: float) -> None:
         self.odd: Counter[str] = Counter()
         self._address = address
-        self._since: float | None = None
+        self._requests = (
+            ("GET", "/health/live", b"", 0.0, ("200",)),
+            ("POST", "/predict/uncertainty", _GOOD, deadline, ("200", "504")),
+        )
+        self._longest = 0.0
+        self._due: float | None = None
         self._ended = threading.Event()
         self._asking = threading.Thread(target=self._run)
 
@@ -93,21 +106,21 @@ class Good:
 
     def begin(self) -> None:
         """Forget the longest wait so far."""
-        self.longest = 0.0
+        self._longest = 0.0
 
     def end(self) -> float:
-        """Give the longest wait since the beginning, that of a request in flight among them."""
-        since = self._since
-        return max(self.longest, time.monotonic() - since if since else 0.0)
+        """Give the seconds by which an answer was late at most, that of a request in flight among them."""
+        due = self._due
+        return max(self._longest, time.monotonic() - due if due else 0.0)
 
     def _run(self) -> None:
         while not self._ended.wait(_EVERY):
-            for request in (("GET", "/health/live", b""), ("POST", "/predict/uncertainty", _GOOD)):
-                self._since = time.monotonic()
-                code = asked(self._address, *request, seconds=PATIENCE)[0]
-                self.longest = max(self.longest, time.monotonic() - self._since)
-                self._since = None
-                if code != "200" and not self._ended.is_set():
+            for method, path, body, allowed, right in self._requests:
+                self._due = due = time.monotonic() + allowed
+                code = asked(self._address, method, path, body, PATIENCE)[0]
+                self._longest = max(self._longest, time.monotonic() - due)
+                self._due = None
+                if code not in right and not self._ended.is_set():
                     self.odd[code] += 1
 
 
