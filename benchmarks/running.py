@@ -106,13 +106,20 @@ def _files(pid: int) -> int:
 
 
 @contextmanager
-def started(*flags: str) -> Iterator[Running]:
+def started(*flags: str, **environment: str) -> Iterator[Running]:
     """Serve the bundled model until the block ends."""
     command = [sys.executable, "-m", "caveat", "serve", "--port", "0", *flags]
     with (
         tempfile.TemporaryDirectory() as folder,
         (Path(folder) / "errors").open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as process,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | environment,
+        ) as process,
     ):
         assert process.stdout is not None
         found = re.search(r"at http://([^:]+):(\d+),", process.stdout.readline())

@@ -66,8 +66,8 @@ def test_a_seed_makes_the_same_mutants_again(program: Any) -> None:
 def test_a_fault_is_an_exit_code(
     program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, part in (("hostile", "fuzz"), ("kills", "attack")):
-        module = program(name)
+    for name, part, arguments in (("hostile", "fuzz", ()), ("kills", "attack", ("--kills", "0"))):
+        module = program(name, *arguments)
         monkeypatch.setattr(module, part, lambda *_: ["something broke"])
         assert module.main() == 1
         assert "FAULT: something broke" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -114,5 +115,6 @@ def _usage() -> str:
 
 
 def _refuse(who: str, message: str, code: int) -> int:
-    print(f"{who}: {message}", file=sys.stderr)
+    with suppress(OSError):  # where nobody can be told, the code tells
+        print(f"{who}: {message}", file=sys.stderr)
     return code

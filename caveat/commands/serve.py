@@ -2,9 +2,12 @@
 
 from contextlib import ExitStack
 
+from caveat.commands import discard_output
+from caveat.service.desk.monitoring import log
 from caveat.service.desk.versions.watch import report
 from caveat.service.process import worker
 from caveat.service.process.sockets import bind, listen
+from caveat.service.process.wire import files
 from caveat.service.settings import Settings
 
 LAYOUT = {
@@ -39,6 +42,7 @@ class Serve(Settings):
 
     def cli_cmd(self) -> None:
         """Serve until told to stop."""
+        files.allow(self.workers)
         with ExitStack() as stack:
             first = stack.enter_context(listen(self.host, self.port))
             host, port = first.getsockname()[:2]
@@ -47,7 +51,7 @@ class Serve(Settings):
 
             def ready(started: worker.Started) -> None:
                 report(started.news)
-                print(f"Caveat serves {started.words} at {url}, see {url}/docs", flush=True)
+                _say(f"Caveat serves {started.words} at {url}, see {url}/docs")
 
             if self.workers == 1:
                 worker.run(self, first, ready)
@@ -57,3 +61,12 @@ class Serve(Settings):
                 first.close()
                 with bind(host, port):  # keeps the port while nobody listens
                     Supervisor(self, lambda: bind(host, port)).run(ready)
+
+
+def _say(line: str) -> None:
+    """Print a line; where nobody can read it, serve on."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        discard_output()
+        log.event("output", f"{line}; the output can't be written: {error.strerror}", "warning")

@@ -1,8 +1,8 @@
 """Rows of JSON objects as the array that the graphs take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from caveat.models.bundles.features import Feature
 from caveat.models.bundles.words import describe, shortened
 from caveat.models.errors import InputError
+
+LARGEST: Final = 2**63 - 1
+"""The greatest integer that an input of int64 takes. The least is its negative: one less has no positive
+counterpart, and is what a processor makes of numbers that are no integers."""
 
 
 def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str, where: str) -> NDArray[Any]:
@@ -34,9 +38,12 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
     for column, feature in enumerate(features):
         try:
             with np.errstate(over="ignore"):
-                array[:, column] = feature.values(
+                values = feature.values(
                     [row[feature.name] for row in rows], partial(_place, where, feature.name)
                 )
+                if dtype == "int64":
+                    _check_integers(values, partial(_place, where, feature.name))
+                array[:, column] = values
         except InputError as error:
             if not error.rows:
                 raise
@@ -49,6 +56,13 @@ def encode_features(rows: Sequence[Any], features: Sequence[Feature], dtype: str
         place, value = _place(where, names[column], index), rows[index][names[column]]
         raise InputError(place, f"a finite number that {dtype} can hold", str(value))
     return array
+
+
+def _check_integers(values: NDArray[np.float64], where: Callable[[int], str]) -> None:
+    unfit = np.flatnonzero((values != np.floor(values)) | (abs(values) >= 2.0**63))
+    if len(unfit):
+        row = int(unfit[0])
+        raise InputError(where(row), f"an integer from {-LARGEST} to {LARGEST}", str(values[row]))
 
 
 def _place(where: str, name: str, row: int) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from caveat.models.bundles.features import Feature, Label
-from caveat.models.bundles.records import encode_features
+from caveat.models.bundles.records import LARGEST, encode_features
 from caveat.models.bundles.words import describe
 from caveat.models.errors import InputError
 
@@ -121,11 +121,11 @@ class Input(BaseModel):
         return unfit
 
     def _check_range(self, array: NDArray[Any], where: str) -> None:
-        least, below = (-(2**63), 2**63) if self.below is None else (0, self.below)
-        if array.min() < least or array.max() >= below:
-            first = np.argwhere((array < least) | (array >= below))[0]
+        least, most = (-LARGEST, LARGEST) if self.below is None else (0, min(self.below - 1, LARGEST))
+        if array.min() < least or array.max() > most:
+            first = np.argwhere((array < least) | (array > most))[0]
             place = where + _indices(int(i) for i in first)
-            raise InputError(place, f"an integer from {least} to {below - 1}", str(array[tuple(first)]))
+            raise InputError(place, f"an integer from {least} to {most}", str(array[tuple(first)]))
 
     def _check_sizes(self, array: NDArray[Any], where: str) -> None:
         for name, size in self.chosen(array).items():

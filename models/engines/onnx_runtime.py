@@ -18,7 +18,7 @@ from caveat.models.bundles.signature import Inputs
 from caveat.models.engines.deadline import watched
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
-from caveat.models.graphs.structure import Weight
+from caveat.models.graphs.weight import Weight
 
 CPU: Final = "CPUExecutionProvider"
 

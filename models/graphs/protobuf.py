@@ -64,6 +64,27 @@ def text(value: Value) -> str:
     return bytes(part(value)).decode(errors="replace")
 
 
+def integers(value: Value) -> Iterator[int]:
+    """Iterate over the signed integers of a repeated field: one, or several that are packed."""
+    if isinstance(value, int):
+        yield signed(value)
+        return
+    at = 0
+    while at < len(value):
+        number, at = _number(value, at)
+        yield signed(number)
+
+
+def signed(number: int) -> int:
+    """Read a number as one of 64 bits with a sign.
+
+    >>> signed(2**64 - 1)
+    -1
+    """
+    number &= 2**64 - 1
+    return number - 2**64 if number >= 2**63 else number
+
+
 def _number(message: memoryview, at: int) -> tuple[int, int]:
     if at < len(message) and message[at] < 0x80:  # most numbers take one byte
         return message[at], at + 1

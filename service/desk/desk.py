@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Final
@@ -25,6 +25,7 @@ from caveat.service.desk.monitoring import log, tracing
 from caveat.service.desk.monitoring.alarms import Alarms
 from caveat.service.desk.monitoring.metrics import Metrics
 from caveat.service.desk.monitoring.reports import Reports
+from caveat.service.desk.monitoring.series import Tally
 from caveat.service.desk.refusals import ConflictError, LateError, NotReadyError
 from caveat.service.desk.versions.catalogue import Catalogue
 from caveat.service.desk.versions.changes import Changes
@@ -55,6 +56,8 @@ class Desk:
         self.rollout = Rollout(settings, self.metrics)
         self.everywhere: Everywhere = self.rollout.perform
         """Carries out an action in every process of the service: in this one, unless there are others."""
+        self.others: Callable[[], Awaitable[Tally]] | None = None
+        """Tells what the other processes of the service have counted; None if there are none."""
         self.batcher = Batcher()
         self._waiting = Waiting()
         alarms = Alarms(self.metrics, settings.workers)

@@ -13,6 +13,8 @@ import uvicorn
 
 from caveat.service.desk.desk import Desk, tell_of_drain
 from caveat.service.desk.monitoring import log
+from caveat.service.desk.refusals import ConflictError, LateError
+from caveat.service.process import signals
 from caveat.service.process.wire.shedding import Shedding
 
 _LAST_CALL: Final = 0.2
@@ -33,20 +35,24 @@ class Server(uvicorn.Server):
         Admits requests until the server is told to stop.
     shedding
         Holds the deferred connections, which are answered first.
-    supervised
-        Whether the parent process is a supervisor. The server then also stops when its parent ends. The
-        supervisor sends SIGTERM to drain, which may come twice where a whole process group gets the signal,
-        and SIGINT to stop at once.
+    supervisor
+        Process id of the supervisor; None if there is none. The server also stops when its supervisor ends.
+        The supervisor sends SIGTERM to drain, which may come twice where a whole process group gets the
+        signal, and SIGINT to stop at once.
     """
 
-    def __init__(self, config: uvicorn.Config, desk: Desk, shedding: Shedding, supervised: bool) -> None:
+    def __init__(
+        self, config: uvicorn.Config, desk: Desk, shedding: Shedding, supervisor: int | None
+    ) -> None:
         super().__init__(config)
+        self._desk = desk
         self._admission = desk.admission
         self._shedding = shedding
         self._drain = desk.settings.drain
         self._told_at: float | None = None
         self._at_once = False
-        self._supervisor = os.getppid() if supervised else None
+        self._supervisor = supervisor
+        self._reloading: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Start to drain; a second signal stops at once."""
@@ -59,6 +65,8 @@ class Server(uvicorn.Server):
         await super().on_tick(counter)
         if self._supervisor not in (None, os.getppid()):
             self._admission.close()
+        if self._may_reload and signals.reload_asked():
+            self._reloading = asyncio.create_task(self._reload(), name="reload")
         if not self._admission.closing:
             return False
         waiting = self._admission.requests + self._shedding.waiting
@@ -67,6 +75,19 @@ class Server(uvicorn.Server):
             self._close_after_answers()
             tell_of_drain(waiting)
         return self._over or (not waiting and monotonic() - self._told_at >= _LAST_CALL)
+
+    @property
+    def _may_reload(self) -> bool:
+        """Whether to look for a SIGHUP now; under a supervisor, that one does."""
+        busy = self._reloading is not None and not self._reloading.done()
+        return self._supervisor is None and self._desk.is_loaded and not busy
+
+    async def _reload(self) -> None:
+        log.event("reload", "SIGHUP: updating from the store")
+        try:
+            await self._desk.update("retry")
+        except (ConflictError, LateError) as error:
+            log.event("store", error.detail, "error")
 
     @property
     def _over(self) -> bool:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
 import uvicorn
@@ -17,6 +16,8 @@ import uvicorn
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.monitoring import log
 from caveat.service.desk.versions.changes import News
+from caveat.service.process import parent, signals
+from caveat.service.process.channel import Channel
 from caveat.service.process.relay import Relay
 from caveat.service.process.server import Server
 from caveat.service.process.wire import files, tls
@@ -53,7 +54,25 @@ class Started:
 Ready = Callable[[Started], None]
 
 
-def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None = None) -> None:
+@dataclass(frozen=True)
+class Supervised:
+    """What ties a process to its supervisor.
+
+    Parameters
+    ----------
+    by
+        Process id of the supervisor.
+    channel
+        Channel to it.
+    """
+
+    by: int
+    channel: Channel
+
+
+def run(
+    settings: Settings, listener: socket.socket, ready: Ready, supervised: Supervised | None = None
+) -> None:
     """Serve on a socket until told to stop.
 
     Parameters
@@ -64,25 +83,22 @@ def run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | 
         Bound socket, on which this process starts to listen.
     ready
         Called once the models are loaded.
-    pipe
-        Connection to the supervisor; None if this is the only process.
+    supervised
+        The supervisor; None if this is the only process.
 
     Raises
     ------
     CaveatError
         If the store can't be served, or the certificate can't be used.
     """
-    # A requested stop is never a failure, so the process ends with code 0. An exception in its place could
-    # be caught, and taken for an error, by any code that runs at that moment.
-    _on_stop(lambda: os._exit(0))
     log.begin()
     try:
-        _run(settings, listener, ready, pipe)
+        _run(settings, listener, ready, supervised)
     finally:
         log.end()
 
 
-def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe | None) -> None:
+def _run(settings: Settings, listener: socket.socket, ready: Ready, supervised: Supervised | None) -> None:
     context = tls.context(settings)
     desk = Desk(settings)
     # With Python's default, a request that arrives during a turn would wait up to 5 ms at each of its steps.
@@ -108,33 +124,46 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, pipe: Pipe |
         ssl_context_factory=None if context is None else lambda *_: context,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        server = Server(config, desk, shedding, supervised=pipe is not None)
-        runner.run(_serve(server, listener, desk, ready, pipe))
+        server = Server(config, desk, shedding, supervised.by if supervised else None)
+        runner.run(
+            _serve_with_others(server, listener, desk, ready, supervised)
+            if supervised
+            else _serve(server, listener, desk, ready)
+        )
 
 
-async def _serve(
-    server: Server, listener: socket.socket, desk: Desk, ready: Ready, pipe: Pipe | None
-) -> None:
+async def _serve(server: Server, listener: socket.socket, desk: Desk, ready: Ready) -> None:
+    """Serve; clients get a 503 while the models load."""
     async with desk.running():
-        if pipe:  # other workers get the connections until this one listens
-            started = _load(desk)
-            desk.everywhere = Relay(desk.rollout.perform, pipe).everywhere
-            serving = _listen(server, listener, desk)
-        else:  # clients get a 503 while the models load
-            serving = _listen(server, listener, desk)
-            loading = asyncio.create_task(asyncio.to_thread(_load, desk))
-            await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
-            if not loading.done():  # told to stop
-                await serving
-                log.end()
-                os._exit(0)
-            started = loading.result()
-        ready(started)
+        serving = _listen(server, listener)
+        loading = asyncio.create_task(asyncio.to_thread(_load, desk))
+        await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():  # told to stop
+            await serving
+            log.end()
+            os._exit(0)
+        ready(loading.result())
         await serving
 
 
-def _listen(server: Server, listener: socket.socket, desk: Desk) -> asyncio.Task[None]:
-    _on_stop(desk.admission.close)
+async def _serve_with_others(
+    server: Server, listener: socket.socket, desk: Desk, ready: Ready, supervised: Supervised
+) -> None:
+    """Serve once the models are loaded; other workers get the connections until then."""
+    async with desk.running():
+        started = _load(desk)
+        relay = Relay(desk.rollout.perform, desk.metrics, supervised.channel)
+        desk.everywhere, desk.others = relay.everywhere, relay.others
+        serving = _listen(server, listener)
+        parent.on_end(supervised.by, signal.SIGTERM)  # there is something to drain by now
+        ready(started)
+        await serving
+    relay.close()
+
+
+def _listen(server: Server, listener: socket.socket) -> asyncio.Task[None]:
+    for stop in signals.STOPS:
+        signal.signal(stop, server.handle_exit)
     listener.listen(server.config.backlog)
     # uvloop accepts one connection per iteration from each socket: under load, when iterations are long, new
     # clients would wait for seconds. Copies of the socket multiply that.
@@ -149,8 +178,3 @@ def _load(desk: Desk) -> Started:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     return Started(desk.catalogue.described(), changes.news, desk.catalogue.default)
-
-
-def _on_stop(act: Callable[[], object]) -> None:
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: act())

@@ -14,7 +14,7 @@ from torch.export import Dim
 from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
 
 from caveat.training.errors import ExportError
-from caveat.training.export import draw_operator, recurrent
+from caveat.training.export import divisions, draw_operator, recurrent
 from caveat.training.export.by_pass import DROPPED_WEIGHTS
 from caveat.training.export.capture import quiet
 from caveat.training.export.recurrent import Lowering
@@ -62,6 +62,7 @@ def translate(module: nn.Module, inputs: Mapping[str, Tensor], axes: Sequence[Ax
         model = _exported(module, inputs, free)
     except Exception as error:  # the exporter wraps errors of any class
         raise _reason(error, axes) from error
+    divisions.guard(model)
     _name_sizes(model, axes)
     _forget_origin(model)
     return model

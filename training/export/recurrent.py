@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from caveat.models.bundles.shared import LARGE
 from caveat.training.errors import ExportError
-from caveat.training.export import stable
+from caveat.training.export import divisions, stable
 from caveat.training.export.draw_operator import LIBRARY
 
 op: Any = opset20  # its annotations have no optional inputs
@@ -124,6 +124,8 @@ class Lowering(fx.Interpreter):
         if target in _ARITHMETIC and isinstance(args[0], Tensor):  # in ONNX, operands have the same type
             common = torch.result_type(args[0], args[1])
             args = (*(x.to(common) if isinstance(x, Tensor) else x for x in args[:2]), *args[2:])
+        if divisions.divides_integers(target, args, kwargs):
+            return divisions.as_integers(args, kwargs)
         if target is torch.ops.caveat.lstm_layer.default and args[1][0].shape[-1] != args[1][1].shape[-1]:
             return _projected(*args)
         if target is torch.ops.aten.scaled_dot_product_attention.default and args[0].ndim == 3:

@@ -43,10 +43,10 @@ class Alarms:
                     test.gather(each.columns)
         live = {_labels(predictor): test for predictor, test in self._tests.items()}
         for labels, test in live.items():
-            self._metrics.drift_rows.labels(*labels).inc(test.take())
-            self._metrics.drift.labels(*labels).set(test.drift.value / self._workers)
+            self._metrics.drift_rows.add(test.take(), *labels)
+            self._metrics.drift.set(test.drift.value / self._workers, *labels)
         for gone in self._told - live.keys():
-            self._metrics.drift.labels(*gone).set(0)
+            self._metrics.drift.set(0, *gone)
         self._told = set(live)
 
     def _begin(self, predictor: Predictor, calibration: Calibration) -> "_Test":

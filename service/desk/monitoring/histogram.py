@@ -1,22 +1,23 @@
 """A histogram that takes many amounts at once.
 
 The histogram of prometheus-client takes one amount at a time: for the rows of a large request that would
-take longer than the answer. Here each bucket is a counter, and a read of the metrics joins the counters.
+take longer than the answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client import Metric
 from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
+
+from caveat.service.desk.monitoring.series import Amounts, Kind, Series
 
 
-class Histogram(Collector):
-    """A histogram, with series for each combination of its labels' values.
+class Histogram(Series):
+    """A histogram, with a count for each bucket, and a sum, for each combination of its labels' values.
 
     Parameters
     ----------
@@ -26,32 +27,13 @@ class Histogram(Collector):
         Upper bounds of the buckets in ascending order, without the last one, which is infinite.
     labels
         Names of the labels.
-    registry
-        Registry that exposes the histogram.
     """
 
-    def __init__(
-        self,
-        name: str,
-        words: str,
-        buckets: Sequence[float],
-        labels: Sequence[str] = (),
-        registry: CollectorRegistry | None = None,
-    ) -> None:
-        self._name = name
-        self._words = words
-        self._labels = tuple(labels)
+    def __init__(self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> None:
         bounds = [*buckets, inf]
+        super().__init__(Kind(name, "sum"), words, labels, len(bounds) + 1)
         self._bounds = np.array(bounds, np.float64)
         self._written = [written(bound) for bound in bounds]
-        self._counts = Counter(f"{name}_bucket", words, [*labels, "le"], registry=None)
-        # A gauge, since a sum may fall; the sums of processes that have ended count, as their counters do.
-        self._sums = Gauge(f"{name}_sum", words, labels, registry=None, multiprocess_mode="sum")
-        self._series: dict[tuple[object, ...], tuple[list[Counter], Gauge]] = {}
-        if not labels:
-            self._begin(())
-        if registry:
-            registry.register(self)
 
     def observe(self, amounts: ArrayLike, *labels: object) -> None:
         """Add amounts to the buckets.
@@ -63,44 +45,21 @@ class Histogram(Collector):
         labels
             Values of the labels, in their order.
         """
-        counters, total = self._series.get(labels) or self._begin(labels)
         array = np.asarray(amounts, np.float64).ravel()
-        counts = np.bincount(self._bounds.searchsorted(array), minlength=len(self._bounds))
-        for counter, count in zip(counters, counts.tolist(), strict=True):
-            if count:
-                counter.inc(count)
-        total.inc(float(array.sum()))
+        into = self._at(labels)
+        into[:-1] += np.bincount(self._bounds.searchsorted(array), minlength=len(self._bounds))
+        into[-1] += array.sum()
 
-    def collect(self) -> list[Metric]:
-        """Return the counts of this process."""
-        return self.join({part.name: part for each in (self._counts, self._sums) for part in each.collect()})
-
-    def join(self, metrics: dict[str, Metric]) -> list[Metric]:
-        """Remove the counters and sums of this histogram from metrics, and join them into one metric."""
-        counts, sums = (metrics.pop(f"{self._name}_{part}", None) for part in ("bucket", "sum"))
-        return [] if counts is None or sums is None else [self._family(counts, sums)]
-
-    def _family(self, counts: Metric, sums: Metric) -> Metric:
-        found = {
-            (self._values(sample.labels), sample.labels["le"]): sample.value
-            for sample in counts.samples
-            if sample.name.endswith("_total")
-        }
-        family = HistogramMetricFamily(self._name, self._words, labels=self._labels)
-        for sample in sums.samples:
-            values = self._values(sample.labels)
-            up_to = accumulate(found.get((values, bound), 0.0) for bound in self._written)
-            family.add_metric(values, list(zip(self._written, up_to, strict=True)), sample.value)
+    def family(self, amounts: Amounts) -> Metric:  # noqa: D102  # of the base class
+        family = HistogramMetricFamily(self.kind.name, self._words, labels=self._labels)
+        for labels, (*counts, total) in amounts.items():
+            family.add_metric(labels, list(zip(self._written, accumulate(counts), strict=True)), total)
         return family
 
-    def _begin(self, labels: tuple[object, ...]) -> tuple[list[Counter], Gauge]:
-        counters = [self._counts.labels(*labels, bound) for bound in self._written]
-        series = counters, self._sums.labels(*labels) if labels else self._sums
-        self._series[labels] = series
-        return series
-
-    def _values(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(labels[name] for name in self._labels)
+    def numbers(self, amounts: Sequence[float]) -> Iterable[float]:  # noqa: D102  # of the base class
+        *counts, total = amounts
+        up_to = list(accumulate(counts))
+        return [*up_to, up_to[-1], total]
 
 
 def written(bound: float) -> str:

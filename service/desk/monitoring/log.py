@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import select
+import sys
 import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import IO, Any, Final, Literal
@@ -41,9 +42,13 @@ class Writer:
         self._waiting: list[bytes] = []
         self._size = 0
         self._dropped = 0
+        self._reason = ""
+        self._torn = False  # the last line was cut off
         self._ending = False
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
+        self.trouble: str | None = None
+        """Why the last lines could not be written; None if they were."""
 
     def write(self, lines: Sequence[str]) -> None:
         """Queue lines for the thread; lines beyond the backlog are dropped, and a later line counts them."""
@@ -51,6 +56,7 @@ class Writer:
         with self._news:
             if self._size + len(text) > _MOST:
                 self._dropped += len(lines)
+                self._reason = "the log's reader stalled"
             else:
                 self._size += len(text)
                 self._waiting.append(text)
@@ -69,32 +75,50 @@ class Writer:
             thread.join(_WAIT)
 
     def _run(self) -> None:
-        while texts := self._next():
-            with suppress(OSError), _alone():  # raised where the reader is gone for good
-                for text in texts:
-                    self._write_out(text)
+        while (texts := self._next()) is not None:
+            try:
+                with _alone():
+                    while texts:
+                        self._write_out(texts[0])
+                        del texts[0]
+                    self._tell_of_dropped()
+                self.trouble = None
+            except OSError as error:  # the disk is full, or the reader is gone for good
+                self._lose(texts, error)
 
     def _write_out(self, text: bytes) -> None:
-        left = memoryview(text)
+        left = memoryview(b"\n" * self._torn + text)
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
+                self._torn = bool(left)
             except BlockingIOError:  # the descriptor is set not to block; this thread may
                 select.select([], [self._descriptor], [])
 
-    def _next(self) -> list[bytes]:
-        """Take the backlog; an empty list ends the thread."""
+    def _tell_of_dropped(self) -> None:
+        if count := self._dropped:
+            message = f"{count} lines were dropped: {self._reason}"
+            self._write_out(line("log_dropped", message, "warning", {"lines": count}).encode())
+            with self._news:
+                self._dropped -= count
+
+    def _lose(self, texts: Sequence[bytes], error: OSError) -> None:
         with self._news:
-            if not (self._waiting or self._dropped or self._ending):
+            self._dropped += sum(text.count(b"\n") for text in texts)
+            self._reason = self.trouble = f"the log can't be written: {error.strerror}"
+
+    def _next(self) -> list[bytes] | None:
+        """Take the backlog; None ends the thread."""
+        with self._news:
+            # Of lines that were lost, the next ones that can be written bring the news.
+            untold = self._dropped and not self.trouble
+            if not (self._waiting or untold or self._ending):
                 self._news.wait(_LINGER)
             texts, self._waiting, self._size = self._waiting, [], 0
-            if self._dropped:
-                message = f"{self._dropped} lines were dropped: the log's reader stalled"
-                texts.append(line("log_dropped", message, "warning", {"lines": self._dropped}).encode())
-                self._dropped = 0
-            if not texts:
-                self._thread = None
-            return texts
+            if texts or untold:
+                return texts
+            self._thread = None
+            return None
 
 
 _writer = Writer(2)
@@ -106,7 +130,9 @@ _turnstile: IO[bytes] | None = None
 def share() -> None:
     """Make all processes that are forked from now on take turns at writing."""
     global _turnstile
-    _turnstile = tempfile.TemporaryFile()  # noqa: SIM115  # open for as long as a process writes
+    # In memory, on Linux: no disk that is full, or that can't be written to, takes it away.
+    memory = os.memfd_create("caveat-log") if sys.platform == "linux" else None
+    _turnstile = tempfile.TemporaryFile() if memory is None else open(memory, "wb")  # noqa: SIM115  # stays open
 
 
 @contextmanager
@@ -136,6 +162,11 @@ def begin() -> None:
 def end() -> None:
     """Wait up to a second for the thread to write the backlog and end, so that a process may fork."""
     _writer.close()
+
+
+def trouble() -> str | None:
+    """Tell why the last lines could not be written; None if they were."""
+    return _writer.trouble
 
 
 def event(name: str, message: str, level: Level = "info", **facts: object) -> None:

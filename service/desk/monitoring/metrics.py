@@ -1,27 +1,12 @@
 """The metrics for Prometheus."""
 
-import os
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, TypeVar
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Metric,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-    multiprocess,
-    values,
-)
-from prometheus_client.registry import Collector
+from prometheus_client import ProcessCollector, generate_latest
 
 from caveat.service.desk.monitoring.histogram import Histogram
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nothing here reads
-
-_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+from caveat.service.desk.monitoring.series import Counter, Gauge, Series, Tally, Together, merged
 
 _MODEL: Final = ("model", "version")
 
@@ -36,24 +21,15 @@ _INFORMATION: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0
 _PERCENTILE: Final = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 100)
 
 
-def share(folder: str) -> None:
-    """Make all processes that start from now on share their counts, in the files of a folder."""
-    os.environ[_SHARED] = folder
-    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
-
-
-def forget(worker: int | None) -> None:
-    """Note that a worker has ended: its counts stay, its gauges go."""
-    multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
+_Kept = TypeVar("_Kept", bound=Series)
 
 
 class Metrics:
     """The series of one service. Labels come from routes and loaded models, never from clients."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._histograms: list[Histogram] = []
-        ProcessCollector(registry=self._registry)
+        self._series: list[Series] = []
+        self._process = ProcessCollector(registry=None)
         self.requests = self._counter("requests", "Requests answered.", ["route", "model", "version", "code"])
         self.seconds = self._histogram(
             "request_seconds",
@@ -113,60 +89,51 @@ class Metrics:
     def loaded(self, model: str, version: int, seconds: float) -> None:
         """Note that a version was loaded, and how many seconds that took."""
         self._load_seconds.observe(seconds, model)
-        self._loaded.labels(model, version).set(1)
+        self._loaded.set(1, model, version)
 
     def failing(self, model: str, version: int) -> None:
         """Note that a version could not be loaded."""
-        self._load_failures.labels(model, version).inc()
-        self._failing.labels(model, version).set(1)
+        self._load_failures.add(1, model, version)
+        self._failing.set(1, model, version)
 
     def recovered(self, model: str, version: int) -> None:
         """Note that a failing version was loaded at last, or is gone."""
-        self._failing.labels(model, version).set(0)
+        self._failing.set(0, model, version)
 
     def dropped(self, model: str, version: int) -> None:
         """Note that a version is no longer served."""
-        self._loaded.labels(model, version).set(0)
+        self._loaded.set(0, model, version)
 
-    def text(self) -> bytes:
-        """Render all series in Prometheus's text format."""
-        if _SHARED not in os.environ:
-            return generate_latest(self._registry)
-        together = CollectorRegistry()
-        together.register(_Together(self._histograms))
-        return generate_latest(together)
+    def changes(self) -> Tally:
+        """Give what was touched since the last call, for other processes."""
+        return {each.kind: amounts for each in self._series if (amounts := each.changes())}
+
+    def text(self, others: Tally | None = None) -> bytes:
+        """Render all series in Prometheus's text format.
+
+        Parameters
+        ----------
+        others
+            Amounts of the other processes of the service; None if there are none.
+        """
+        tally = merged([{each.kind: each.amounts() for each in self._series}, others or {}])
+        lines = [line for each in self._series for line in each.text(tally[each.kind])]
+        process = generate_latest(self._process) if others is None else b""
+        return process + "".join(lines).encode()
 
     def _counter(self, name: str, words: str, labels: Sequence[str] = ()) -> Counter:
-        return Counter(f"caveat_{name}", words, labels, registry=self._registry)
+        return self._keep(Counter(f"caveat_{name}", words, labels))
 
     def _gauge(
-        self,
-        name: str,
-        words: str,
-        labels: Sequence[str] = (),
-        together: Literal["livesum", "livemax", "livemin"] = "livesum",
+        self, name: str, words: str, labels: Sequence[str] = (), together: Together = "livesum"
     ) -> Gauge:
-        """Make a gauge; ``together`` says how the gauges of several workers combine."""
-        return Gauge(f"caveat_{name}", words, labels, registry=self._registry, multiprocess_mode=together)
+        return self._keep(Gauge(f"caveat_{name}", words, labels, together))
 
     def _histogram(
         self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()
     ) -> Histogram:
-        histogram = Histogram(f"caveat_{name}", words, buckets, labels, self._registry)
-        self._histograms.append(histogram)
-        return histogram
+        return self._keep(Histogram(f"caveat_{name}", words, buckets, labels))
 
-
-class _Together(Collector):
-    """What all processes have counted, read from their files."""
-
-    def __init__(self, histograms: Sequence[Histogram]) -> None:
-        self._histograms = histograms
-
-    def collect(self) -> list[Metric]:
-        """Read them, histograms first."""
-        counted = CollectorRegistry()
-        multiprocess.MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
-        metrics = {metric.name: metric for metric in counted.collect()}
-        histograms = [joined for histogram in self._histograms for joined in histogram.join(metrics)]
-        return [*histograms, *metrics.values()]
+    def _keep(self, series: _Kept) -> _Kept:
+        self._series.append(series)
+        return series

@@ -63,7 +63,7 @@ class Record:
     detail
         Why the request was refused or failed.
     polled
-        Whether machines poll the route, so that only failures are logged.
+        Whether machines poll the route, so that only its faults are logged.
     trace
         See `Trace`; None where there are no traces.
     """

@@ -9,7 +9,6 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client import Counter
 
 from caveat.models.answers.uncertainty import Columns
 from caveat.models.bundles.manifest import Manifest
@@ -21,6 +20,7 @@ from caveat.service.desk.monitoring import log, request_log
 from caveat.service.desk.monitoring.alarms import Alarms
 from caveat.service.desk.monitoring.metrics import Metrics
 from caveat.service.desk.monitoring.record import Outcome, Record
+from caveat.service.desk.monitoring.series import Counter
 
 if TYPE_CHECKING:  # needs the extra tracing
     from caveat.service.desk.monitoring.spans import Spans
@@ -102,14 +102,14 @@ class Reports:
             kind = (record.route, record.model, record.version, record.code, record.outcome)
             alike[kind].append(record)
         for (route, model, version, code, outcome), those in alike.items():
-            self._metrics.requests.labels(route, model, version, code).inc(len(those))
+            self._metrics.requests.add(len(those), route, model, version, code)
             if seconds := [record.ended - record.began for record in those if record.ended]:
                 self._metrics.seconds.observe(seconds, route)
             if outcome in self._failures:
-                self._failures[outcome].inc(len(those))
+                self._failures[outcome].add(len(those))
             if outcome == "answered" and (rows := sum(record.rows for record in those)):
-                self._metrics.rows.labels(model, version).inc(rows)
-                self._metrics.passes.labels(model, version).inc(sum(record.passes for record in those))
+                self._metrics.rows.add(rows, model, version)
+                self._metrics.passes.add(sum(record.passes for record in those), model, version)
             self._count_jobs(model, version, those)
 
     def _count_jobs(self, model: str, version: int | str, records: Sequence[Record]) -> None:
@@ -144,8 +144,8 @@ class Reports:
             histograms[name].observe(columns[name], *model)
         if "abstain" in columns:
             abstained = columns["abstain"]
-            metrics.judged.labels(*model).inc(abstained.size)
-            metrics.abstained.labels(*model).inc(int(abstained.sum()))
+            metrics.judged.add(abstained.size, *model)
+            metrics.abstained.add(int(abstained.sum()), *model)
 
     def _measure(self) -> None:
         """Set the gauges of what is in the service now."""

@@ -14,10 +14,13 @@ _LEVELS: Final[Mapping[Outcome, log.Level]] = {
     "refused": "warning",
     "full": "warning",
     "left": "warning",
-    "unready": "error",
+    "unready": "warning",
     "late": "error",
     "failed": "error",
 }
+
+_POLLED_FOR: Final = ("answered", "unready")
+"""Outcomes that whoever polls a route asks about: a probe that is told to wait is no news."""
 
 
 def lines(records: Iterable[Record], offset: float) -> list[str]:
@@ -32,7 +35,7 @@ def lines(records: Iterable[Record], offset: float) -> list[str]:
     return [
         write(record, (record.ended or record.began) + offset)
         for record in records
-        if record.outcome != "answered" or not record.polled
+        if not (record.polled and record.outcome in _POLLED_FOR)
     ]
 
 

@@ -15,6 +15,12 @@ class Health(BaseModel):
     status: Literal["live", "ready"]
 
 
+class Unlogged(Health):
+    """State of a service that answers, but whose log can't be written."""
+
+    log: str = Field(description="Why the log can't be written, such as a full disk.")
+
+
 class Pointer(BaseModel):
     """The version that an alias is to stand for."""
 

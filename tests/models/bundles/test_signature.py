@@ -45,7 +45,11 @@ def test_several_inputs_are_read_by_name() -> None:
         (IMAGE, None, "inputs: expected a list of at least one row, got null"),
         (IMAGE, [], "inputs: expected a list of at least one row, got a list of 0"),
         (IMAGE, {"a": 1}, 'inputs: expected a list of at least one row, got an object with the fields "a"'),
-        (TOKENS, [[2**63]], f"inputs[0][0]: expected an integer from {-(2**63)} to {2**63 - 1}, got {2**63}"),
+        (
+            TOKENS,
+            [[2**63]],
+            f"inputs[0][0]: expected an integer from {1 - 2**63} to {2**63 - 1}, got {2**63}",
+        ),
         (IMAGE, GOOD, "inputs[0]: expected a list of 2 lists of 3 numbers, got a list of 3"),
         (IMAGE, [GOOD, [[1, 2, 3], [4, 5]]], "inputs[1][1]: expected a list of 3 numbers, got a list of 2"),
         (IMAGE, [[[1, 2, 3], [4, "5", 6]]], 'inputs[0][1][1]: expected a number, got "5"'),
@@ -124,3 +128,47 @@ def test_a_wrong_value_is_found_after_many_right_ones(odd: object) -> None:
     rows[-1][-1] = odd
     with pytest.raises(InputError, match=r"inputs\[499\]\[999\]: expected a number, got"):
         Input(name="x", dtype="float32", shape=("rows", 1000)).encode(rows)
+
+
+LEAST = -(2**63)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[LEAST]],
+        [[1, LEAST]],
+        [[2**63]],
+        [[2**64 - 1]],
+        np.array([[LEAST]]),
+        np.array([[2**63]], np.uint64),
+        np.array([[2**64 - 1, 0]], np.uint64),
+    ],
+)
+@pytest.mark.parametrize("below", [None, 100, 2**80])
+def test_integers_that_int64_has_no_negative_of_are_refused(rows: object, below: int | None) -> None:
+    spec = TOKENS.model_copy(update={"below": below})
+    with pytest.raises(InputError, match=r"inputs\[0\]\[[01]\]: expected an integer from \S+ to \d+, got"):
+        spec.encode(rows)
+
+
+def test_all_other_integers_are_taken() -> None:
+    rows = [[LEAST + 1, -1, 0, 2**63 - 1]]
+    assert TOKENS.encode(rows).tolist() == rows
+    assert TOKENS.encode(np.array([[0, 2**63 - 1]], np.uint64)).tolist() == [[0, 2**63 - 1]]
+
+
+@pytest.mark.parametrize("rows", [[[1.0]], [[-9.3e18]], np.array([[1.0]]), np.array([[1.0]], np.float32)])
+def test_floating_point_numbers_are_no_integers(rows: object) -> None:
+    with pytest.raises(InputError, match=r"expected .*integer"):
+        TOKENS.encode(rows)
+
+
+COUNTS = Input(name="x", dtype="int64", shape=("rows", 1), features=(Feature(name="count"),))
+
+
+@pytest.mark.parametrize("count", [LEAST, 2**63, 1e300, -1e19, 1.5])
+def test_features_of_integers_take_integers_of_the_same_range(count: float) -> None:
+    with pytest.raises(InputError, match=r"inputs\[1\].count: expected an integer from -\d+ to \d+, got"):
+        COUNTS.encode([{"count": 7}, {"count": count}])
+    assert COUNTS.encode([{"count": 7}, {"count": -3.0}]).tolist() == [[7], [-3]]

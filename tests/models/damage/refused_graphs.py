@@ -36,7 +36,7 @@ GRAPHS = {
     "nothing at all": Damage(predict(b""), "predict.onnx: the graph holds no graph"),
     "a graph cut off": Damage(predict(plain()[:-7]), "predict.onnx: the graph is cut off"),
     "an unknown operator": Damage(predict(giving("Frobnicate")), "ONNX Runtime can't load it: .*Frobnicate"),
-    "a later opset": Damage(predict(plain(opset=999)), "ONNX Runtime can't load it: "),
+    "a later opset": Damage(predict(plain(opset=999)), "written for opset 999; opsets up to"),
     "operators of a vendor": Damage(
         predict(giving("Gelu", domain="com.microsoft")), "uses operators of 'com.microsoft'"
     ),
@@ -73,6 +73,30 @@ GRAPHS = {
         f"{name} in the graph": Damage(predict(giving(name)), f"draws at random on its own, with {name}")
         for name in ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Dropout", "Multinomial")
     },
+    "the least integer divided by -1": Damage(
+        predict(
+            graph(
+                [NODE("Div", ["least", "d"], ["q"]), NODE("Cast", ["q"], ["b"], to=TensorProto.FLOAT)],
+                "b",
+                least=np.array([-(2**63)]),
+                d=np.array([-1]),
+            )
+        ),
+        "divides integers by what may be -1, with Div, which can end the process",
+    ),
+    "numbers of the rows divided by one another": Damage(
+        predict(
+            graph(
+                [
+                    NODE("Cast", ["x"], ["i"], to=TensorProto.INT32),
+                    NODE("Mod", ["i", "i"], ["q"]),
+                    NODE("Cast", ["q"], ["b"], to=TensorProto.FLOAT),
+                ],
+                "b",
+            )
+        ),
+        "divides integers by what may be -1, with Mod, which can end the process",
+    ),
     "text": Damage(
         predict(graph([NODE("Constant", [], ["t"], value=TEXT)])),
         "the graph has constants of text",

@@ -11,7 +11,6 @@ import inspect
 import socket
 from collections import deque
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import prometheus_client
@@ -25,16 +24,14 @@ SERVICE = Path(__file__).parents[3] / "service"
 
 DOCUMENTED = {
     "uvicorn": {"Config", "Server"},
-    "prometheus_client": {*prometheus_client.__all__, "multiprocess"},
-    "prometheus_client.core": {"HistogramMetricFamily"},
-    "prometheus_client.multiprocess": {"MultiProcessCollector", "mark_process_dead"},
+    "prometheus_client": {*prometheus_client.__all__},
+    "prometheus_client.core": {"CounterMetricFamily", "GaugeMetricFamily", "HistogramMetricFamily"},
     "prometheus_client.registry": {"Collector"},
 }
 """What the service may import without a word here."""
 
 IMPORTED: dict[str, dict[str, Any]] = {
-    "prometheus_client": {"values": ModuleType},
-    "prometheus_client.values": {"ValueClass": type, "MultiProcessValue": "process_identifier"},
+    "prometheus_client.utils": {"floatToGoString": "d"},
     "uvicorn.protocols.http.flow_control": {"FlowControl": "transport"},
     "uvicorn.protocols.http.httptools_impl": {
         "HttpToolsProtocol": "config server_state app_state _loop",

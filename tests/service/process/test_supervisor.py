@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,9 @@ import pytest
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import PREDICT, pack
 from tests.bundles import linear_regression, tabular
-from tests.service.serving import ADMIN, TIMEOUT, Service, caveat, children, operated, serving, until
+from tests.service.process.test_server import LONG
+from tests.service.process.wire.raw import UNHURRIED, post, wire
+from tests.service.serving import ADMIN, ROOT, TIMEOUT, Service, caveat, children, operated, serving, until
 
 ROUTE = "/models/linear/predict/uncertainty"
 POINT = [1, 2, 3]
@@ -89,7 +93,7 @@ def test_an_admin_request_is_answered_once_every_worker_has_carried_it_out(
     assert told == ["linear 2 is loaded", "tabular 1 is loaded"]
 
 
-def test_a_worker_that_dies_during_an_update_does_not_block_it(rolling: tuple[Service, Path]) -> None:
+def test_a_worker_that_hangs_is_replaced_and_blocks_no_update(rolling: tuple[Service, Path]) -> None:
     service, folder = rolling
     before = children(service.process.pid)
     store.add(folder, linear_regression())
@@ -98,15 +102,80 @@ def test_a_worker_that_dies_during_an_update_does_not_block_it(rolling: tuple[Se
         os.kill(before[0], signal.SIGSTOP)
         # The system may deal the connection out to the one that is stopped: then it ends with that one.
         asked = operator.submit(httpx.post, service.url + "/admin/reload", headers=ADMIN, timeout=TIMEOUT)
-        time.sleep(1)
-        assert not asked.done()
-        os.kill(before[0], signal.SIGKILL)
         with suppress(httpx.HTTPError):
             assert asked.result().status_code == 200
     until(lambda: is_replaced(service, before[0]))
-    assert service.client.post("/admin/reload").status_code == 200
+    (hung,) = service.events("worker_hung")
+    assert (hung["worker"], "is stopped" in hung["message"]) == (before[0], True)
+    until(lambda: service.client.post("/admin/reload").status_code == 200)
     # The new worker loaded the present store, and has the same default model as the others.
     assert versions_that_answer(service) == {2}
+
+
+def test_a_worker_that_waits_for_ever_is_replaced_and_one_that_works_for_seconds_is_not() -> None:
+    with serving("--workers", "3", module="tests.service.process.holding") as service:
+        before = children(service.process.pid)
+        assert httpx.get(f"{service.url}/health/live", timeout=TIMEOUT).json() == {"status": "live"}
+        assert children(service.process.pid) == before
+        with suppress(httpx.HTTPError):
+            httpx.get(f"{service.url}/models/digits/ready", timeout=TIMEOUT)
+        until(lambda: len({*children(service.process.pid)} & {*before}) == 2)
+        until(lambda: len(children(service.process.pid)) == 3)
+        (hung,) = service.events("worker_hung")
+    assert "waits for ever" in hung["message"]
+
+
+@pytest.mark.parametrize("supervisor_first", [True, False])
+def test_workers_that_are_stopped_with_their_supervisor_go_on_with_it(
+    several: Service, supervisor_first: bool
+) -> None:
+    before = children(several.process.pid)
+    everyone = [several.process.pid, *before] if supervisor_first else [*before, several.process.pid]
+    for sign in (signal.SIGSTOP, signal.SIGCONT):
+        for each in everyone:
+            os.kill(each, sign)
+        time.sleep(2)
+    assert children(several.process.pid) == before
+    assert anew(several).status_code == 200
+    assert several.complaints() == []
+
+
+def test_without_their_supervisor_workers_answer_and_tell_what_they_know(several: Service) -> None:
+    assert anew(several).status_code == 200
+    several.process.send_signal(signal.SIGSTOP)
+    assert "caveat_requests_total" in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text
+    for _ in range(3000):  # beats that nobody reads do not pile up
+        several.get("/health/live")
+    assert {anew(several).status_code for _ in range(20)} == {200}
+    several.process.send_signal(signal.SIGCONT)
+    expected = f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 21.0'
+    until(lambda: expected in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text)
+
+
+def test_what_a_killed_worker_has_counted_stays(several: Service) -> None:
+    for _ in range(12):
+        anew(several)
+    expected = f'model="linear",route="{ROUTE.replace("linear", "{name}")}",version="1"}} 12.0'
+    until(lambda: expected in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text)
+    time.sleep(0.5)  # in which each has told its last
+    for _ in range(2):
+        victim = children(several.process.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda victim=victim: is_replaced(several, victim))  # type: ignore[misc]
+        until(lambda: expected in httpx.get(several.url + "/metrics", timeout=TIMEOUT).text)
+
+
+def test_workers_need_no_disk(bundles: Path, tmp_path: Path) -> None:
+    with serving(bundles, "--workers", "2", TMPDIR=str(tmp_path)) as service:
+        assert {anew(service).status_code for _ in range(10)} == {200}
+        assert "caveat_requests_total" in service.get("/metrics").text
+        assert list(tmp_path.iterdir()) == []
+        for each in (service.process.pid, *children(service.process.pid)):
+            mapped = Path(f"/proc/{each}/maps").read_text()
+            assert not [line for line in mapped.splitlines() if "rw-s" in line and line.endswith(".db")]
+        service.process.kill()
+        service.process.communicate(timeout=TIMEOUT)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stop_ends_all_workers_and_their_parent(several: Service) -> None:
@@ -119,9 +188,46 @@ def test_a_stop_ends_all_workers_and_their_parent(several: Service) -> None:
 
 def test_workers_whose_parent_is_killed_end_too(several: Service) -> None:
     workers = children(several.process.pid)
+    os.kill(workers[0], signal.SIGSTOP)
     several.process.kill()
     several.process.communicate(timeout=TIMEOUT)
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def test_workers_whose_parent_is_killed_answer_first(bundles: Path) -> None:
+    with serving(bundles, "--workers", "2", *UNHURRIED) as service, wire(service) as working:
+        workers = children(service.process.pid)
+        working.send(post(LONG.replace(b"20000", b"200000"), path=ROUTE))
+        until(lambda: service.admitted() == 1)
+        service.process.kill()
+        assert working.answer().status == 200
+        service.process.communicate(timeout=TIMEOUT)
+        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5, 20, 100, 300])
+def test_no_worker_outlives_a_parent_that_is_killed_during_the_start(
+    tmp_path: Path, milliseconds: int
+) -> None:
+    for _ in range(60):
+        store.add(tmp_path, linear_regression())
+    command = [sys.executable, "-m", "caveat", "serve", str(tmp_path), "--port", "0", "--workers", "3"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as process:
+        until(lambda: bool(children(process.pid)))
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.communicate(timeout=TIMEOUT)
+        until(lambda: not in_session(process.pid))
+
+
+def in_session(leader: int) -> list[str]:
+    """List the processes of a session that still run."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            letter, _, _, session, *_ = each.read_text().rpartition(")")[2].split()
+            found += [each.parent.name] if int(session) == leader and letter != "Z" else []
+    return found
 
 
 def test_a_store_that_can_not_be_served_ends_with_one_line(tmp_path: Path, bundles: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 import socket
@@ -38,7 +39,7 @@ def loading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "caveat", "serve", str(tmp_path), "--port", str(port)]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         end = time.perf_counter() + TIMEOUT
         while True:
@@ -54,7 +55,7 @@ def loading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def test_it_is_not_ready_while_it_loads(loading: tuple[subprocess.Popen[str], str]) -> None:
     process, url = loading
-    for path in ("/health/ready", "/models"):
+    for path in ("/health/ready", "/models/linear/ready", "/models"):
         assert httpx.get(url + path, timeout=TIMEOUT).status_code == 503
     assert httpx.post(f"{url}/predict", json={"inputs": [[1, 2, 3]]}, timeout=TIMEOUT).status_code == 503
     assert process.stdout is not None
@@ -62,6 +63,12 @@ def test_it_is_not_ready_while_it_loads(loading: tuple[subprocess.Popen[str], st
     assert httpx.get(f"{url}/health/ready", timeout=TIMEOUT).status_code == 200
     answer = httpx.post(f"{url}/predict", json={"inputs": [[1, 2, 3]]}, timeout=TIMEOUT)
     assert answer.json()["version"] == 200
+    process.terminate()
+    _, told = process.communicate(timeout=TIMEOUT)
+    lines = [json.loads(line) for line in told.splitlines()]
+    # A probe that is told to wait leaves no line, and who asks too early is no error.
+    refused = [(line["level"], line["route"]) for line in lines if line.get("code") == 503]
+    assert refused == [("warning", "/models"), ("warning", "/predict")]
 
 
 def test_it_stops_while_it_loads(loading: tuple[subprocess.Popen[str], str]) -> None:

@@ -2,6 +2,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import subprocess
 import sys
@@ -173,6 +174,41 @@ def test_a_closed_pipe_does_not_block_the_service() -> None:
     writer.close()
     os.close(writing)
     assert writer._thread is None
+
+
+def test_lines_without_room_on_the_disk_are_counted_and_the_next_one_stands_alone(
+    tmp_path: Path,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "log").open("wb", buffering=0) as file:
+        writer = log.Writer(file.fileno())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250, before[1]))
+        try:
+            for number in range(5):
+                writer.write([f"{number}{'x' * 98}\n"])
+                writer.close()  # waits until it is written, or not
+            assert writer.trouble == "the log can't be written: File too large"
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        writer.write(["the next\n"])
+        writer.close()
+        assert writer.trouble is None
+    whole = (tmp_path / "log").read_text().splitlines()
+    assert [line[:1] for line in whole[:3]] == ["0", "1", "2"]
+    assert (len(whole[2]), whole[3]) == (50, "the next")
+    (told,) = map(json.loads, whole[4:])
+    assert (told["event"], told["lines"]) == ("log_dropped", 3)
+    assert told["message"] == "3 lines were dropped: the log can't be written: File too large"
+
+
+def test_readiness_tells_that_the_log_can_not_be_written(bundles: Path) -> None:
+    with open("/dev/full", "w") as full, started(bundles, full.fileno()) as (_, url):
+        ready = f"{url}/health/ready"
+        assert httpx.get(ready, timeout=TIMEOUT).json() == {"status": "ready"}
+        httpx.get(f"{url}/nothing", timeout=TIMEOUT)
+        told = {"status": "ready", "log": "the log can't be written: No space left on device"}
+        until(lambda: httpx.get(ready, timeout=TIMEOUT).json() == told)
+        assert httpx.post(url + ROUTE, json={"inputs": [POINT]}, timeout=TIMEOUT).status_code == 200
 
 
 def test_an_event_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
