@@ -71,9 +71,10 @@ bench: $(VENV)/.dev ## Measure Caveat beside other servers, under load, and agai
 bench-startup: $(VENV)/.serving ## Measure the time to readiness and the memory of the service.
 	$(BIN)/python benchmarks/startup.py
 
-bench-hostile: $(VENV)/.serving ## Treat the service badly for an hour, and kill its workers.
+bench-hostile: $(VENV)/.dev ## Treat the service badly for an hour, kill its workers, and give it mutants of bundles for an hour.
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/mutants.py
 
 # A stamp records which dependencies are installed, so that a second call installs nothing.
 LOCKED := $(BIN)/python -m pip install --require-hashes

@@ -1,5 +1,6 @@
 """What a stranger meets first: the wheel, `make serve`, the images and the compose file."""
 
+import io
 import json
 import os
 import re
@@ -12,14 +13,17 @@ import sys
 import sysconfig
 import tarfile
 import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import trustme
 import yaml
@@ -144,6 +148,73 @@ def test_the_serving_image_is_healthy_over_https(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_images_are_labelled(stage: str) -> None:
+    image = instructions(stage)
+    labels = dict(
+        word.split("=", 1) for found, rest in image if found == "LABEL" for word in shlex.split(rest)
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()} == {
+        "title": "caveat" if stage == "serve" else "caveat-train",
+        "description": project["description"],
+        "version": caveat.__version__,
+        "revision": "${REVISION}",
+        "created": "${CREATED}",
+    }
+    assert {"REVISION", "CREATED"} <= {rest.partition("=")[0] for found, rest in image if found == "ARG"}
+
+
+@pytest.mark.parametrize("stage", ["wheel", "serve-build", "train-build"])
+def test_images_install_what_is_locked_with_hashes_but_for_torch(stage: str) -> None:
+    runs = [rest for found, rest in instructions(stage) if found == "RUN"]
+    installs = re.findall(r"pip (?:--python \S+ )?install .*?(?:&&|$)", "\n".join(runs), re.MULTILINE)
+    assert installs
+    for install in installs:
+        ours = install.strip().endswith("install --no-deps /wheel/*.whl")
+        assert ours or "--require-hashes -r locks/" in install or "-r locks/torch.txt" in install
+
+
+@pytest.mark.slow
+def test_the_serving_image_sheds_what_serving_never_opens(
+    wheel: zipfile.ZipFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "caveat"
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    install_locked("serving", packages)
+    python = str(folder / "bin" / "python")
+    pip(python, "install", "--no-index", "--no-deps", str(wheel.filename))
+
+    subprocess.run([sys.executable, ROOT / "docker" / "slim.py", folder], check=True)
+    pip(python, "check")
+    size = sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    assert size < 180 * 2**20
+    for each in distributions(path=[str(packages)]):
+        assert [file for file in each.files or () if not Path(str(file.locate())).exists()] == []
+    port = free_port()
+    # What isn't there can't be compiled either.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    with (
+        running([python, "-m", "caveat", "serve", "--port", str(port)], port, cwd="/"),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        rows = np.zeros((2, 8, 8), np.float32)
+        for verb in ("predict", "predict/uncertainty"):
+            assert client.post(verb, json={"inputs": rows.tolist()}).status_code == 200
+        buffer = io.BytesIO()
+        np.save(buffer, rows)
+        heads = {"Content-Type": "application/x-npy", "Accept": "application/x-npz"}
+        answer = client.post("/predict", content=buffer.getvalue(), headers=heads)
+        with np.load(io.BytesIO(answer.content)) as arrays:
+            assert len(arrays["label"]) == 2
+        page = client.get("/docs").text
+        assets = re.findall(r'(?:src|href)="(docs/[^"]+)"', page)
+        assert len(assets) >= 2
+        for path in (*assets, "openapi.json", "metrics", "models/digits", "models/digits/card"):
+            assert client.get(f"/{path}").status_code == 200, path
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_images_run_as_one_user_that_is_not_root(stage: str) -> None:
     assert last(instructions(stage), "USER") == "10001:10001"
 
@@ -154,8 +225,22 @@ def test_both_images_keep_their_models_in_one_volume() -> None:
     for service in services.values():
         image = instructions(service["build"]["target"])
         assert service["volumes"] == [f"store:{environment(image)['CAVEAT_STORE']}"]
-    assert services["caveat"]["ports"] == ["8000:8000"]
     assert services["train"]["profiles"] == ["train"]
+
+
+def test_compose_publishes_every_port_to_this_machine_alone_unless_told_otherwise() -> None:
+    ports = [port for service in compose().values() for port in service.get("ports", ())]
+    assert "${CAVEAT_ADDRESS:-127.0.0.1}:8000:8000" in ports
+    assert [port for port in ports if not re.match(r"(127\.0\.0\.1|\$\{\w+:-127\.0\.0\.1\}):", port)] == []
+
+
+def test_no_page_publishes_a_port_to_others_without_keys_and_tls() -> None:
+    pages = "\n".join((ROOT / path).read_text() for path in tree() if path.suffix == ".md")
+    runs = re.findall(r"^ *(docker run(?:.*\\\n)*.*)", pages, re.MULTILINE)
+    ports = [(run, port) for run in runs for port in re.findall(r"(?:--publish|-p)[ =](\S+)", run)]
+    assert ports
+    for run, port in ports:
+        assert port.startswith("127.0.0.1:") or ("CAVEAT_API_KEYS" in run and "CAVEAT_TLS_KEY" in run)
 
 
 def test_monitoring_is_pinned_reads_files_that_are_there_and_is_for_this_machine_alone() -> None:
@@ -212,6 +297,19 @@ def bare_environment(folder: Path) -> str:
     # The path alone: hooks that lie there, such as that of an editable install, are not run.
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return str(folder / "bin" / "python")
+
+
+def install_locked(lock: str, packages: Path) -> None:
+    """Copy the packages of a lock from this environment into another one."""
+    for name in re.findall(r"^([\w.-]+)==", (ROOT / "locks" / f"{lock}.txt").read_text(), re.MULTILINE):
+        try:
+            files = distribution(name).files or ()
+        except PackageNotFoundError:  # for another platform
+            continue
+        for file in files:
+            if ".." not in file.parts:
+                (packages / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), packages / file)
 
 
 def pip(python: str, *arguments: str) -> None:

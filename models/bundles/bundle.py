@@ -18,6 +18,7 @@ from caveat.models.bundles import files, plain_json, shared
 from caveat.models.bundles.files import BundleError, IncompleteError
 from caveat.models.bundles.manifest import EXAMPLE, SCHEMA_VERSION, File, Manifest
 from caveat.models.bundles.shared import Content, share
+from caveat.models.tasks import calibration_file
 
 __all__ = [
     "CARD",
@@ -42,11 +43,25 @@ CARD = "card.html"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """A file's name: without a folder, not hidden, and valid on every system."""
 
-_MOST: Final = {MANIFEST: 2**22, PREDICT: 2**31, PASSES: 2**31, CARD: 2**26, EXAMPLE: 2**28}
-"""Most bytes of a file, by its name; `_MEMORY` for all other files, such as the weights."""
-
 _MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
 """Bytes of this machine's memory."""
+
+_MOST: Final = {
+    MANIFEST: 2**22,
+    PREDICT: 2**31,
+    PASSES: 2**31,
+    WEIGHTS: _MEMORY,
+    CARD: 2**26,
+    EXAMPLE: 2**28,
+    calibration_file.FILE: 2**29,
+}
+"""Most bytes of a file, by its name."""
+
+_OTHERS: Final = 2**26
+"""Most bytes of a file with any other name, which nothing here reads."""
+
+_LARGE: Final = 2**27
+"""Bytes from which on a file is hashed before it takes memory: a file with holes takes none on the disk."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +224,7 @@ def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
             raise BundleError(f"{manifest}: lists {name!r}, which is not a plain file of the bundle")
         if (other := known.setdefault(name.lower(), name)) != name or name == MANIFEST:
             raise BundleError(f"{manifest}: lists {name}, which is the same file as {other} on some systems")
-        if file.bytes > (most := _MOST.get(name, _MEMORY)):
+        if file.bytes > (most := _MOST.get(name, _OTHERS)):
             raise BundleError(
                 f"{manifest}: lists {name} with {file.bytes:,} bytes; at most {most:,} are allowed"
             )
@@ -217,11 +232,16 @@ def _check_listed(manifest: Path, listed: Mapping[str, File]) -> None:
 
 def _read(folder: Path, name: str, file: File) -> Content:
     path = folder / name
+    if file.bytes >= _LARGE:
+        _compare(path, file, *files.digest(path, file.bytes))
     is_shared = name == WEIGHTS and file.bytes >= shared.LARGE
     content = share(path, file.bytes, file.sha256) if is_shared else files.read(path, file.bytes)
-    if len(content) < file.bytes:
-        raise IncompleteError(f"{path}: holds {len(content):,} bytes, the manifest says {file.bytes:,}")
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
-        raise BundleError(f"{path}: sha256 is {found}, the manifest says {file.sha256}")
+    _compare(path, file, len(content), hashlib.sha256(content).hexdigest())
     return content
+
+
+def _compare(path: Path, file: File, size: int, digest: str) -> None:
+    if size < file.bytes:
+        raise IncompleteError(f"{path}: holds {size:,} bytes, the manifest says {file.bytes:,}")
+    if digest != file.sha256:
+        raise BundleError(f"{path}: sha256 is {digest}, the manifest says {file.sha256}")

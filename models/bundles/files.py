@@ -1,5 +1,6 @@
 """Reads the files of a bundle: plain files of a limited size, each read once and whole."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ _LOCK: Final = 10.0
 
 _PAUSE: Final = 0.01
 """Seconds between two tries to get it."""
+
+
+_PIECE: Final = 2**20
+"""Bytes that are hashed at once."""
 
 
 class BundleError(CaveatError):
@@ -49,6 +54,16 @@ def read(path: Path, most: int) -> bytes:
     if len(content) > status.st_size:
         raise BundleError(f"{path}: grows while it is read")
     return content
+
+
+def digest(path: Path, most: int) -> tuple[int, str]:
+    """Hash a plain file without holding it; give its size and its sha256. See `read`."""
+    found, size = hashlib.sha256(), 0
+    with opened(path, most) as (file, status):
+        while size < status.st_size and (piece := file.read(min(_PIECE, status.st_size - size))):
+            found.update(piece)
+            size += len(piece)
+    return size, found.hexdigest()
 
 
 @contextmanager

@@ -70,9 +70,12 @@ def swap(folder: Path) -> None:
     )
 
 
-def grow(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(10**12)  # sparse, so that it takes no room on the disk
+def zeros(bytes: int) -> Do:  # noqa: A002
+    def do(path: Path) -> None:
+        with path.open("wb") as file:
+            file.truncate(bytes)  # sparse, so that it takes no room on the disk
+
+    return do
 
 
 FILES = {
@@ -89,7 +92,7 @@ FILES = {
         lambda folder: os.truncate(folder / CARD, 10**6), "card.html: holds 1,000,000 bytes; expected at most"
     ),
     "a file has grown beyond all memory": Damage(
-        instead(PASSES, grow), "passes.onnx: holds 1,000,000,000,000"
+        instead(PASSES, zeros(10**12)), "passes.onnx: holds 1,000,000,000,000"
     ),
     "another content": Damage(
         lambda folder: (folder / CARD).write_bytes(PAGE.swapcase()),
@@ -98,6 +101,16 @@ FILES = {
     "a wrong size is stated": Damage(size(CARD, 9), "card.html: holds 140 bytes; expected at most 9"),
     "a huge size is stated": Damage(size(CARD, 10**15), "lists card.html with 1,000,000,000,000,000 bytes"),
     "a graph of 4 GiB": Damage(size(PREDICT, 2**32), "lists predict.onnx with 4,294,967,296 bytes"),
+    "a calibration of 1 GiB": Damage(
+        size(calibration_file.FILE, 2**30), "lists calibration.npz with 1,073,741,824 bytes; at most"
+    ),
+    "a large file that no bundle has": Damage(
+        each(put(notes_bin=b""), size("notes.bin", 2**27)), "lists notes.bin with 134,217,728 bytes; at most"
+    ),
+    "a large file of another digest": Damage(
+        each(instead(calibration_file.FILE, zeros(2**29)), size(calibration_file.FILE, 2**29)),
+        "calibration.npz: sha256 is .*, the manifest says",
+    ),
     "weights beyond all memory": Damage(
         each(put(weights_bin=b""), size("weights.bin", 10**15)),
         "lists weights.bin with 1,000,000,000,000,000 bytes",
