@@ -73,7 +73,7 @@ class Predictor:
         self.precision: Precision = precision
         self.task: Task = tasks.of(bundle.manifest)
         self.calibration: Calibration | None = _calibration(self.task, bundle)
-        self.example: Rows | None = _example(bundle)
+        self.example: Rows | None = kept_example(bundle)
         self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
         manifest = bundle.manifest  # the cache must not keep the bundle's files
@@ -219,10 +219,12 @@ class Predictor:
         except Exception as error:  # the engines' errors have no other base class
             chosen = sizes(self.manifest.inputs, feed)
             integers = any(spec.dtype == "int64" for spec in self.manifest.inputs)
-            if not chosen and (isinstance(error, MemoryError) or not integers):
+            if not (chosen or integers or self._on_cpu):  # a GPU may fail for a reason of its own
                 raise
-            got = " and ".join(f"a {name} of {size}" for name, size in chosen.items()) or "other integers"
-            raise InputError("inputs", "sizes and indices that the network can run on", got) from error
+            expected = "sizes and indices" if chosen or integers else "values"
+            got = " and ".join(f"a {name} of {size}" for name, size in chosen.items())
+            got = got or ("other integers" if integers else "other values")
+            raise InputError("inputs", f"{expected} that the network can run on", got) from error
 
 
 def _check_cost(manifest: Manifest) -> None:
@@ -274,7 +276,14 @@ def _calibration(task: Task, bundle: Bundle) -> Calibration | None:
         raise BundleError(f"{place}: not the arrays of a calibration: {error}") from None
 
 
-def _example(bundle: Bundle) -> Rows | None:
+def kept_example(bundle: Bundle) -> Rows | None:
+    """Read the example of a bundle whose rows are too long for its manifest; None if it has none.
+
+    Raises
+    ------
+    BundleError
+        If the file is not one of arrays.
+    """
     if EXAMPLE not in bundle.files:
         return None
     try:

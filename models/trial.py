@@ -72,11 +72,18 @@ def _run(
             reason = f"takes more than {SECONDS:g} seconds"
         elif isinstance(cause, MemoryError):
             reason = str(cause) or "takes more memory than this machine has"
-        elif isinstance(error, InputError) and predictor.example is predictor.manifest.example is None:
+        elif isinstance(error, InputError) and _may_be_the_rows(predictor):
             return None
         else:
             reason = f"can't run on {_words(predictor)}: {str(cause).partition(chr(10))[0]}"
         raise BundleError(f"{place}: {reason}") from None
+
+
+def _may_be_the_rows(predictor: Predictor) -> bool:
+    """Tell whether a failure may be due to rows that are made up: their sizes and integers are a guess."""
+    manifest = predictor.manifest
+    guessed = manifest.free_sizes or any(spec.dtype == "int64" for spec in manifest.inputs)
+    return bool(guessed) and predictor.example is manifest.example is None
 
 
 def _words(predictor: Predictor) -> str:

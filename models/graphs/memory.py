@@ -64,7 +64,14 @@ def _least_held(manifest: Manifest, sizes: Sizes) -> tuple[int, int, int]:
     return max(1, row), max(1, row_pass), max(1, mask)
 
 
-def allowed(manifest: Manifest) -> int:
-    """Give the bytes that a run of one of a model's graphs may take."""
-    held = LARGEST_ROW if manifest.free_sizes else sum(values_held(manifest, {}))
+def allowed(manifest: Manifest, sizes: Sizes | None = None) -> int:
+    """Give the bytes that a run of one of a model's graphs may take.
+
+    Parameters
+    ----------
+    sizes
+        The sizes that a request chose; None for the largest that it may choose.
+    """
+    largest = sizes is None and manifest.free_sizes
+    held = LARGEST_ROW if largest else sum(values_held(manifest, sizes or {}))
     return _BYTES * max(_LEAST, held)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Final
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import IncompleteError
@@ -10,9 +11,11 @@ from caveat.models.engines.deadline import Deadline
 from caveat.models.predictor import Predictor
 from caveat.service.desk.versions import predictors
 from caveat.service.desk.versions.catalogue import Failure
-from caveat.service.desk.versions.trial_process import SECONDS
 from caveat.service.desk.versions.trials import Trials
 from caveat.service.settings import Settings
+
+_WARM_UP: Final = 20.0
+"""Seconds for the first runs in the service, which repeat those of the trial."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ def attempt(folder: Path, settings: Settings, trials: Trials) -> Attempt:
         bundle = store.load_version(folder)
         if bundle.manifest.identity != identity:
             raise IncompleteError(f"{folder}: changes while it is loaded")
-        with Deadline().until(perf_counter() + SECONDS):
+        with Deadline().until(perf_counter() + _WARM_UP):
             result = predictors.predictor(bundle, settings)
             predictors.warm_up(result, settings.default_seed)
     except TimeoutError:
         result = Failure(
-            f"{folder.parent.name}/{folder.name}: takes more than {SECONDS:g} seconds to warm up"
+            f"{folder.parent.name}/{folder.name}: takes more than {_WARM_UP:g} seconds to warm up"
         )
     except Exception as error:  # a bad version must not stop the others
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -17,9 +17,12 @@ from typing import Final
 
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import Bundle, IncompleteError
+from caveat.models.bundles.example import example_rows
+from caveat.models.bundles.signature import encode, sizes
 from caveat.models.engines.engine import Precision
 from caveat.models.errors import one_line
 from caveat.models.graphs.memory import allowed
+from caveat.models.predictor import kept_example
 from caveat.service.desk.versions import predictors
 from caveat.service.settings import Settings
 
@@ -167,9 +170,12 @@ def _result(order: Order, seconds: float) -> Result:
 
 
 def _needed(bundle: Bundle, order: Order) -> int:
-    weights = sum(file.bytes for file in bundle.manifest.files.values())
+    manifest = bundle.manifest
+    weights = sum(file.bytes for file in manifest.files.values())
     compiling = _OPENVINO if order.precision == "bfloat16" else 0
-    return allowed(bundle.manifest) + _COPIES * weights + _RUNNING + compiling
+    rows = example_rows(manifest, kept_example(bundle))
+    running = allowed(manifest, sizes(manifest.inputs, encode(manifest.inputs, rows)))
+    return running + _COPIES * weights + _RUNNING + compiling
 
 
 def _limit(of: int, most: int, for_good: bool = True) -> None:

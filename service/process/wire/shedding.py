@@ -146,7 +146,7 @@ class Shedding:
         if head_end <= 0:
             return None
         name, head = request_id.cut_out(data[: head_end + 2])
-        route, length = _plain(head)
+        route, length = (_plain if b"authorization" in head.lower() else _known)(head)
         unread = head_end + 4 + length - len(data)
         if route is None or length > self._max_bytes or unread < 0:
             return None
@@ -170,7 +170,6 @@ class Shedding:
         return self._before % (len(self._after) + len(name) - 2, name) + self._after % name
 
 
-@lru_cache(1024)  # a client mostly sends equal heads
 def _plain(head: bytes) -> tuple[str | None, int]:
     """Find the route and the body's length of an ordinary request for a prediction; else no route."""
     found = _HEAD.fullmatch(head)
@@ -185,6 +184,10 @@ def _plain(head: bytes) -> tuple[str | None, int]:
         and re.fullmatch(b"[0-9]{1,18}", length)
     )
     return (verb[0].path, int(length)) if verb and usual else (None, 0)
+
+
+_known: Final = lru_cache(1024)(_plain)
+"""A client mostly sends equal heads; those with a key are not kept in memory."""
 
 
 def _halves(refusal: FullError) -> tuple[bytes, bytes]:

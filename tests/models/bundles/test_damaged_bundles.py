@@ -15,6 +15,7 @@ from caveat.models import trial
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import CARD, BundleError
 from caveat.models.bundles.example import example_rows
+from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
@@ -124,8 +125,9 @@ def test_memory_is_bounded_in_every_later_run_too(folder: Path) -> None:
     rows = np.array([[1, 1, 1], [1, 1, 2]], np.float32)
     assert predictor.predict({"x": rows}).shape == (2,)
     before = resident()
-    with pytest.raises(MemoryError, match="takes more than 512 MiB of memory"):
+    with pytest.raises(InputError, match="values that the network can run on") as refused:
         predictor.predict({"x": rows * 2**30})
+    assert str(refused.value.__cause__) == "takes more than 512 MiB of memory"
     assert resident() - before < 100e6
     assert predictor.predict({"x": rows}).shape == (2,)
 
