@@ -36,6 +36,10 @@ _GPU_FACTOR: Final = 16
 """Factor on `WORKING_SET` for runs outside the CPU: on a GPU, larger runs are faster."""
 
 
+class OutputError(ValueError):
+    """An output of another shape than the manifest states."""
+
+
 class Predictor:
     """The two graphs of a bundle, ready to run from any thread.
 
@@ -76,6 +80,7 @@ class Predictor:
         self.example: Rows | None = kept_example(bundle)
         self.card = bytes(bundle.files[CARD]) if CARD in bundle.files else None
         self._on_cpu = providers[0] == CPU
+        self._shape = tuple(map(int, self.manifest.output[1:]))
         manifest = bundle.manifest  # the cache must not keep the bundle's files
         self._held = lru_cache(lambda *chosen: values_held(manifest, dict(chosen)))
         self._weights = len(bundle.files.get(WEIGHTS, b"")) // 4
@@ -120,7 +125,8 @@ class Predictor:
         return self.task.point(np.concatenate([self._predict_block(block) for block in blocks]))
 
     def _predict_block(self, inputs: Inputs) -> NDArray[np.floating]:
-        return self._run(self._predict, self._filled(inputs))[: _rows(inputs)]
+        filled = self._filled(inputs)
+        return self._run(self._predict, filled, (_rows(filled), *self._shape))[: _rows(inputs)]
 
     def _filled(self, inputs: Inputs) -> Inputs:
         """Repeat the last row up to the least number of rows of a run; see `Manifest.least_rows`."""
@@ -189,7 +195,9 @@ class Predictor:
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
         """Run passes with draws that the caller made, N for each site; give (N, B, ...)."""
-        return self._run(self._passes, inputs_and_draws)
+        passes = len(inputs_and_draws[self.manifest.sites[0].name])
+        rows = len(inputs_and_draws[self.manifest.inputs[0].name])
+        return self._run(self._passes, inputs_and_draws, (passes, rows, *self._shape))
 
     def _check(self, engine: Engine, file: str, sites: tuple[Site, ...]) -> None:
         """Refuse a graph that would fail on every request."""
@@ -211,9 +219,14 @@ class Predictor:
         except ValueError as error:
             raise BundleError(f"{place}: {error}") from None
 
-    def _run(self, engine: Engine, feed: Inputs) -> NDArray[np.floating]:
+    def _run(self, engine: Engine, feed: Inputs, shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Run a graph, whose output must have this shape: what its shape says, its values may break."""
         try:
-            return engine.run(feed)
+            output = engine.run(feed)
+            if output.shape != shape:
+                given = f"{output.dtype} of shape {output.shape}"
+                raise OutputError(f"gives {given}; the manifest says numbers of shape {shape}")
+            return output
         except TimeoutError:
             raise
         except Exception as error:  # the engines' errors have no other base class

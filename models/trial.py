@@ -12,7 +12,7 @@ from caveat.models.bundles.example import subject
 from caveat.models.bundles.signature import encode
 from caveat.models.engines.deadline import Deadline
 from caveat.models.errors import InputError
-from caveat.models.predictor import Predictor
+from caveat.models.predictor import OutputError, Predictor
 from caveat.models.tasks.task import Task
 
 SECONDS: Final = 20.0
@@ -72,6 +72,8 @@ def _run(
             reason = f"takes more than {SECONDS:g} seconds"
         elif isinstance(cause, MemoryError):
             reason = str(cause) or "takes more memory than this machine has"
+        elif isinstance(cause, OutputError):
+            reason = str(cause)
         elif isinstance(error, InputError) and _may_be_the_rows(predictor):
             return None
         else:

@@ -1,12 +1,16 @@
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from caveat.models.bundles.bundle import PASSES, PREDICT, Bundle, BundleError, pack
 from caveat.models.bundles.manifest import Site
 from caveat.models.bundles.signature import Input
+from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
 from tests.bundles import linear_regression, linear_targets, tabular
+from tests.models.damage.graphs import AXIS, NODE, model
 
 
 @pytest.mark.parametrize("file", [PREDICT, PASSES])
@@ -56,3 +60,20 @@ def test_a_manifest_that_does_not_match_the_graphs_is_refused(
     other = pack(bundle.manifest.model_copy(update=changes), bundle.files)
     with pytest.raises(BundleError, match=message):
         Predictor(other)
+
+
+def test_an_answer_of_other_rows_than_were_asked_is_refused() -> None:
+    """Else rows of one request could get the answers to those of another."""
+    nodes = [
+        NODE("ReduceSum", ["x", "axis 1"], ["sums"], keepdims=0),
+        NODE("Greater", ["sums", "none"], ["some"]),
+        NODE("Compress", ["sums", "some"], ["y"], axis=0),
+    ]
+    positive = model(nodes, AXIS | {"none": np.float32(0)}).SerializeToString()
+    bundle = linear_regression()
+    predictor = Predictor(pack(bundle.manifest, {**bundle.files, PREDICT: positive}))
+    rows = np.array([[1, 1, 1], [-1, 0, 0]], np.float32)
+    assert predictor.predict({"x": rows[:1]}).tolist() == [3]
+    with pytest.raises(InputError, match="values that the network can run on") as refused:
+        predictor.predict({"x": rows})
+    assert re.match(r"gives float32 of shape \(1,\); .* shape \(2,\)", str(refused.value.__cause__))

@@ -17,6 +17,7 @@ from caveat.models.bundles.bundle import CARD, BundleError
 from caveat.models.bundles.example import example_rows
 from caveat.models.errors import InputError
 from caveat.models.predictor import Predictor
+from tests.bundles import linear_regression
 from tests.models.damage.calibrations import CALIBRATIONS
 from tests.models.damage.damage import PAGE, Damage, edit, seal, sound
 from tests.models.damage.examples import EXAMPLES
@@ -89,6 +90,7 @@ def test_without_the_checks_files_outside_are_read_and_the_watch_sees_it(
 def test_weights_come_from_the_bundle_and_not_from_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = store.add(folder.parents[1], linear_regression())
     outside = folder.parents[2] / "outside"
     (outside / "weights.bin").write_bytes(bytes(64))
     monkeypatch.chdir(outside)
@@ -108,6 +110,7 @@ def test_an_endless_graph_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_memory_is_bounded_in_every_later_run_too(folder: Path) -> None:
+    folder = store.add(folder.parents[1], linear_regression())
     grown = graph(
         [
             NODE("Cast", ["x"], ["n"], to=TensorProto.INT64),
