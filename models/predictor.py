@@ -83,6 +83,7 @@ class Predictor:
         self._shape = tuple(map(int, self.manifest.output[1:]))
         manifest = bundle.manifest  # the cache must not keep the bundle's files
         self._held = lru_cache(lambda *chosen: values_held(manifest, dict(chosen)))
+        self._chooses = bool(manifest.free_sizes)
         self._weights = len(bundle.files.get(WEIGHTS, b"")) // 4
         self._predict = _engine(bundle, PREDICT, threads, precision, providers)
         self._passes = _engine(bundle, PASSES, threads, precision, providers)
@@ -135,6 +136,10 @@ class Predictor:
             return inputs
         return {name: np.concatenate([array, *[array[-1:]] * missing]) for name, array in inputs.items()}
 
+    def sizes(self, inputs: Inputs) -> dict[str, int]:
+        """Collect the sizes that a request chose, by name."""
+        return sizes(self.manifest.inputs, inputs) if self._chooses else {}
+
     def rows_at_once(self, inputs: Inputs, samples: int) -> int:
         """Give the number of rows that fit a run of ``samples`` passes, at least one."""
         return max(1, self.working_set // self.row_load(inputs, samples))
@@ -156,7 +161,7 @@ class Predictor:
         return max(1, max(self.working_set, rows * row) // (rows * row_pass + mask))
 
     def _cost(self, inputs: Inputs) -> tuple[int, int, int]:
-        return self._held(*sizes(self.manifest.inputs, inputs).items())
+        return self._held(*self.sizes(inputs).items())
 
     def passes(
         self, inputs: Inputs, samples: int, seed: int, sampler: Sampler = "independent"
@@ -190,7 +195,7 @@ class Predictor:
             Shape (stop - start, B, ...).
         """
         filled = self._filled(inputs)
-        draws = self._draws.make(seed, sampler, start, stop, sizes(self.manifest.inputs, inputs))
+        draws = self._draws.make(seed, sampler, start, stop, self.sizes(inputs))
         return self.run_passes({**filled, **draws})[:, : _rows(inputs)]
 
     def run_passes(self, inputs_and_draws: Inputs) -> NDArray[np.floating]:
@@ -230,7 +235,7 @@ class Predictor:
         except TimeoutError:
             raise
         except Exception as error:  # the engines' errors have no other base class
-            chosen = sizes(self.manifest.inputs, feed)
+            chosen = self.sizes(feed)
             integers = any(spec.dtype == "int64" for spec in self.manifest.inputs)
             if not (chosen or integers or self._on_cpu):  # a GPU may fail for a reason of its own
                 raise

@@ -1,44 +1,57 @@
 """Deadlines: a thread ends the runs of graphs that take too long."""
 
 import math
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final, Self
+from typing import Final, Protocol, Self
+from weakref import WeakSet
 
-_PAUSE: Final = 0.02
+_PAUSE: Final = 0.05
 """Seconds between two looks at the runs: by so much a run may exceed its deadline."""
 
-_IDLE: Final = 50
-"""Looks without any run after which the thread sleeps until there is one."""
+_IDLE: Final = 20
+"""Looks without any run after which the thread ends; the next run starts another one."""
 
-Abort = Callable[[], object]
-"""Tells a run to end; the run may go on until its current operator is done."""
+
+class Run(Protocol):
+    """A run of an engine, which ends once this is set, as soon as its current operator is done."""
+
+    terminate: bool
 
 
 class Deadline:
     """The time by which runs must end, for one block of code at a time.
 
-    Within the block, `watched` reports each run of an engine to it.
+    Within the block, an engine notes each of its runs in ``run`` of the `current` deadline.
 
     Examples
     --------
+    >>> from types import SimpleNamespace
+    >>> run = SimpleNamespace(terminate=False)
     >>> deadline = Deadline()
-    >>> with deadline.until(time.perf_counter() + 1), watched(lambda: print("aborted")):
+    >>> with deadline.until(time.perf_counter() + 1):
+    ...     deadline.run = run
     ...     deadline.expire()
     ...     time.sleep(0.2)
-    aborted
+    >>> run.terminate
+    True
     """
 
     def __init__(self) -> None:
         self._due = math.inf
-        self._abort: Abort | None = None
+        self.run: Run | None = None
+        """The run in progress, if there is one."""
         self._outer: Deadline | None = None
+        _WATCH.deadlines.add(self)
 
     def until(self, due: float) -> Self:
-        """Set the time, by `time.perf_counter`, for the block that follows: ``with deadline.until(due):``."""
+        """Begin a block with this time, by `time.perf_counter`: ``with deadline.until(due):``."""
         self._due = due
+        self._outer = current()
+        _here.deadline = self
+        if not _WATCH.awake:
+            _WATCH.wake()
         return self
 
     def expire(self) -> None:
@@ -46,86 +59,60 @@ class Deadline:
         self._due = -math.inf
 
     def __enter__(self) -> Self:
-        self._outer = _current()
-        _here.deadline = self
-        _WATCH.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _WATCH.discard(self)
         _here.deadline = self._outer
 
-    def look(self, now: float) -> None:
-        """Abort the run in progress, if it is late."""
-        if now > self._due and (abort := self._abort) is not None:
-            self._abort = None
-            abort()
-
-    @contextmanager
-    def watch(self, abort: Abort) -> Iterator[None]:
-        """Watch a run for the length of a block."""
-        self._abort = abort
-        try:
-            yield
-        finally:
-            self._abort = None
+    def look(self, now: float) -> bool:
+        """Abort the run in progress, if it is late; tell whether there is one."""
+        run = self.run
+        if run is not None and now > self._due:
+            run.terminate = True
+        return run is not None
 
 
 _here: Final = threading.local()
 
 
-def _current() -> Deadline | None:
+def current() -> Deadline | None:
+    """Give the deadline of this thread's block; None if it has none."""
     return getattr(_here, "deadline", None)
 
 
-@contextmanager
-def watched(abort: Abort) -> Iterator[None]:
-    """Abort the run that the block makes at the deadline of this thread, if it has one."""
-    deadline = _current()
-    if deadline is None:
-        yield
-    else:
-        with deadline.watch(abort):
-            yield
-
-
 class _Watch:
-    """The thread that looks at all deadlines."""
+    """The thread that looks at all deadlines; it ends when it has seen no run for a while."""
 
     def __init__(self) -> None:
-        self._deadlines: set[Deadline] = set()
-        self._wake = threading.Event()
-        self._thread = threading.Thread()
-        self._beginning = threading.Lock()
+        self.deadlines: WeakSet[Deadline] = WeakSet()
+        self.awake = False
+        self._waking = threading.Lock()
 
-    def add(self, deadline: Deadline) -> None:
-        self._deadlines.add(deadline)
-        if not self._wake.is_set():
-            self._wake.set()
-        if not self._thread.is_alive():
-            self._begin()
+    def wake(self) -> None:
+        with self._waking:
+            if not self.awake:
+                self.awake = True
+                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
-    def discard(self, deadline: Deadline) -> None:
-        self._deadlines.discard(deadline)
-
-    def _begin(self) -> None:
-        with self._beginning:
-            if not self._thread.is_alive():  # not started yet, or left behind in a fork
-                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-                self._thread.start()
+    def reset(self) -> None:
+        """Forget the thread, which does not exist in a fork."""
+        self.awake = False
+        self._waking = threading.Lock()
 
     def _run(self) -> None:
         idle = 0
-        while True:
+        while idle < _IDLE:
             time.sleep(_PAUSE)
-            idle = 0 if self._deadlines else idle + 1
-            if idle > _IDLE:
-                self._wake.clear()
-                if not self._deadlines:
-                    self._wake.wait()
-            now = time.perf_counter()
-            for deadline in list(self._deadlines):
-                deadline.look(now)
+            idle = 0 if self._look() else idle + 1
+        self.awake = False
+        if self._look():  # a run began as the thread was about to end
+            self.wake()
+
+    def _look(self) -> bool:
+        now = time.perf_counter()
+        return sum(deadline.look(now) for deadline in list(self.deadlines)) > 0
 
 
 _WATCH: Final = _Watch()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_WATCH.reset)

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import cache, partial
+from functools import cache
 from threading import Lock
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from caveat.models.bundles.files import BundleError
 from caveat.models.bundles.shared import LARGE, Content, SharedFile
 from caveat.models.bundles.signature import Inputs
-from caveat.models.engines.deadline import watched
+from caveat.models.engines.deadline import current
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
 from caveat.models.graphs.weight import Weight
@@ -86,6 +86,7 @@ class OnnxRuntime:
         providers: Sequence[str] = (CPU,),
     ) -> None:
         self._memory = memory
+        self._spare: list[ort.RunOptions] = []  # making them for each run takes longer than the checks of it
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -151,18 +152,30 @@ class OnnxRuntime:
         TimeoutError
             If the run is not over by the deadline.
         """
-        options = ort.RunOptions()
-        options.log_severity_level = 4  # a failure of a run is raised, so that no log is needed
+        options = self._spare.pop() if self._spare else _options()
+        deadline = current()
+        if deadline is not None:
+            deadline.run = options
         try:
-            with watched(partial(setattr, options, "terminate", True)):
-                output: NDArray[np.floating] = self._session.run(None, dict(feed), options)[0]
+            output: NDArray[np.floating] = self._session.run(None, dict(feed), options)[0]
         except Exception as error:  # ONNX Runtime's errors have no other base class
             if options.terminate:
                 raise TimeoutError("the run took too long") from None
             if any(words in str(error) for words in _OUT_OF_MEMORY):
                 raise MemoryError(f"takes more than {self._memory / 2**20:,.0f} MiB of memory") from None
             raise
+        finally:
+            if deadline is not None:
+                deadline.run = None
+            if not options.terminate:
+                self._spare.append(options)
         return output
+
+
+def _options() -> ort.RunOptions:
+    options = ort.RunOptions()
+    options.log_severity_level = 4  # a failure of a run is raised, so that no log is needed
+    return options
 
 
 def _in_place(weights: Sequence[Weight], files: Mapping[str, Content]) -> dict[str, ort.OrtValue]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from caveat.models.bundles.shared import Content
 from caveat.models.bundles.signature import Inputs
-from caveat.models.engines.deadline import watched
+from caveat.models.engines.deadline import current
 from caveat.models.engines.engine import Type
 from caveat.models.errors import CaveatError
 
@@ -83,18 +83,34 @@ class OpenVino:
 
     def run(self, feed: Inputs) -> NDArray[np.floating]:
         """Run the graph and give its first output; TimeoutError if the run is not over by the deadline."""
-        aborted = False
-
-        def abort() -> None:
-            nonlocal aborted
-            aborted = True
-            self._request.cancel()
-
-        with self._lock, watched(abort):
+        deadline, run = current(), _Run(self._request)
+        with self._lock:
+            if deadline is not None:
+                deadline.run = run
             try:
                 output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
             except Exception:  # OpenVINO's errors have no other base class
-                if aborted:
+                if run.terminate:
                     raise TimeoutError("the run took too long") from None
                 raise
+            finally:
+                if deadline is not None:
+                    deadline.run = None
             return output
+
+
+class _Run:
+    """A run that a deadline can end, as those of ONNX Runtime."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._terminate = False
+
+    @property
+    def terminate(self) -> bool:
+        return self._terminate
+
+    @terminate.setter
+    def terminate(self, value: bool) -> None:
+        self._terminate = value
+        self._request.cancel()

@@ -136,10 +136,10 @@ class Batcher:
 
     def _is_filled(self) -> bool:
         """Tell whether the shortest jobs fill a turn, assuming that all take as long as the first."""
-        alike, first = self._queue.alike(), self._queue.peek()
-        if first is None or not alike:
+        first = self._queue.peek()
+        if first is None or not first.fresh:
             return False
-        load = alike * first.waiting * first.load
+        load = self._queue.alike() * first.waiting * first.load
         return self._sizing.seconds(first.kind, load) >= sizing.SHORT or load >= first.most
 
     def _start(self) -> None:

@@ -92,6 +92,8 @@ class Group:
     @property
     def due(self) -> float:
         """When the last of its jobs is due that is not gone, by `perf_counter`."""
+        if len(self.members) == 1:
+            return self.members[0].job.due
         return max((member.job.due for member in self.members if not member.job.gone), default=-math.inf)
 
     @property

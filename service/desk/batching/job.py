@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caveat.models.answers.uncertainty import Columns
-from caveat.models.bundles.signature import Inputs, sizes
+from caveat.models.bundles.signature import Inputs
 from caveat.models.estimates.cohort import Asked, in_order
 from caveat.models.predictor import Predictor
 
@@ -56,7 +56,7 @@ class Job:
         self.samples = asked.samples if asked else 1
         """Number of passes over a row; an answer without dropout counts as one."""
         draws = (asked.seed, asked.sampler) if asked else None
-        self.key: Hashable = (id(predictor), draws, *sizes(predictor.manifest.inputs, inputs).items())
+        self.key: Hashable = (id(predictor), draws, *predictor.sizes(inputs).items())
         """Jobs with equal keys can run together."""
         self.kind: Hashable = (id(predictor), asked is None)
         """The graph that the job runs; runs of one kind have one `Pace`."""

@@ -88,8 +88,9 @@ class Queue:
         self._take(self._first)
 
     def alike(self) -> int:
-        """Count the fresh jobs that are about as long as the shortest entry."""
-        return self._lines[self._shortest()].fresh if self._lines else 0
+        """Count the fresh jobs that are about as long as the entry that `peek` gave last."""
+        line = self._lines.get(self._first)
+        return line.fresh if line else 0
 
     def _shortest(self) -> _Length:
         if len(self._lines) == 1:

@@ -83,6 +83,9 @@ class Sizing:
     def cut(self, group: Group) -> None:
         """Settle how many rows and passes the next step of a group takes."""
         job = group.members[0].job
+        is_cut = self._piece(job)[0] < job.load
+        if group.count == 1 and not (is_cut or group.settled or group.chunk):
+            return
         room = 1.0 - self.fixed(job)
         if group.settled:
             group.passes_at_once = _PIECE * max(
@@ -92,9 +95,6 @@ class Sizing:
         if group.chunk:
             rows = self._rows(job, room, group.chunk)
         else:
-            is_cut = self._piece(job)[0] < job.load
-            if group.count == 1 and not is_cut:
-                return
             rows = max(1, self.fits(job, room)[0])
             if is_cut:
                 group.passes_at_once = _PIECE * max(1, rows // group.count)

@@ -89,7 +89,7 @@ def test_jobs_that_are_gone_are_skipped_and_fresh_ones_counted() -> None:
         jobs = [job(1) for _ in range(4)]
         for each in jobs:
             queue.add(each)
-        assert (queue.fresh, queue.alike()) == (4, 4)
+        assert (queue.peek(), queue.fresh, queue.alike()) == (jobs[0], 4, 4)
         for number in (0, 2, 3):
             jobs[number].answer.cancel()
         assert queue.peek() is jobs[1]
