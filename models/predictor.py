@@ -242,6 +242,8 @@ class Predictor:
             expected = "sizes and indices" if chosen or integers else "values"
             got = " and ".join(f"a {name} of {size}" for name, size in chosen.items())
             got = got or ("other integers" if integers else "other values")
+            if isinstance(error, MemoryError):
+                got += f", which {error}"
             raise InputError("inputs", f"{expected} that the network can run on", got) from error
 
 

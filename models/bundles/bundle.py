@@ -50,7 +50,7 @@ _MOST: Final = {
     MANIFEST: 2**22,
     PREDICT: 2**31,
     PASSES: 2**31,
-    WEIGHTS: _MEMORY,
+    WEIGHTS: _MEMORY // 2,
     CARD: 2**26,
     EXAMPLE: 2**28,
     calibration_file.FILE: 2**29,

@@ -50,7 +50,7 @@ def fingerprint(folder: Path) -> Fingerprint:
     """Take the fingerprint of a folder without reading its files; empty if the folder does not exist."""
     try:
         with os.scandir(folder) as entries:
-            files = [(entry.name, entry.stat()) for entry in entries]
+            files = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     except OSError:  # the folder may be deleted during the scan
         return ()
     # A copy may keep the time of the content's last change; every change sets that of the inode.

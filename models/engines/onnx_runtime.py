@@ -155,7 +155,7 @@ class OnnxRuntime:
         options = self._spare.pop() if self._spare else _options()
         deadline = current()
         if deadline is not None:
-            deadline.run = options
+            deadline.begin(options)
         try:
             output: NDArray[np.floating] = self._session.run(None, dict(feed), options)[0]
         except Exception as error:  # ONNX Runtime's errors have no other base class
@@ -166,7 +166,7 @@ class OnnxRuntime:
             raise
         finally:
             if deadline is not None:
-                deadline.run = None
+                deadline.end()
             if not options.terminate:
                 self._spare.append(options)
         return output

@@ -86,7 +86,7 @@ class OpenVino:
         deadline, run = current(), _Run(self._request)
         with self._lock:
             if deadline is not None:
-                deadline.run = run
+                deadline.begin(run)
             try:
                 output: NDArray[np.floating] = self._request.infer(dict(feed), share_inputs=True)[0]
             except Exception:  # OpenVINO's errors have no other base class
@@ -95,7 +95,7 @@ class OpenVino:
                 raise
             finally:
                 if deadline is not None:
-                    deadline.run = None
+                    deadline.end()
             return output
 
 

@@ -84,7 +84,7 @@ class Batcher:
         self._filled = 0.0  # fraction of the current turn's capacity that is used
         self.turns: list[Turn] = []
         """Completed turns, drained by the reports."""
-        self._deadline = Deadline()  # of the current turn
+        self._deadline = Deadline()  # of the turns until `close`
 
     @property
     def waiting(self) -> int:
@@ -107,6 +107,7 @@ class Batcher:
         """End the run and the thread, and fail the jobs without an answer; a later job starts a thread."""
         ended, self._engine = self._engine, ThreadPoolExecutor(1, "engine")
         self._deadline.expire()
+        self._deadline = Deadline()
         ended.shutdown(cancel_futures=True)
         for entry in (*self._taken, *self._queue):
             entry.fail(ClosingError())
@@ -238,9 +239,10 @@ class Batcher:
 
     def _run(self, turn: Sequence[Group], longest: float) -> list[StepResult]:
         results: list[StepResult] = []
+        deadline = self._deadline
         with np.errstate(all="ignore"):  # the answer reports an overflow
             for group in turn:
-                results += _step(group, self._deadline, longest)
+                results += _step(group, deadline, longest)
         return results
 
 

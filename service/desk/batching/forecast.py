@@ -65,6 +65,8 @@ def _hoped(entry: Job | Group) -> float:
     asked = entry.asked
     if asked is None or not asked.tolerance:
         return entry.left
+    if isinstance(entry, Job):
+        return entry.waiting * entry.load_of(min(asked.samples, FIRST_LOOK))
     return entry.left * min(1.0, FIRST_LOOK / asked.samples)
 
 
@@ -75,8 +77,8 @@ def _too_long(job: Job, timeout: float, speed: Speed) -> InputError:
     if job.asked is not None:
         got = f"{job.samples} samples for {got}"
         fixed = job.load_of(0)  # of a row, whatever the passes
-        samples = int((most / job.rows - fixed) / (hoped / job.rows - fixed) * job.samples)
-        if samples > 1:
+        samples = int((most / job.rows - fixed) / max(1, job.load_of(1) - fixed))
+        if samples > 1 and not job.asked.tolerance:  # with one, the first passes alone take too long
             fitting.append(f"at most {samples} samples for {_rows(job.rows)}")
     if rows := int(most / hoped * job.rows):
         fitting.append(f"at most {_rows(rows)}" + (f" with {job.samples} samples" if job.asked else ""))

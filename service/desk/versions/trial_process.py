@@ -16,8 +16,9 @@ from time import monotonic
 from typing import Final
 
 from caveat.models.bundles import store
-from caveat.models.bundles.bundle import Bundle, IncompleteError
+from caveat.models.bundles.bundle import Bundle, IncompleteError, read_manifest
 from caveat.models.bundles.example import example_rows
+from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import encode, sizes
 from caveat.models.engines.engine import Precision
 from caveat.models.errors import one_line
@@ -31,6 +32,9 @@ SECONDS: Final = 30.0
 
 _BYTES_PER_SECOND: Final = 2**25
 """Bytes of a bundle's files for which a trial may take a further second."""
+
+_MOST_SECONDS: Final = 90.0
+"""Seconds that any trial may take."""
 
 _READING: Final = 2**29
 """Bytes that reading a bundle may take besides its files (512 MiB)."""
@@ -84,8 +88,16 @@ class Result:
     incomplete: bool = False
 
 
+def seconds_of(folder: Path) -> float:
+    """Give the seconds that the trial of a bundle may take, by the sizes of its files."""
+    size = sum(size for _, size, *_ in store.fingerprint(folder))
+    return min(SECONDS + size / _BYTES_PER_SECOND, _MOST_SECONDS)
+
+
 def main() -> None:
     """Try the bundles of the lines on stdin until it ends, which ends a trial, too."""
+    with suppress(OSError):  # if the machine runs out of memory, a trial goes and not the service
+        Path("/proc/self/oom_score_adj").write_text("1000")
     line = bytearray()
     while chunk := os.read(0, _LONGEST):
         line += chunk
@@ -96,7 +108,7 @@ def main() -> None:
 
 
 def _tried(order: Order) -> Result:
-    seconds = SECONDS + _size(Path(order.folder)) / _BYTES_PER_SECOND
+    seconds = seconds_of(Path(order.folder))
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -154,10 +166,12 @@ def _result(order: Order, seconds: float) -> Result:
     try:
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_CPU, int(seconds) + 5)
-        _limit(resource.RLIMIT_AS, _held() + _size(folder) + _READING, for_good=False)
+        _limit(resource.RLIMIT_AS, _held() + _READING, for_good=False)
+        listed = _listed(read_manifest(folder))
+        _limit(resource.RLIMIT_AS, _held() + listed + _READING, for_good=False)
         bundle = store.load_version(folder)
         _limit(resource.RLIMIT_AS, _held() + _needed(bundle, order))
-        _limit(resource.RLIMIT_FSIZE, _size(folder) if order.precision == "bfloat16" else 0)
+        _limit(resource.RLIMIT_FSIZE, listed if order.precision == "bfloat16" else 0)
         settings = Settings.model_construct(threads=1, precision=order.precision, default_seed=order.seed)
         made = predictors.predictor(bundle, settings)
         predictors.warm_up(made, order.seed)
@@ -171,11 +185,10 @@ def _result(order: Order, seconds: float) -> Result:
 
 def _needed(bundle: Bundle, order: Order) -> int:
     manifest = bundle.manifest
-    weights = sum(file.bytes for file in manifest.files.values())
     compiling = _OPENVINO if order.precision == "bfloat16" else 0
     rows = example_rows(manifest, kept_example(bundle))
     running = allowed(manifest, sizes(manifest.inputs, encode(manifest.inputs, rows)))
-    return running + _COPIES * weights + _RUNNING + compiling
+    return running + _COPIES * _listed(manifest) + _RUNNING + compiling
 
 
 def _limit(of: int, most: int, for_good: bool = True) -> None:
@@ -190,9 +203,9 @@ def _held() -> int:
     return 0
 
 
-def _size(folder: Path) -> int:
-    """Add up the sizes of a folder's plain files."""
-    return sum(size for _, size, *_ in store.fingerprint(folder))
+def _listed(manifest: Manifest) -> int:
+    """Add up the bytes of the files that a manifest lists."""
+    return sum(file.bytes for file in manifest.files.values())
 
 
 if __name__ == "__main__":

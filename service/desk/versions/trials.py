@@ -7,13 +7,14 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from select import select
 from threading import Lock
 from typing import Final
 
 from caveat.models.bundles import files
 from caveat.models.bundles.bundle import MANIFEST, BundleError, IncompleteError, read_manifest
 from caveat.models.bundles.store import BUNDLED
-from caveat.service.desk.versions.trial_process import Order, Result
+from caveat.service.desk.versions.trial_process import Order, Result, seconds_of
 from caveat.service.settings import Settings
 
 _COMMAND: Final = (
@@ -28,6 +29,9 @@ process with the engine's threads is no news."""
 
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 """Keeps the process to one thread, and its addresses to what it uses."""
+
+_START: Final = 20.0
+"""Seconds that the process has to start, and to end a trial."""
 
 _GRACE: Final = 2.0
 """Seconds that the process has to end."""
@@ -81,7 +85,8 @@ class Trials:
         assert process.stdout is not None
         with suppress(OSError, ValueError):  # it has ended, or is closed
             process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
-            if line := process.stdout.readline():
+            timeout = seconds_of(Path(order.folder)) + _START
+            if select([process.stdout], [], [], timeout)[0] and (line := process.stdout.readline()):
                 return Result(**json.loads(line))
         self._process = None
         _reap(process)
@@ -89,12 +94,13 @@ class Trials:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CAVEAT_")}
     return subprocess.Popen(  # noqa: S603 - this Python, and a module of this package
         [sys.executable, *_COMMAND],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
+        env={**environment, **_ENVIRONMENT, "PYTHONPATH": paths},  # without keys
         bufsize=0,
         start_new_session=True,  # Ctrl-C is for the service
     )

@@ -77,3 +77,45 @@ def test_runs_are_watched_again_after_a_pause_without_any(
         with pytest.raises(TimeoutError), Deadline().until(time.perf_counter() + 0.1):
             slow.predict(rows(LONG))
         time.sleep(0.3)
+
+
+def test_a_run_that_begins_late_in_its_block_is_watched(
+    slow: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caveat.models.engines.deadline._IDLE", 1)
+    with Deadline().until(time.perf_counter() + 0.4):
+        time.sleep(0.3)
+        with pytest.raises(TimeoutError):
+            slow.predict(rows(LONG))
+
+
+def test_what_has_expired_begins_no_further_run(slow: Predictor) -> None:
+    deadline = Deadline()
+    deadline.expire()
+    with pytest.raises(TimeoutError), deadline.until(time.perf_counter() + 1000):
+        slow.predict(rows(LONG))
+
+
+def test_an_inner_deadline_is_no_later_than_the_outer_one(slow: Predictor) -> None:
+    with (
+        pytest.raises(TimeoutError),
+        Deadline().until(time.perf_counter() + 0.2),
+        Deadline().until(time.perf_counter() + 1000),
+    ):
+        slow.predict(rows(LONG))
+
+
+def test_deadlines_that_are_made_all_the_while_do_not_end_the_watch(slow: Predictor) -> None:
+    over = threading.Event()
+
+    def make() -> None:
+        while not over.is_set():
+            Deadline()
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    for _ in range(10):
+        with pytest.raises(TimeoutError), Deadline().until(time.perf_counter() + 0.1):
+            slow.predict(rows(LONG))
+    over.set()
+    maker.join()

@@ -8,6 +8,8 @@ from time import perf_counter
 import numpy as np
 import pytest
 
+from caveat.models.bundles.bundle import Bundle
+from caveat.models.bundles.manifest import Cost
 from caveat.models.errors import InputError
 from caveat.models.estimates.cohort import Asked
 from caveat.models.predictor import Predictor
@@ -182,5 +184,27 @@ def test_a_slow_time_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
             check_in_time(job(rows_of(1), 100), TIMEOUT, (), sizing)
         now[0] += 75
         check_in_time(job(rows_of(1), 100), TIMEOUT, (), sizing)
+
+    tried(work)
+
+
+def test_with_a_tolerance_only_fewer_rows_are_named() -> None:
+    """Of a row that holds much whatever its passes, as where a large part comes before the first dropout."""
+    bundle = linear_regression()
+    heavy = bundle.manifest.model_copy(update={"cost": Cost(row=200 * 4, row_pass=4, mask=3)})
+    predictor = Predictor(Bundle(heavy, bundle.files), threads=1)
+
+    def heavily(rows: int, samples: int) -> Job:
+        inputs = {"x": np.zeros((rows, 3), np.float32)}
+        return Job(predictor, inputs, Asked(samples, 0, tolerance=0.1), due=perf_counter() + TIMEOUT)
+
+    def work() -> None:
+        sizing = Sizing()
+        for _ in range(100):
+            group = Group([Member(heavily(100, 200), slice(0, 100))])
+            sizing.learn(group, group.load, EACH * group.load)
+        for samples in (100, 200, 1000):
+            with pytest.raises(InputError, match=r"expected at most \d+ rows with \d+ samples, which"):
+                check_in_time(heavily(40_000, samples), TIMEOUT, (), sizing)
 
     tried(work)

@@ -1,5 +1,6 @@
 """Bundles are tried in a process of their own, and one that ends it or never ends harms nothing else."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from caveat.models.bundles.store import BUNDLED
 from caveat.models.predictor import Predictor
 from caveat.service.desk.versions.attempt import attempt
 from caveat.service.desk.versions.catalogue import Failure
+from caveat.service.desk.versions.trial_process import seconds_of
 from caveat.service.desk.versions.trials import Trials
 from caveat.service.settings import Settings
 from tests.bundles import linear_regression
@@ -106,6 +108,79 @@ def test_closing_ends_the_trial_at_once_and_leaves_no_process(folder: Path, tria
     closer.join()
     assert not zygotes()
     until(lambda: not Path(f"/proc/{forks[0]}").exists())
+
+
+def tried_with(folder: Path, changes: str) -> dict[str, object]:
+    """Try a bundle in a process that is changed so."""
+    order = json.dumps({"folder": str(folder), "precision": "float32", "seed": 0}) + "\n"
+    imports = "import os, resource, time; from caveat.service.desk.versions import trial_process as it"
+    command = [sys.executable, "-c", "\n".join([imports, changes, "it.main()"])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(order)
+        process.stdin.flush()
+        found: dict[str, object] = json.loads(process.stdout.readline())
+    return found
+
+
+def test_a_trial_ends_by_the_clock(folder: Path) -> None:
+    """Whatever keeps it: here the warm-up, as constants would that are folded for minutes."""
+    kept = "it.SECONDS = 1.5\nit.predictors.warm_up = lambda *_: time.sleep(100)"
+    assert tried_with(folder, kept)["reason"] == "its trial takes more than 2 seconds"
+
+
+def test_a_trial_writes_no_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "written"
+    writing = f"it.predictors.warm_up = lambda *_: it.Path({str(file)!r}).write_text('some words')"
+    assert "File too large" in str(tried_with(folder, writing)["reason"])
+    assert file.read_text() == ""
+
+
+def test_the_limits_of_a_trial_are_those_that_are_stated(folder: Path) -> None:
+    telling = """
+def told(*_):
+    raise ValueError(" ".join(str(resource.getrlimit(each)[1]) for each in (
+        resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_AS
+    )))
+it.predictors.warm_up = told
+"""
+    seconds, files, cores, addresses = map(int, str(tried_with(folder, telling)["reason"]).split())
+    assert (seconds, files, cores) == (35, 0, 0)
+    assert 2**29 + 2**28 < addresses < 2**31
+
+
+def test_files_that_the_bundle_does_not_list_win_no_time(folder: Path, tmp_path: Path) -> None:
+    assert seconds_of(folder) < 31
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(2**40)
+    (folder / "notes").symlink_to(tmp_path / "large")
+    assert seconds_of(folder) < 31
+    with (folder / "more").open("wb") as large:
+        large.truncate(2**40)
+    assert seconds_of(folder) == 90
+
+
+def test_a_stopped_process_is_given_up(folder: Path, trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trials.try_out(folder)
+    os.kill(zygotes()[0], signal.SIGSTOP)
+    monkeypatch.setattr("caveat.service.desk.versions.trials.seconds_of", lambda _: 0.2)
+    monkeypatch.setattr("caveat.service.desk.versions.trials._START", 0.0)
+    with pytest.raises(BundleError, match="has ended"):
+        trials.try_out(folder)
+    assert not zygotes()
+
+
+def test_a_warm_up_that_takes_too_long_is_a_failure(
+    tmp_path: Path, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = linear_regression()
+    manifest = bundle.manifest.model_copy(update={"example": [[1, 1, 1e6]]})
+    slow = store.add(tmp_path, pack(manifest, {**bundle.files, PREDICT: as_long_as_its_rows_say()}))
+    monkeypatch.setattr("caveat.service.desk.versions.attempt._WARM_UP", 0.01)
+    result = attempt(slow, Settings(), trials).result
+    assert isinstance(result, Failure)
+    assert "takes more than" in result.reason
 
 
 @pytest.mark.slow
