@@ -122,8 +122,11 @@ class Predictor:
             Probabilities in float32, shape (B, C); or values in float64 in the target's units, shape (B,), or
             (B, T) for T targets.
         """
-        blocks = row_blocks(inputs, self.rows_at_once(inputs, samples=1))
-        return self.task.point(np.concatenate([self._predict_block(block) for block in blocks]))
+        at_once = self.rows_at_once(inputs, samples=1)
+        if _rows(inputs) <= at_once:
+            return self.task.point(self._predict_block(inputs))
+        blocks = [self._predict_block(block) for block in row_blocks(inputs, at_once)]
+        return self.task.point(np.concatenate(blocks))
 
     def _predict_block(self, inputs: Inputs) -> NDArray[np.floating]:
         filled = self._filled(inputs)

@@ -202,6 +202,10 @@ class Group:
 
     def _dealt(self, rows: NDArray[np.intp], columns: Columns) -> Iterator[tuple[Job, Piece]]:
         """Split the columns of ``rows``, ascending places in the group, by job."""
+        if len(self.members) == 1:
+            (member,) = self.members
+            yield member.job, (rows + member.rows.start, columns)
+            return
         cuts = np.searchsorted(rows, self._starts).tolist()
         for member, first, (start, stop) in zip(self.members, self._starts, pairwise(cuts), strict=False):
             if start < stop:
