@@ -136,9 +136,9 @@ def table(figures: dict[str, Any]) -> str:
         [
             f"caveat serve, median of {len(figures['rounds'])} starts",
             f"{'':36}{'measured':>10}{'bar':>10}",
-            f"{'bundled model: start to ready, s':36}{ready:>10.2f}{READY_SECONDS:>10}",
+            f"{'process start to ready, s':36}{ready:>10.2f}{READY_SECONDS:>10}",
             f"{'  slowest start, s':36}{figures['ready_seconds_slowest']:>10.2f}",
-            f"{'another one, with its trial, s':36}{figures['tried_ready_seconds']:>10.2f}",
+            f"{'  of a model that is tried, s':36}{figures['tried_ready_seconds']:>10.2f}",
             f"{'resident after the first answer, MB':36}{resident:>10.0f}{RESIDENT_MB:>10}",
         ]
     )

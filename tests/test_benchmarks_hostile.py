@@ -39,9 +39,9 @@ def test_hostile_clients_break_nothing_and_keep_nobody_out(
 def test_a_killed_worker_costs_its_own_requests_and_no_others(
     program: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program("kills", "--workers", "2", "--kills", "4", "--pause", "1.5").main() == 0, (
-        capsys.readouterr().out
-    )
+    assert (
+        program("kills", "--workers", "2", "--kills", "4", "--pause", "1.5", "--ready", "60").main() == 0
+    ), capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def encode_features(
         except InputError as error:
             if not error.rows:
                 raise
-            unknown.append(error)
+            unknown.append(error.with_traceback(None))  # which would hold the rows in a cycle
     if unknown:
         raise of_all(unknown, first)
     infinite = np.argwhere(np.isinf(array))

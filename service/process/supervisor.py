@@ -13,10 +13,11 @@ from multiprocessing.context import ForkProcess
 from typing import Final
 
 from caveat.models.errors import CaveatError
+from caveat.service import parent
 from caveat.service.desk.monitoring import log
 from caveat.service.desk.versions.changes import Changes
 from caveat.service.desk.versions.watch import report
-from caveat.service.process import parent, signals, worker
+from caveat.service.process import signals, worker
 from caveat.service.process.channel import Channel
 from caveat.service.process.counts import Counts
 from caveat.service.process.messages import Beat, Done, Order, Others, Wanted

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import uvicorn
 
+from caveat.service import parent
 from caveat.service.desk.desk import Desk
 from caveat.service.desk.monitoring import log
 from caveat.service.desk.versions.changes import News
-from caveat.service.process import parent, signals
+from caveat.service.process import signals
 from caveat.service.process.channel import Channel
 from caveat.service.process.relay import Relay
 from caveat.service.process.server import Server

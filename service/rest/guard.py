@@ -52,9 +52,9 @@ class Guard:
             admin keys are set.
         """
         if access == "admins":
-            self._check_admin(_shown(scope))
+            self._check_admin(shown(scope))
         elif not (access == "anyone" or self._for_all):
-            number = self._keys.find(key := _shown(scope))
+            number = self._keys.find(key := shown(scope))
             if number is None:
                 raise _unauthorized(key)
             return number
@@ -76,7 +76,7 @@ def all_keys(settings: Settings) -> Keys:
     return Keys(known for keys in given for known in keys.hashes)
 
 
-def _shown(scope: Scope) -> bytes:
+def shown(scope: Scope) -> bytes:
     """Find the bearer key of a request; empty, which opens nothing, if there is none."""
     shown: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, key = shown.partition(b" ")

@@ -62,6 +62,7 @@ class OffLoop:
 
     def _go_on(self) -> None:
         """Give the next piece its turn."""
+        self._waiting = [each for each in self._waiting if not each.turn.done()]  # else its time is over
         self._busy = bool(self._waiting)
         if self._busy:
             oldest = self._waiting[0]

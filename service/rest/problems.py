@@ -176,7 +176,11 @@ def _outcome(error: Exception) -> Outcome:
 
 
 def _bounded(text: str) -> str:
-    """Cut a long text in its middle: it begins with what was wrong, and ends with what to do about it."""
+    """Cut a long text in its middle: it begins with what was wrong, and ends with what to do about it.
+
+    Half characters, which no encoding has, are escaped.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     if len(text) <= _LONGEST:
         return text
     half = _LONGEST // 2 - 20

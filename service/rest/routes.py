@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 Access = Literal["anyone", "clients", "admins"]
@@ -66,7 +67,7 @@ class Route:
 
 
 def _verbs(path: str, tag: str) -> list[Route]:
-    problems = (400, 404, 413, 415, 422, 429, 500, 503, 504)
+    problems = (400, 404, 413, 415, 422, 429, 431, 500, 503, 504)
     uncertain = "Predict with uncertainty, from many stochastic passes"
     return [
         Route(
@@ -207,6 +208,7 @@ POLLED: Final = frozenset(route.path for route in ROUTES if route.polled)
 """Paths of the routes that machines poll."""
 
 
+@lru_cache(256)
 def find_verb(path: str) -> tuple[Route, dict[str, str]] | None:
     """Find the route of a path that asks for predictions, and the name and version in the path.
 

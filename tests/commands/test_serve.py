@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -50,7 +50,10 @@ def listens(process: "subprocess.Popen[str]") -> str:
     found: list[str] = []
 
     def look() -> bool:
-        inodes = {os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir() if each.exists()}
+        inodes = set()
+        for each in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                inodes.add(os.readlink(each))
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             _, here, _, state, _, _, _, _, _, inode, *_ = line.split()
             if state == "0A" and f"socket:[{inode}]" in inodes:

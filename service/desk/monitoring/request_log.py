@@ -1,5 +1,6 @@
 """The request log: one line for each request."""
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -74,7 +75,7 @@ def _object(record: Record, ended: float) -> str:
     if record.total is not None:
         text += f',"total_ms":{1e3 * record.total:.3f}'
     if record.detail is not None:
-        text += f',"detail":{orjson.dumps(record.detail).decode()}'
+        text += f',"detail":{json.dumps(record.detail)}'
     return f"{text}}}\n"
 
 

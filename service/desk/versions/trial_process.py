@@ -9,8 +9,10 @@ import os
 import resource
 import select
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -24,6 +26,7 @@ from caveat.models.engines.engine import Precision
 from caveat.models.errors import one_line
 from caveat.models.graphs.memory import allowed
 from caveat.models.predictor import kept_example
+from caveat.service import parent
 from caveat.service.desk.versions import predictors
 from caveat.service.settings import Settings
 
@@ -95,7 +98,12 @@ def seconds_of(folder: Path) -> float:
 
 
 def main() -> None:
-    """Try the bundles of the lines on stdin until it ends, which ends a trial, too."""
+    """Try the bundles of the lines on stdin until it ends, which ends a trial, too.
+
+    The arguments name modules to import, as of tasks that are not Caveat's.
+    """
+    for module in sys.argv[1:]:
+        import_module(module)
     with suppress(OSError):  # if the machine runs out of memory, a trial goes and not the service
         Path("/proc/self/oom_score_adj").write_text("1000")
     line = bytearray()
@@ -110,8 +118,10 @@ def main() -> None:
 def _tried(order: Order) -> Result:
     seconds = seconds_of(Path(order.folder))
     reader, writer = os.pipe()
+    tried_by = os.getpid()
     child = os.fork()
     if not child:
+        parent.on_end(tried_by, signal.SIGKILL)
         os.close(reader)
         _try_in_fork(order, seconds, writer)
     os.close(writer)

@@ -14,6 +14,7 @@ from typing import Final
 from caveat.models.bundles import files
 from caveat.models.bundles.bundle import MANIFEST, BundleError, IncompleteError, read_manifest
 from caveat.models.bundles.store import BUNDLED
+from caveat.models.tasks import tasks
 from caveat.service.desk.versions.trial_process import Order, Result, seconds_of
 from caveat.service.settings import Settings
 
@@ -61,11 +62,15 @@ class Trials:
         IncompleteError
             If files of it are missing.
         """
+        if not os.path.lexists(folder / MANIFEST):  # as of a folder that is still being made
+            raise IncompleteError(f"{folder}: no {MANIFEST}; is this the folder of a bundle?")
         if shipped := _shipped(folder):
             return shipped
         order = Order(str(folder.absolute()), self._settings.precision, self._settings.default_seed)
         with self._busy:
-            result = self._asked(order)
+            result = self._asked(order) or self._asked(order)  # it may have been killed for its memory
+        if result is None:
+            raise BundleError(_led(folder, "the process in which bundles are tried has ended"))
         if result.identity is None:
             raise (IncompleteError if result.incomplete else BundleError)(_led(folder, result.reason))
         return result.identity
@@ -74,12 +79,12 @@ class Trials:
         """End the process, and the trial in it; a later trial starts another one."""
         process, self._process = self._process, None
         if process is not None:
-            assert process.stdin is not None
-            process.stdin.close()  # by which the process ends, and its fork
+            _end(process)
             with self._busy:
                 _reap(process)
 
-    def _asked(self, order: Order) -> Result:
+    def _asked(self, order: Order) -> Result | None:
+        """Ask for a trial; None if the process has ended, and not by `close`."""
         process = self._process = self._process or _started()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -88,16 +93,17 @@ class Trials:
             timeout = seconds_of(Path(order.folder)) + _START
             if select([process.stdout], [], [], timeout)[0] and (line := process.stdout.readline()):
                 return Result(**json.loads(line))
+        is_closed = self._process is not process
         self._process = None
         _reap(process)
-        return Result(reason="the process in which bundles are tried has ended")
+        return Result(reason="the service stops, and its trial with it") if is_closed else None
 
 
 def _started() -> subprocess.Popen[bytes]:
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CAVEAT_")}
     return subprocess.Popen(  # noqa: S603 - this Python, and a module of this package
-        [sys.executable, *_COMMAND],
+        [sys.executable, *_COMMAND, *_foreign_tasks()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**environment, **_ENVIRONMENT, "PYTHONPATH": paths},  # without keys
@@ -106,12 +112,25 @@ def _started() -> subprocess.Popen[bytes]:
     )
 
 
-def _reap(process: "subprocess.Popen[bytes]") -> None:
+def _foreign_tasks() -> list[str]:
+    """List the modules of tasks that are not Caveat's, which the process has to know as well."""
+    modules = {task.__module__ for task in tasks.every()}
+    return sorted(name for name in modules if not name.startswith("caveat.") and name != "__main__")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the process and its fork, whatever state it is in."""
+    assert process.stdin is not None
+    process.stdin.close()
     try:
         process.wait(_GRACE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    _end(process)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

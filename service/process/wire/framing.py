@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-_ONCE: Final = (b"host", b"content-type", b"transfer-encoding", b"authorization")
+_ONCE: Final = (b"host", b"content-type", b"content-encoding", b"transfer-encoding", b"authorization")
 """Headers of which a second one would be read by some and not by others."""
 
 

@@ -37,7 +37,24 @@ class Protocol(Connection):
             super().data_received(data)
 
     def _is_full(self, data: bytes) -> bool:
-        return self._shedding.is_full(len(self.tasks) - len(self._timeouts.arriving), data)
+        asking = self._shedding.asking
+        return self._shedding.is_full(len(asking) - len(asking & self._timeouts.arriving), data)
+
+    def on_headers_complete(self) -> None:
+        """Start answering a request; note one that will ask for a place."""
+        super().on_headers_complete()
+        if self._in_body and self._shedding.asks(self.scope):  # type: ignore[arg-type]
+            self._shedding.asking.add(self)
+
+    def on_response_complete(self) -> None:
+        """Note the end of an answer."""
+        self._shedding.asking.discard(self)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up after the connection."""
+        self._shedding.asking.discard(self)
+        super().connection_lost(exc)
 
     def _shed(self, data: bytes) -> bool:
         """Refuse or defer a request that has just begun; tell whether that was possible."""

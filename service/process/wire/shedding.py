@@ -15,14 +15,16 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 import orjson
+from starlette.types import Scope
 
 from caveat.service.desk.admission import Admission
 from caveat.service.desk.monitoring.record import Record
 from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.desk.refusals import FullError
 from caveat.service.desk.room import too_many
+from caveat.service.process.wire.timeouts import Client
 from caveat.service.rest import request_id
-from caveat.service.rest.guard import all_keys
+from caveat.service.rest.guard import all_keys, shown
 from caveat.service.rest.headers import EVERYWHERE
 from caveat.service.rest.problems import MEDIA_TYPE, headers_of, problem, status_of
 from caveat.service.rest.routes import find_verb
@@ -85,6 +87,14 @@ class Shedding:
         self._free = float(_BURST)  # refusals that could be made at `_since`
         self._since = 0.0
         self._deferred: deque[Callable[[], bool]] = deque()
+        self.asking: set[Client] = set()
+        """Connections whose requests hold a place, or will ask for one."""
+
+    def asks(self, scope: Scope) -> bool:
+        """Tell whether a request asks for a prediction, with a known key where keys are set."""
+        if scope["method"] != "POST" or find_verb(scope["path"]) is None:
+            return False
+        return self._keys is None or self._keys.find(shown(scope)) is not None
 
     @property
     def waiting(self) -> int:

@@ -14,9 +14,13 @@ _TOKEN: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")([ \t\r\n]*+:)?+|[{}]', re.D
 
 
 def count(rows: Any) -> int:
-    """Count the keys of rows, or of the rows of several inputs by name."""
+    """Count the keys of rows, or of the rows of several inputs by name; what is deeper fits no model."""
     if isinstance(rows, dict):
-        return len(rows) + sum(map(count, rows.values()))
+        return len(rows) + sum(map(_of_records, rows.values()))
+    return _of_records(rows)
+
+
+def _of_records(rows: Any) -> int:
     return sum(len(row) for row in rows if isinstance(row, dict)) if isinstance(rows, list) else 0
 
 

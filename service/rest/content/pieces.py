@@ -121,15 +121,13 @@ class Records:
         self._features = spec.features
         self._dtype = spec.dtype
         self.most = _MOST + sum(64 + 6 * len(feature.name) for feature in spec.features)
-        self.unknown: list[InputError] = []
-        """Errors about unknown categories, which name all of the rows."""
+        self.unknown: InputError | None = None
+        """The error about unknown categories, which names all of the rows so far."""
 
     def cuts(self, raw: bytes | bytearray, at: int) -> Iterator[int]:
         """See `Items.cuts`."""
         window = at + _BATCH + self.most
         if found := _RECORD_END.search(raw, at + _BATCH, window):
-            yield found.end()
-        if found := _LAST_RECORD_END.search(raw, at, window):
             yield found.end()
         end = at  # the ends above may stand in a text
         while end - at < _BATCH and (found := _RECORD.match(raw, end + (end > at), end + self.most)):
@@ -138,6 +136,8 @@ class Records:
                 break
         if end > at:
             yield end
+        if found := _LAST_RECORD_END.search(raw, at, window):  # of records that hold objects
+            yield found.end()
 
     def array(self, items: bytes, where: str, first: int) -> NDArray[Any]:
         """See `Items.array`."""
@@ -147,7 +147,9 @@ class Records:
         except InputError as error:
             if not error.rows:
                 raise
-            self.unknown.append(error)
+            # Without its traceback, which would hold the rows of this piece until the last one.
+            known = [self.unknown] if self.unknown else []
+            self.unknown = of_all([*known, error.with_traceback(None)])
             array = np.zeros((len(rows), len(self._features)), self._dtype)
         keys.refuse_repeated(items, keys.count(rows))
         return array
@@ -236,7 +238,7 @@ class Reading:
         records = Records(spec)
         array, end = self._items(begin.end(), records, where, self._max_rows)
         if records.unknown:
-            raise of_all(records.unknown)
+            raise records.unknown
         return array, end
 
     def _list(
@@ -309,6 +311,8 @@ class Reading:
                 kind = text[place : place + 1]
                 other = kind in _KINDS and kind != items.kind
                 item, end = _DECODER.raw_decode(text[: place + _SHOWN] if other else text, place)
+                if "\\u" in text[place:end]:  # half characters are JSON for this parser alone
+                    json.dumps(item, ensure_ascii=False).encode()
                 items.check(item, where, index)
                 end = _blanks(text, end)
                 if text[end : end + 1] != ",":

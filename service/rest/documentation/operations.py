@@ -26,6 +26,7 @@ _PROBLEMS = {
     415: "The body is neither application/json nor application/x-npy.",
     422: "The request does not fit the signature of the model, or takes longer than a request may.",
     429: "The service is full, or the key has its share; Retry-After says when to send the request again.",
+    431: "The head of the request, with its URL, is longer than 16 KiB.",
     500: "A fault of the service.",
     503: "The models are not loaded yet, or the service is shutting down.",
     504: "The answer was not ready within the timeout of the service.",

@@ -96,7 +96,7 @@ PROMISED: dict[type, set[str]] = {
 }
 """Attributes that uvicorn or asyncio document."""
 
-OTHERS = {"drain", "load", "send", "pause_writing", "resume_writing"}
+OTHERS = {"drain", "load", "scope", "send", "pause_writing", "resume_writing"}
 """Attributes that the service uses of its own objects and of asyncio's, and that uvicorn's have too."""
 
 LIBRARIES = ("prometheus_client", "uvicorn")

@@ -90,3 +90,16 @@ def test_one_that_leaves_as_its_turn_comes_passes_it_on() -> None:
         assert await staying == 7
 
     tried(work)
+
+
+def test_one_whose_time_ends_as_its_turn_comes_does_not_stop_the_one_before() -> None:
+    async def work(off_loop: OffLoop, free: threading.Event) -> None:
+        late = asyncio.create_task(off_loop.run(1, lambda: None, perf_counter() + 1e6))
+        await asyncio.sleep(0)
+        (waiting,) = off_loop._waiting
+        waiting.turn.cancel()  # as the timeout does, before the task learns of it
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await late
+
+    tried(work)

@@ -42,7 +42,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def zygotes() -> list[int]:
-    return children(os.getpid())
+    """List the processes of this one that try bundles."""
+    return [
+        child
+        for child in children(os.getpid())
+        if b"trial_process" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 def test_a_sound_bundle_loads_after_its_trial(folder: Path, trials: Trials) -> None:
@@ -87,9 +92,32 @@ def test_a_bundle_that_ends_its_trial_is_refused_and_the_next_one_is_tried(
 def test_the_process_may_end_and_another_one_starts(folder: Path, trials: Trials) -> None:
     assert trials.try_out(folder)
     os.kill(zygotes()[0], signal.SIGKILL)
-    with pytest.raises(BundleError, match="the process in which bundles are tried has ended"):
-        trials.try_out(folder)
     assert trials.try_out(folder)
+
+
+def test_a_fork_ends_with_the_process(folder: Path, trials: Trials) -> None:
+    seal(folder, predict_onnx=endless(10**8))
+    forks: list[int] = []
+
+    def kill() -> None:
+        for _ in range(2):  # the second trial of the same bundle is the last
+            until(lambda: bool(zygotes()) and bool(set(children(zygotes()[0])) - set(forks)))
+            forks.extend(set(children(zygotes()[0])) - set(forks))
+            os.kill(zygotes()[0], signal.SIGKILL)
+            until(lambda: not Path(f"/proc/{forks[-1]}").exists())
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(BundleError, match="tabular/1: the process in which bundles are tried has ended"):
+        trials.try_out(folder)
+    killer.join()
+    assert len(forks) == 2
+
+
+def test_folders_without_a_manifest_are_not_tried(tmp_path: Path, trials: Trials) -> None:
+    with pytest.raises(IncompleteError, match=r"no manifest\.json"):
+        trials.try_out(tmp_path)
+    assert not zygotes()
 
 
 def test_closing_ends_the_trial_at_once_and_leaves_no_process(folder: Path, trials: Trials) -> None:
@@ -103,7 +131,7 @@ def test_closing_ends_the_trial_at_once_and_leaves_no_process(folder: Path, tria
 
     closer = threading.Thread(target=close)
     closer.start()
-    with pytest.raises(BundleError, match="has ended"):
+    with pytest.raises(BundleError, match="the service stops"):
         trials.try_out(folder)
     closer.join()
     assert not zygotes()

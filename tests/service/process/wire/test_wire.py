@@ -121,6 +121,10 @@ BODIES = {
     "deep lists that do not end": (400, post(b'{"inputs": ' + b"[" * 90_000)),
     "lists as deep as the parser goes": (422, post(b'{"inputs": %b%b}' % (b"[" * 1000, b"]" * 1000))),
     "deep objects": (422, post(b'{"inputs": %b1%b}' % (b'{"a":' * 900, b"}" * 900))),
+    **{
+        f"objects {depth} deep": (422, post(b'{"inputs": %b1%b}' % (b'{"a":' * depth, b"}" * depth)))
+        for depth in (960, 980, 1000)
+    },
     "deep elsewhere": (422, post(b'{"inputs": [[1,2,3]], "samples": %b%b}' % (b"[" * 900, b"]" * 900))),
     "deeper elsewhere": (400, post(b'{"inputs": [[1,2,3]], "seed": %b%b}' % (b"[" * 40_000, b"]" * 40_000))),
     "nothing but depth": (400, post(b"[" * 50_000 + b"]" * 50_000)),

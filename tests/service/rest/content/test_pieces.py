@@ -1,10 +1,12 @@
 """Large bodies: what they hold in memory, and what is said of those that do not fit."""
 
+import gc
 import json
 import random
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -281,3 +283,26 @@ def test_a_body_that_is_read_past_the_deadline_gets_no_answer(bundles: Path) -> 
         answers = list(asked)
         assert [answer.status_code for answer in answers] == [504] * 3
         assert all("no answer in time" in answer.json()["detail"] for answer in answers)
+
+
+@pytest.mark.parametrize("bad", [r'{"\ud800": 1}', r'{"age": "\udfff"}', r'"\ud83d"'])
+def test_half_characters_are_refused(bad: str) -> None:
+    raw = ('{"inputs": [' + bad + "]" + " " * 2**18 + "}").encode()
+    with pytest.raises((RequestError, InputError)) as told:
+        read(raw, RECORDS)
+    str(told.value).encode()
+
+
+def test_a_misfit_leaves_nothing_in_memory() -> None:
+    """Nothing that only a collection of garbage would free."""
+    raw = body([{"age": 1, "pet": "x", "kind": "unknown"}] * 20_000)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with suppress(InputError):  # pytest.raises would keep it
+                read(raw, RECORDS)
+        found = [each for each in gc.get_objects() if type(each) is InputError]
+    finally:
+        gc.enable()
+    assert not found

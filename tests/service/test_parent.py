@@ -12,7 +12,7 @@ from tests.service.serving import ROOT, TIMEOUT, until
 # The parent forks; the child tells its process id. It waits where it is told, before or after.
 PROGRAM = """
 import os, signal, sys, time
-from caveat.service.process import parent
+from caveat.service import parent
 
 ours = os.getpid()
 if not os.fork():
