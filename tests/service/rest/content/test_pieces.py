@@ -6,7 +6,6 @@ import random
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -300,8 +299,10 @@ def test_a_misfit_leaves_nothing_in_memory() -> None:
     gc.disable()
     try:
         for _ in range(3):
-            with suppress(InputError):  # pytest.raises would keep it
+            try:
                 read(raw, RECORDS)
+            except InputError as error:
+                error.__traceback__ = None  # as the verbs do, who alone hold it
         found = [each for each in gc.get_objects() if type(each) is InputError]
     finally:
         gc.enable()
