@@ -6,8 +6,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from multiprocessing.connection import wait
 from pathlib import Path
-from select import select
 from threading import Lock
 from typing import Final
 
@@ -91,7 +91,7 @@ class Trials:
         with suppress(OSError, ValueError):  # it has ended, or is closed
             process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             timeout = seconds_of(Path(order.folder)) + _START
-            if select([process.stdout], [], [], timeout)[0] and (line := process.stdout.readline()):
+            if wait([process.stdout], timeout) and (line := process.stdout.readline()):
                 return Result(**json.loads(line))
         is_closed = self._process is not process
         self._process = None

@@ -114,6 +114,15 @@ def test_a_fork_ends_with_the_process(folder: Path, trials: Trials) -> None:
     assert len(forks) == 2
 
 
+def test_a_bundle_is_tried_beside_a_thousand_connections(folder: Path, trials: Trials) -> None:
+    open_files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert trials.try_out(folder)
+    finally:
+        for each in open_files:
+            os.close(each)
+
+
 def test_folders_without_a_manifest_are_not_tried(tmp_path: Path, trials: Trials) -> None:
     with pytest.raises(IncompleteError, match=r"no manifest\.json"):
         trials.try_out(tmp_path)
