@@ -91,7 +91,7 @@ class Trials:
         with suppress(OSError, ValueError):  # it has ended, or is closed
             process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             timeout = seconds_of(Path(order.folder)) + _START
-            if wait([process.stdout], timeout) and (line := process.stdout.readline()):
+            if wait([process.stdout.fileno()], timeout) and (line := process.stdout.readline()):
                 return Result(**json.loads(line))
         is_closed = self._process is not process
         self._process = None
