@@ -1,7 +1,9 @@
 """The desk answers without any protocol."""
 
 import asyncio
+import gc
 import shutil
+import weakref
 from pathlib import Path
 from time import perf_counter
 
@@ -127,3 +129,24 @@ def test_it_watches_its_store_and_reports_while_it_runs(
         desk.rollout.catalogue = None
         shutil.rmtree(tmp_path / "linear" / "2")
     assert told() == 2
+
+
+def test_garbage_is_collected_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of bad requests leaves cycles, which Python collects only after millions of objects."""
+
+    class Kept:
+        def __init__(self) -> None:
+            self.itself = self
+
+    async def main() -> None:
+        gone = weakref.ref(Kept())
+        async with Desk(Settings(store=None)).running():
+            while gone() is not None:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("caveat.service.desk.desk._TIDY", 0.05)
+    gc.disable()
+    try:
+        asyncio.run(asyncio.wait_for(main(), 60))
+    finally:
+        gc.enable()
