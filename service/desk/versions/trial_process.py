@@ -23,7 +23,7 @@ from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import encode, sizes
 from caveat.models.engines.engine import Precision
-from caveat.models.errors import one_line
+from caveat.models.errors import InputError, one_line
 from caveat.models.graphs.memory import allowed
 from caveat.models.predictor import kept_example
 from caveat.service import parent
@@ -194,11 +194,18 @@ def _result(order: Order, seconds: float) -> Result:
 
 
 def _needed(bundle: Bundle, order: Order) -> int:
-    manifest = bundle.manifest
     compiling = _OPENVINO if order.precision == "bfloat16" else 0
+    return _running(bundle) + _COPIES * _listed(bundle.manifest) + _RUNNING + compiling
+
+
+def _running(bundle: Bundle) -> int:
+    """Give the bytes that a run may take at the sizes of the example."""
+    manifest = bundle.manifest
     rows = example_rows(manifest, kept_example(bundle))
-    running = allowed(manifest, sizes(manifest.inputs, encode(manifest.inputs, rows)))
-    return running + _COPIES * _listed(manifest) + _RUNNING + compiling
+    try:
+        return allowed(manifest, sizes(manifest.inputs, encode(manifest.inputs, rows)))
+    except InputError:  # the trial itself says what is wrong with the example
+        return _READING
 
 
 def _limit(of: int, most: int, for_good: bool = True) -> None:
