@@ -19,11 +19,10 @@ _BEGINNING = '{"time":'
 """The beginning of a line of the log."""
 
 
-class Stalls:
-    """Counts the seconds for which the machine itself stalled, beyond a second each time."""
+class Watch:
+    """Looks at something all the while, on a thread, for the length of a block."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._run)
 
@@ -34,6 +33,17 @@ class Stalls:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._watch.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Stalls(Watch):
+    """Counts the seconds for which the machine itself stalled, beyond a second each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
 
     def _run(self) -> None:
         last = time.monotonic()

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final, Self
 
-from running import Running
+from running import Running, Watch
 
 KEY: Final = "a-key-of-the-operator"
 PATIENCE: Final = 120.0
@@ -19,22 +19,13 @@ _EVERY: Final = 0.02
 _GOOD: Final = json.dumps({"inputs": [[[0.0] * 8] * 8], "samples": 10}).encode()
 
 
-class Memory:
+class Memory(Watch):
     """Watches the memory of a service and of all processes that it starts."""
 
     def __init__(self, running: Running) -> None:
+        super().__init__()
         self.most = 0.0
         self._pid = running.process.pid
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._watch.join()
 
     def now(self) -> float:
         """Measure the resident memory of all processes, in bytes."""
