@@ -3,11 +3,13 @@
 Hostile clients send random requests from a grammar of bad ones: deep and odd JSON, wrong framing, endless
 heads, bodies far beyond the limit, requests that trickle in, unread answers, thousands of connections, and
 all that once took a service from others (`attacks.py`). Good clients send valid requests all the while. The
-program ends with code 1 if the service answered anything with a 500, wrote a traceback, ended, left a good
-client without an answer, kept it waiting, or holds more memory or files than before.
+hostile ones give way to them on the machine's cores, as they would have machines of their own. The program
+ends with code 1 if the service answered anything with a 500, wrote a traceback, ended, left a
+good client without an answer, kept it waiting, or holds more memory or files than before.
 """
 
 import json
+import os
 import random
 import socket
 import sys
@@ -169,14 +171,16 @@ class Hostile:
             client.sendall(self._request())
             time.sleep(self._random.choice((0, 0.001, 0.01)))
 
-    def crowd(self, count: int) -> None:
-        """Open many connections, and send a few bytes at most on each.
+    def crowd(self, count: int, rate: float) -> None:
+        """Open many connections, ``rate`` in a second, and send a few bytes at most on each.
 
         Few of them send a valid request, since good clients wait in the same queue.
         """
         crowd = []
+        began = time.monotonic()
         with suppress(OSError):
             for number in range(count):
+                time.sleep(max(0.0, began + number / rate - time.monotonic()))
                 client = self._connected()
                 crowd.append(client)
                 begun = self._random.choice((b"", b"P", self._head(length=10**6)))
@@ -304,7 +308,14 @@ class Hostile:
 
 
 def fuzz(
-    running: Running, stalls: Stalls, seconds: float, seed: int, threads: int, crowd: int, slower: float
+    running: Running,
+    stalls: Stalls,
+    seconds: float,
+    seed: int,
+    threads: int,
+    crowd: int,
+    rate: float,
+    slower: float,
 ) -> list[str]:
     """Load a service with hostile and good clients; return the faults that were found."""
     codes: Counter[str] = Counter()
@@ -335,13 +346,14 @@ def fuzz(
             acts["acts"] += 1
 
     askers = [good.begun(running.address, seconds) for _ in range(2)]
+    os.nice(19)
     workers = [threading.Thread(target=hostile, args=(number,)) for number in range(threads)]
     for worker in workers:
         worker.start()
     crowds = Hostile(seed, running.address, tell)
     most = 0.0
     while time.monotonic() < end and running.alive:
-        crowds.crowd(crowd)
+        crowds.crowd(crowd, rate)
         most = max(most, running.resident())
         time.sleep(1)
     for worker in workers:
@@ -382,6 +394,9 @@ def main() -> int:
     arguments.add_argument("--threads", type=int, default=8, help="hostile clients at once (default: 8)")
     arguments.add_argument("--crowd", type=int, default=8000, help="connections of a crowd (default: 8000)")
     arguments.add_argument(
+        "--rate", type=float, default=1000, help="connections of a crowd in a second (default: 1000)"
+    )
+    arguments.add_argument(
         "--slower",
         type=float,
         default=10,
@@ -392,7 +407,8 @@ def main() -> int:
     flags = ("--client-timeout", f"{TIMEOUT:g}", "--max-pending", str(PENDING))
     with Stalls() as stalls, started(*flags) as running:
         seconds, seed = 60 * options.minutes, options.seed
-        faults = fuzz(running, stalls, seconds, seed, options.threads, options.crowd, options.slower)
+        threads, crowd, rate = options.threads, options.crowd, options.rate
+        faults = fuzz(running, stalls, seconds, seed, threads, crowd, rate, options.slower)
     faults += running.faults()
     for fault in faults:
         print(f"FAULT: {fault}")

@@ -22,6 +22,7 @@ from caveat.service.process.channel import Channel
 from caveat.service.process.relay import Relay
 from caveat.service.process.server import Server
 from caveat.service.process.wire import files, tls
+from caveat.service.process.wire.leaving import Leaving
 from caveat.service.process.wire.protocol import Protocol
 from caveat.service.process.wire.reply import Replies
 from caveat.service.process.wire.shedding import Shedding
@@ -110,6 +111,7 @@ def _run(settings: Settings, listener: socket.socket, ready: Ready, supervised: 
         shedding=shedding,
         reports=desk.reports,
         timeouts=Timeouts(settings.client_timeout),
+        leaving=Leaving(),
         replies=Replies(),
         most_connections=files.most_connections(),
     )

@@ -19,6 +19,7 @@ from caveat.service.desk.monitoring.record import ELSEWHERE, Outcome, Record
 from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.process.wire import framing
 from caveat.service.process.wire.joining import Joining
+from caveat.service.process.wire.leaving import Leaving
 from caveat.service.process.wire.timeouts import Timeouts
 from caveat.service.rest import request_id
 from caveat.service.rest.headers import EVERYWHERE
@@ -30,8 +31,20 @@ _LARGEST_HEAD: Final = 2**14
 _END: Final = b"\r\n\r\n"
 """The end of a head."""
 
+_SLICE: Final = 2**12
+"""Bytes (4 KiB) that are parsed in one turn of the event loop where lines are short: each may be a head or a
+chunk, and take a microsecond."""
+
+_LINE: Final = 64
+"""Bytes of a line on average, below which lines are short."""
+
+_DISCARDED: Final = 5e7
+"""Bytes (50 MB) in a second of a refused request that are read, for the client to find its answer."""
+
 _LINGER: Final = 2.0
 """Seconds for which a refused client may still read the reason."""
+
+_CROWDED: Final = "too many connections are open; try again shortly"
 
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, with 0 seconds: closing resets the connection."""
@@ -44,61 +57,89 @@ class Connection(HttpToolsProtocol):
     ----------
     timeouts
         Timeouts of all connections.
+    leaving
+        Closes idle connections that their clients have left.
     reports
         Takes the records of requests that are refused here.
     most_connections
-        Number of connections that may be open; further ones get a 503.
+        Number of connections that may be open. For a further one, the one idle for longest ends, or the one
+        that has owed its request for longest; it gets a 503 where all others wait for their answers.
     """
 
+    flow: "Flow"
+
     def __init__(
-        self, *args: Any, timeouts: Timeouts, reports: Reports, most_connections: int, **kwargs: Any
+        self,
+        *args: Any,
+        timeouts: Timeouts,
+        leaving: Leaving,
+        reports: Reports,
+        most_connections: int,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._leaving = leaving
         self._reports = reports
         self._timeouts = timeouts
         self._most_connections = most_connections
         self._reading = False  # within a request
         self._in_body = False  # within the body of a request
         self._frame = 0  # bytes since the last bytes of a body
-        self._held = b""  # pipelined bytes behind a request that has no answer yet
+        self._left = 0  # bytes of a body of stated length that are still to come
+        self._held = b""  # bytes that wait for the answer to the request before them, or for the next turn
         self._closing = False  # closing: further bytes from the client are ignored
         self._last: tuple[int, str] | None = None  # refusal to send once the requests before are answered
 
     def connection_made(self, transport: Any) -> None:
-        """Accept a connection; too many get a 503."""
+        """Accept a connection; beyond the most, another one ends, or this one gets a 503."""
         super().connection_made(Joining(transport))  # type: ignore[arg-type]
         self.flow = Flow(self.transport)
         self._timeouts.begin(self)
-        if len(self.connections) > self._most_connections:
-            self.refuse(503, "too many connections are open; try again shortly", linger=False)
+        if len(self.connections) > self._most_connections and not self._timeouts.make_room(self):
+            self.refuse(503, _CROWDED, linger=False)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Close the connection; an idle one in its turn, as a crowd may leave at once."""
+        if not self._unanswered and self.scheme == "http":
+            self._closing = True
+            self._leaving.add(self.transport.close)
+            return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the connection."""
         super().connection_lost(exc)
-        self._timeouts.end_unread(self)
+        self._timeouts.forget(self)
         self._timeouts.arriving.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes, or hold them while a request before them waits for its answer."""
+        """Parse bytes, or hold them while a request before them waits for its answer.
+
+        Bytes of many short lines are parsed over several turns of the event loop.
+        """
         self._unset_keepalive_if_required()
         if self._closing:
+            self.discard(len(data))
             return
-        if self._answering:
+        if self._answering or self._held:
             self._hold(data)
             return
         self._timeouts.begin(self)
-        newline = data.rfind(b"\n")
-        one = newline < 0 or newline == data.find(_END) + 3
-        if one and self._frame + len(data) <= _LARGEST_HEAD:
+        if len(data) <= self._left or (_is_one(data) and self._frame + len(data) <= _LARGEST_HEAD):
             self._parse(data)
             return
-        while data and not self._closing:
-            end = _end_of_head(data)
+        later = b""
+        if len(data) > _SLICE and data.count(b"\n", self._left) > len(data) // _LINE:
+            data, later = data[:_SLICE], data[_SLICE:]
+        while data and not (self._closing or self._answering):
+            end = self._left or _end_of_head(data)
             self._parse(data[:end])
             data = data[end:]
-            if data and self._answering:
-                self._hold(data)
-                return
+        if self._closing or not (data or later):
+            return
+        self._hold(data + later)
+        if not self._answering:
+            self.loop.call_soon(self._go_on)
 
     @property
     def _answering(self) -> bool:
@@ -112,15 +153,25 @@ class Connection(HttpToolsProtocol):
         """Whether a complete request waits for its answer."""
         return bool(self.cycle and not self.cycle.response_complete and not self._in_body)
 
+    def discard(self, count: int) -> None:
+        """Pause after some bytes that nobody needs: at full speed they would take the event loop's time."""
+        if not self.flow.held:
+            self.flow.hold()
+            self.loop.call_later(count / _DISCARDED, self._read_on)
+
+    def _read_on(self) -> None:
+        if not (self._held or self.transport.is_closing()):
+            self.flow.release()
+
     def _hold(self, data: bytes) -> None:
         self._held += data
-        self.flow.hold()  # type: ignore[attr-defined]
+        self.flow.hold()
 
     def _go_on(self) -> None:
         """Parse the held bytes."""
-        if not self.transport.is_closing():
+        if self._held and not self.transport.is_closing():
             held, self._held = self._held, b""
-            self.flow.release()  # type: ignore[attr-defined]
+            self.flow.release()
             self.data_received(held)
 
     def _parse(self, data: bytes) -> None:
@@ -130,12 +181,8 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._pass_over_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, framing.FramingError):
-                self.refuse(cause.status, cause.detail)
-            elif self._frame <= _LARGEST_HEAD:
-                reason = "an invalid head" if cause else str(error).rstrip(".").lower()
-                self.refuse(400, f"not HTTP: {reason}")
+            if self._frame <= _LARGEST_HEAD:
+                self.refuse(*framing.reason(error))
         if self._frame > _LARGEST_HEAD and not self._closing:
             self.refuse(431, f"the head is longer than {_LARGEST_HEAD} bytes")
         if self._in_body and not self.cycle.response_complete:
@@ -169,7 +216,7 @@ class Connection(HttpToolsProtocol):
         if self._frame > _LARGEST_HEAD:
             raise ValueError  # stops the parser
         if not self.parser.should_upgrade():
-            framing.check(self.headers, self.parser.get_http_version())
+            self._left = framing.length(self.headers, self.parser.get_http_version())
             super().on_headers_complete()
             self.headers = []  # trailers are no headers
             self._in_body = True
@@ -177,6 +224,10 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass on a part of a body."""
         self._frame = 0
+        if self._left:
+            self._left -= len(body)
+        if self.cycle.response_complete:
+            self.discard(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -196,7 +247,9 @@ class Connection(HttpToolsProtocol):
             self._timeouts.arriving.discard(self)
         if self.transport.is_closing():
             self._timeouts.begin(self)  # until the answer is sent
-        elif self._last and not self._unanswered:
+            return
+        self._timeouts.rest(self)
+        if self._last and not self._unanswered:
             self.refuse(*self._last)
         elif self._held and not self._answering:
             self.loop.call_soon(self._go_on)
@@ -219,16 +272,31 @@ class Connection(HttpToolsProtocol):
     def time_out(self) -> None:
         """End the connection after a timeout."""
         if self.flow.write_paused or self.transport.is_closing():
-            # A reset makes the system discard the rest of the answer, which it would else keep sending.
-            with suppress(OSError, ValueError):  # the socket may be closed already
-                held = self.transport.get_extra_info("socket")
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
-        elif self._reading and not (self._in_body and self.cycle.response_complete):
+            self._reset()
+        elif self._owes:
             self.refuse(408, "the request did not arrive in time; send it faster, or as several requests")
         else:
             self.transport.close()
             self._timeouts.begin(self)
+
+    def make_room(self) -> None:
+        """End the connection for a newer one; a client whose body is arriving is told why."""
+        if self._in_body and self._owes and not (self._closing or self.flow.write_paused):
+            self.refuse(503, _CROWDED, linger=False)
+        else:
+            self._reset()
+
+    @property
+    def _owes(self) -> bool:
+        """Whether a request has begun to arrive, which has no answer yet."""
+        return self._reading and not (self._in_body and self.cycle.response_complete)
+
+    def _reset(self) -> None:
+        """End the connection; the system discards the rest of the answer, which it would else send."""
+        with suppress(OSError, ValueError):  # the socket may be closed already
+            held = self.transport.get_extra_info("socket")
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     def refuse(self, status: int, detail: str, linger: bool = True) -> None:
         """Refuse a request with a problem document, and close the connection."""
@@ -256,6 +324,7 @@ class Connection(HttpToolsProtocol):
         if linger and self.transport.can_write_eof():
             # Closing with bytes unread would reset the connection, and the client would lose the reason.
             self.transport.write_eof()
+            self._timeouts.rest(self)
             self.loop.call_later(_LINGER, self.transport.abort)
         else:
             self.transport.close()
@@ -264,22 +333,29 @@ class Connection(HttpToolsProtocol):
 class Flow(FlowControl):
     """Flow control that reads nothing while bytes are held."""
 
-    _held = False
+    held = False
+    """Whether bytes are held."""
 
     def hold(self) -> None:
         """Stop reading until `release`, whatever else resumes it."""
-        self._held = True
+        self.held = True
         self.pause_reading()
 
     def release(self) -> None:
         """Resume reading."""
-        self._held = False
+        self.held = False
         self.resume_reading()
 
     def resume_reading(self) -> None:
         """Resume reading, unless bytes are held."""
-        if not self._held:
+        if not self.held:
             super().resume_reading()
+
+
+def _is_one(data: bytes) -> bool:
+    """Tell whether some bytes hold no more than one end of a head, and no line after it."""
+    newline = data.rfind(b"\n")
+    return newline < 0 or newline == data.find(_END) + 3
 
 
 def _end_of_head(data: bytes) -> int:

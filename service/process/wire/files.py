@@ -9,7 +9,7 @@ from caveat.models.errors import CaveatError
 _OTHERS: Final = 128
 """Files kept free for listeners, libraries, bundles and pages."""
 
-_MOST: Final = 2**14
+_MOST: Final = 2**11
 """Connections at most: each holds some kilobytes, besides the bytes of its request."""
 
 _FEWEST: Final = 32

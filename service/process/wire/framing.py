@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+import httptools
+
 _ONCE: Final = (b"host", b"content-type", b"content-encoding", b"transfer-encoding", b"authorization")
 """Headers of which a second one would be read by some and not by others."""
 
@@ -24,8 +26,10 @@ class FramingError(ValueError):
         self.detail = detail
 
 
-def check(headers: Sequence[tuple[bytes, bytes]], protocol: str) -> None:
-    """Check the headers of a request, whose names are in lower case.
+def length(headers: Sequence[tuple[bytes, bytes]], protocol: str) -> int:
+    """Check the headers of a request, whose names are in lower case, and read the length that they state.
+
+    A body that comes in chunks, and a missing one, have a length of 0 here.
 
     The parser joins all transfer codings, looks at the last alone and passes over the others.
 
@@ -43,9 +47,19 @@ def check(headers: Sequence[tuple[bytes, bytes]], protocol: str) -> None:
                 raise FramingError(400, f"the header {name.decode()} is there twice; send it once")
     coding = found.get(b"transfer-encoding")
     if coding is None:
-        return
+        return int(found.get(b"content-length", 0))
     if coding.lower() != b"chunked":
         shown = coding[:80].decode("latin-1")
         raise FramingError(501, f"Transfer-Encoding is {shown}; expected chunked, or a Content-Length")
     if protocol != "1.1":
         raise FramingError(400, f"HTTP/{protocol} has no Transfer-Encoding; send a Content-Length")
+    return 0
+
+
+def reason(error: httptools.HttpParserError) -> tuple[int, str]:
+    """Give the status and the words for a head that the parser, or `length`, refused."""
+    cause = error.__context__
+    if isinstance(cause, FramingError):
+        return cause.status, cause.detail
+    words = "an invalid head" if cause else str(error).rstrip(".").lower()
+    return 400, f"not HTTP: {words}"

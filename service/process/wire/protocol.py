@@ -32,6 +32,7 @@ class Protocol(Connection):
         """Pass bytes on, or refuse the request that they begin if the service is full."""
         if self._unread:
             unread, self._unread = self._unread, max(0, self._unread - len(data))
+            self.discard(min(unread, len(data)))
             data = data[unread:]
         if data and not (self._is_full(data) and self._shed(data)):
             super().data_received(data)
@@ -62,7 +63,7 @@ class Protocol(Connection):
         recognised = None if busy or self._closing else self._shedding.recognised(data)
         if recognised is None:
             return False
-        self._timeouts.end(self)
+        self._timeouts.forget(self)
         if self._shedding.may_refuse():
             self._refuse(recognised)
         else:

@@ -18,6 +18,9 @@ class Client(Protocol):
     def time_out(self) -> None:
         """End the connection after a timeout."""
 
+    def make_room(self) -> None:
+        """End the connection for a newer one."""
+
 
 class Timeouts:
     """Ends the connections of clients that take too long.
@@ -34,6 +37,7 @@ class Timeouts:
         self._seconds = seconds
         self._owing: dict[Client, float] = {}  # when the service began to wait, the oldest first
         self._unread: dict[Client, int] = {}  # bytes of unread answers
+        self._idle: dict[Client, None] = {}  # those who owe nothing and are owed nothing, the oldest first
         self._is_due = False  # whether a check is due
         self.arriving: set[Client] = set()
         """Clients whose requests are in the service while their bodies are still arriving."""
@@ -42,6 +46,7 @@ class Timeouts:
         """Start the timeout of a client, unless it runs already."""
         if client in self._owing:
             return
+        self._idle.pop(client, None)
         self._owing[client] = monotonic()
         if not self._is_due:
             self._is_due = True
@@ -50,6 +55,31 @@ class Timeouts:
     def end(self, client: Client) -> None:
         """Stop the timeout: the client has sent or read what was due, or is gone."""
         self._owing.pop(client, None)
+
+    def rest(self, client: Client) -> None:
+        """Note that a client is idle, until it begins to owe or `forget` is called."""
+        self._idle[client] = None
+
+    def forget(self, client: Client) -> None:
+        """Stop all timeouts of a client, which is gone or waits for its turn."""
+        self._idle.pop(client, None)
+        self.end_unread(client)
+
+    def make_room(self, newest: Client) -> bool:
+        """End a connection for the newest: the one idle for longest, or else the one owing for longest.
+
+        Returns
+        -------
+        bool
+            False if there is none, as all others wait for their answers.
+        """
+        for clients in (self._idle, self._owing):
+            oldest = next(iter(clients), newest)
+            if oldest is not newest:
+                self.forget(oldest)
+                oldest.make_room()
+                return True
+        return False
 
     def begin_unread(self, client: Client, count: int) -> None:
         """Start the timeout for reading an answer, of which ``count`` bytes are unread.

@@ -34,7 +34,7 @@ _BATCH: Final = 2**16
 """Bytes (64 KiB) of rows with named features to parse at a time."""
 
 _MOST: Final = 2**20
-"""Bytes (1 MiB) of a row's texts, and of all that a body holds besides its rows, at most."""
+"""Bytes (1 MiB) of a row's texts, of blanks, and of all that a body holds besides its rows, at most."""
 
 _SHOWN: Final = 2**12
 """Bytes of an item of another kind, such as a text, that are parsed to describe it."""
@@ -205,7 +205,7 @@ class Reading:
     def _inputs(self, at: int, inputs: Sequence[Input]) -> tuple[dict[str, NDArray[Any]], int]:
         """Read the rows at a place, or those of each input by its name; find their end."""
         one = len(inputs) == 1
-        if one and _LIST.match(self._raw, at):
+        if one and _LIST.match(self._raw, at, at + _MOST):
             array, end = self._rows(at, inputs[0], ROWS)
             return {inputs[0].name: array}, end
         specs = {spec.name: spec for spec in inputs}
@@ -230,29 +230,34 @@ class Reading:
         return arrays, at + 1
 
     def _rows(self, at: int, spec: Input, where: str) -> tuple[NDArray[Any], int]:
-        begin = _LIST.match(self._raw, at)
+        begin = _LIST.match(self._raw, at, at + _MOST)
         if not begin:
             raise InputError(where, "a list of at least one row", self._begun(at))
         if spec.features is None:
-            return self._list(begin.end(), spec, spec.shape, where, self._max_rows)
-        records = Records(spec)
-        array, end = self._items(begin.end(), records, where, self._max_rows)
-        if records.unknown:
-            raise records.unknown
+            array, end = self._list(begin.end(), spec, spec.shape, where, self._max_rows)
+        else:
+            records = Records(spec)
+            array, end = self._items(begin.end(), records, where, self._max_rows)
+            if records.unknown:
+                raise records.unknown
+        if len(array) > self._max_rows:
+            raise too_many(f"{len(array)} rows or more", self._max_rows)
         return array, end
 
     def _list(
-        self, at: int, spec: Input, shape: tuple[Dimension, ...], where: str, most: float = math.inf
+        self, at: int, spec: Input, shape: tuple[Dimension, ...], where: str, most: float
     ) -> tuple[NDArray[Any], int]:
         """Read the numbers of a list behind its bracket; find its end."""
 
         def inner(at: int, where: str) -> tuple[NDArray[Any], int]:
-            return self._list(at, spec, shape[1:], where)
+            size = shape[1]
+            array, end = self._list(at, spec, shape[1:], where, size if isinstance(size, int) else math.inf)
+            if isinstance(size, int) and len(array) != size:
+                more = "" if self._raw[end - 1 : end] == b"]" else " or more"
+                raise InputError(where, in_words(shape[1:]), f"a list of {len(array)}{more}")
+            return array, end
 
-        array, end = self._items(at, Numbers(spec, shape[1:]), where, most, inner if shape[1:] else None)
-        if isinstance(shape[0], int) and len(array) != shape[0]:
-            raise InputError(where, in_words(shape), f"a list of {len(array)}")
-        return array, end
+        return self._items(at, Numbers(spec, shape[1:]), where, most, inner if shape[1:] else None)
 
     def _items(
         self,
@@ -262,8 +267,11 @@ class Reading:
         most: float,
         inner: Callable[[int, str], tuple[NDArray[Any], int]] | None = None,
     ) -> tuple[NDArray[Any], int]:
-        """Read the items of a list behind its bracket, with ``inner`` for a long one; find its end."""
-        if _EMPTY.match(self._raw, at):
+        """Read the items of a list behind its bracket, with ``inner`` for a long one; find its end.
+
+        Reading ends once there are more than ``most``.
+        """
+        if _EMPTY.match(self._raw, at, at + _MOST):
             raise InputError(where, "a list of at least one", "a list of 0")
         array, at = self._piece(at, items, where, 0, inner)
         count, sizes, filled = len(array), array.shape[1:], bytearray()
@@ -274,8 +282,6 @@ class Reading:
             count += len(array)
             if array.shape[1:] != sizes:
                 raise InputError(where, "rows of one size", "rows of several sizes")
-        if count > most:
-            raise too_many(f"{count} rows or more", int(most))
         if filled:
             filled += array.data
             array = np.frombuffer(filled, array.dtype).reshape(count, *sizes)
@@ -296,7 +302,7 @@ class Reading:
                 return items.array(bytes(self._raw[at:cut]), where, first), cut
             except orjson.JSONDecodeError:
                 continue
-        if inner and cut is None and (begin := _LIST.match(self._raw, at)):
+        if inner and cut is None and (begin := _LIST.match(self._raw, at, at + _MOST)):
             array, end = inner(begin.end(), f"{where}[{first}]")
             return array[None], self._close(end, where)
         raise self._misfit(at, items, where, first)
@@ -330,7 +336,7 @@ class Reading:
 
     def _close(self, at: int, where: str) -> int:
         """Find the mark behind a value."""
-        close = _CLOSE.match(self._raw, at)
+        close = _CLOSE.match(self._raw, at, at + _MOST)
         if not close:
             raise RequestError(400, f"not JSON: expected a comma or a bracket behind {where}")
         return close.start(1)

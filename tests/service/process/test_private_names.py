@@ -66,6 +66,7 @@ ATTRIBUTES: dict[type, dict[str, Any]] = {
         "on_response_complete": "",
         "parser": object,
         "pipeline": deque,
+        "scheme": str,
         "shutdown": "",
         "tasks": set,
         "timeout_keep_alive": int,

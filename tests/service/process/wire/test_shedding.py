@@ -105,7 +105,7 @@ class Parsed:
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        framing.check(self.headers, self.parser.get_http_version())
+        framing.length(self.headers, self.parser.get_http_version())
 
     def on_body(self, body: bytes) -> None:
         self.body += body

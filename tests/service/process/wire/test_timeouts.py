@@ -1,15 +1,28 @@
 """Timeouts of slow clients, which must not delay other clients."""
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.service.process.wire.raw import JSON, ROOM, ROUTE, files, get, head, post, talk, wire
+from tests.service.process.wire.raw import (
+    ENDLESS,
+    JSON,
+    ROOM,
+    ROUTE,
+    UNHURRIED,
+    files,
+    get,
+    head,
+    post,
+    talk,
+    wire,
+)
 from tests.service.serving import TIMEOUT, Service, serving, until
 
 
@@ -102,6 +115,18 @@ def test_a_refused_client_that_keeps_sending_is_cut_off(hurried: Service) -> Non
                 time.sleep(0.01)
 
 
+@pytest.mark.parametrize("refused", [b"no HTTP\r\n\r\n", head(JSON, f"Content-Length: {10**12}")])
+def test_what_nobody_needs_is_read_slowly(hurried: Service, refused: bytes) -> None:
+    """At full speed it would take the event loop's time; a client can send 1 GB in a second."""
+    sent, block = 0, bytes(2**18)
+    with wire(hurried) as client:
+        client.send(refused)
+        with suppress(ConnectionError):
+            while True:
+                sent += client.socket.send(block)
+    assert sent < 3e8
+
+
 def test_a_half_closed_connection_counts_as_closed(hurried: Service) -> None:
     """The service treats a client that closes its sending half as gone."""
     for data in (b"", post()[:50], post()):
@@ -127,18 +152,48 @@ def test_thousands_of_waiting_connections_do_not_block_others(hurried: Service, 
         connection.close()
 
 
-def test_connections_beyond_the_limit_of_open_files_are_refused(bundles: Path) -> None:
-    """Once there is room again, new connections are served."""
-    few = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
-    with serving(bundles, "--client-timeout", "600", before=few) as service:
+FEW = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
+"""Leaves a service files for 72 connections."""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", get("/health/live"), post()[:50], head(JSON, "Content-Length: 9") + b"{"]
+)
+def test_the_newest_connection_takes_the_place_of_the_oldest_that_waits_for_no_answer(
+    bundles: Path, sent: bytes
+) -> None:
+    with serving(bundles, "--client-timeout", "600", before=FEW) as service:
         address = (service.client.base_url.host, service.client.base_url.port)
         before = files(service.process.pid)
-        crowd = [socket.create_connection(address) for _ in range(300)]
-        with wire(service) as client:  # whose turn comes after the crowd's
-            assert client.answer().status == 503
-            assert client.closed()
+        crowd = []
+        for _ in range(300):
+            crowd.append(socket.create_connection(address))
+            crowd[-1].sendall(sent)
+            crowd[-1].settimeout(TIMEOUT)
+        assert talk(service, post(path=ROUTE)).status == 200
+        assert files(service.process.pid) < 200
+        with suppress(ConnectionResetError):
+            answer = b"".join(iter(lambda: crowd[0].recv(2**16), b""))
+            assert answer[:12] in (b"", b"HTTP/1.1 200" if b"live" in sent else b"HTTP/1.1 503")
         for connection in crowd:
             connection.close()
         until(lambda: files(service.process.pid) <= before + 5)
-        assert talk(service, post(path=ROUTE)).status == 200
         assert talk(service, get("/docs/assets/favicon.png")).status == 200
+
+
+def test_a_connection_beyond_those_that_wait_for_answers_is_refused(bundles: Path) -> None:
+    """Once there is room again, new connections are served."""
+    with serving(bundles, *UNHURRIED, before=FEW) as service:
+        before = files(service.process.pid)
+        with ExitStack() as crowd:
+
+            def refused() -> bool:
+                client = crowd.enter_context(wire(service))
+                client.send(ENDLESS)
+                if not select.select([client.socket], [], [], 0.2)[0]:
+                    return False
+                return client.answer().status == 503 and client.closed()
+
+            until(refused)
+        until(lambda: files(service.process.pid) <= before + 5)
+        assert talk(service, post(path=ROUTE)).status == 200

@@ -1,16 +1,22 @@
 """Unusual and malformed requests: each gets its answer, and the next client is served."""
 
+import io
+import json
+import select
+import threading
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.service.process.wire.raw import BODY, JSON, ROUTE, chunked, get, head, post, talk, wire
 from tests.service.serving import Service, serving
 
 DEEP = 100_000
+PLAIN = "/models/linear/predict"
 
 FRAMING = {
     "a length and chunks": (
@@ -244,3 +250,42 @@ def test_an_invalid_request_gets_the_reason_and_ends_its_connection(service: Ser
         client.send(get("/models", "X: " + "x" * 3_000_000))
         assert "the head is longer than 16384 bytes" in client.answer().problem["detail"]
         assert client.closed()
+
+
+@pytest.mark.parametrize("size", [7, 700, 10**6])
+@pytest.mark.parametrize("chunk", [None, 1, 3, 5000, 10**6])
+def test_a_body_of_line_ends_is_read_as_any_other(service: Service, chunk: int | None, size: int) -> None:
+    """However it is cut, and whatever follows it."""
+    array = io.BytesIO()
+    np.save(array, values := np.frombuffer(b"\r\n\r\n" * 600, "<f8").reshape(100, 3))
+    body, kind = array.getvalue(), "Content-Type: application/x-npy"
+    if chunk is None:
+        data = head(kind, f"Content-Length: {len(body)}", path=PLAIN) + body
+    else:
+        parts = [body[at : at + chunk] for at in range(0, len(body), chunk)] + [b""]
+        framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+        data = head(kind, "Transfer-Encoding: chunked", path=PLAIN) + framed
+    data += get("/health/live") * 3
+    with wire(service) as client:
+        for at in range(0, len(data), size):
+            client.send(data[at : at + size])
+        first, *others = [client.answer() for _ in range(4)]
+    assert [answer.status for answer in (first, *others)] == [200] * 4
+    alone = talk(service, post(json.dumps({"inputs": values[:1].tolist()}).encode(), path=PLAIN))
+    assert json.loads(first.body)["mean"] == json.loads(alone.body)["mean"] * 100
+
+
+def test_a_body_of_tiny_chunks_leaves_others_their_turns(service: Service) -> None:
+    """They get answers all the while: without turns, one for each 256 KiB that are read."""
+    data = chunked(b"2\r\n\r\n\r\n" * 49_000, b"0\r\n\r\n")
+    count = 0
+    with wire(service) as client, wire(service) as other:
+        sending = threading.Thread(target=client.send, args=(data,))
+        sending.start()
+        while not select.select([client.socket], [], [], 0)[0]:
+            other.send(get("/health/live"))
+            assert other.answer().status == 200
+            count += 1
+        assert client.answer().status in (400, 422)
+        sending.join()
+    assert count > 20

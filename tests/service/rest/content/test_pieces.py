@@ -206,6 +206,28 @@ def test_the_reading_ends_as_soon_as_the_check_says() -> None:
         Reading(body([[1, 2, 3]] * 60_000), 10**6, check).read([POINTS])
 
 
+def test_a_row_that_is_too_long_ends_the_reading() -> None:
+    """At the first piece beyond, whatever follows it."""
+    for raw in (b"1," * 10**6, b"1," * 10**6 + b"nonsense"):
+        count = 0
+
+        def check() -> None:
+            nonlocal count
+            count += 1
+
+        with pytest.raises(InputError, match=r"a list of \d+ or more"):
+            Reading(b'{"inputs": [[[%b' % raw, 10, check).read([IMAGES])
+        assert count < 3
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_more_blanks_than_a_mebibyte_are_refused(place: int) -> None:
+    pieces = [b'{"inputs"', b":", b"[", b"[1, 2, 3]", b", [1, 2, 3]", b"]}"]
+    pieces.insert(place, b" " * 2**21)
+    with pytest.raises((InputError, RequestError)):
+        read(b"".join(pieces), POINTS)
+
+
 def full(piece: bytes, head: bytes = b'{"inputs": [', tail: bytes = b"]}") -> bytes:
     return head + piece * ((SIZE - len(head) - len(tail)) // len(piece)) + tail
 
