@@ -118,7 +118,7 @@ def _promise(made: Mutant, random: Random) -> None:
 
 def _widen(model: onnx.ModelProto, name: str, axis: int, units: int | str) -> str:
     """Let a graph take draws of another size, of which it uses the first ones."""
-    value = next(value for value in model.graph.input if value.name == name)
+    (value,) = (value for value in model.graph.input if value.name == name)
     dimension = value.type.tensor_type.shape.dim[axis]
     size = dimension.dim_value or 1
     dimension.Clear()

@@ -12,6 +12,7 @@ from caveat.models.bundles.example import subject
 from caveat.models.bundles.signature import encode
 from caveat.models.engines.deadline import Deadline
 from caveat.models.errors import InputError
+from caveat.models.graphs.memory import check_row
 from caveat.models.predictor import OutputError, Predictor
 from caveat.models.tasks.task import Task
 
@@ -35,7 +36,7 @@ def try_out(predictor: Predictor, rows: Any) -> None:
     Raises
     ------
     BundleError
-        If the rows do not fit the signature, a graph can't run on them or takes more time or memory than is
+        If the rows do not fit the signature or would take too much memory, a graph can't run on them or takes more time or memory than is
         allowed, or the outputs differ from the manifest or are not finite.
     """
     manifest = predictor.manifest
@@ -44,6 +45,10 @@ def try_out(predictor: Predictor, rows: Any) -> None:
         inputs = {name: array[:_ROWS] for name, array in encode(manifest.inputs, rows).items()}
     except InputError as error:
         raise BundleError(f"{place}/{MANIFEST}: its example does not fit its inputs: {error}") from None
+    try:
+        check_row(manifest, predictor.sizes(inputs))
+    except ValueError as error:
+        raise BundleError(f"{place}/{MANIFEST}: {error}") from None
     count = len(next(iter(inputs.values())))
     shape = (count, *map(int, manifest.output[1:]))
     runs: dict[str, tuple[Callable[[], NDArray[np.floating]], tuple[Any, ...]]] = {

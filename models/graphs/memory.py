@@ -12,8 +12,8 @@ from caveat.models.bundles.manifest import Manifest
 Sizes = Mapping[str, int]
 """The sizes that a request chose, by name."""
 
-LARGEST_ROW: Final = 2**27
-"""Most float32 values (512 MiB) that the network may hold for one row whose size a request chooses."""
+_LARGEST_ROW: Final = 2**27
+"""Most float32 values (512 MiB) that the network may hold for one row."""
 
 _LEAST: Final = 2**24
 """Values that every model may hold; a run is cut to hold a quarter of these, or all if its model is large."""
@@ -37,6 +37,23 @@ def values_held(manifest: Manifest, sizes: Sizes) -> tuple[int, int, int]:
     stated = (evaluate(size, sizes) for size in (cost.row, cost.row_pass, cost.mask))
     row, row_pass, mask = map(max, stated, _least_held(manifest, sizes))
     return row, row_pass, mask
+
+
+def check_row(manifest: Manifest, sizes: Sizes) -> None:
+    """Refuse sizes at which the network would hold too much for one row.
+
+    Raises
+    ------
+    ValueError
+        With the memory that a row would take.
+    """
+    held = sum(values_held(manifest, sizes))
+    if held > _LARGEST_ROW:
+        what = " and ".join(f"a {name} of {size}" for name, size in sizes.items())
+        raise ValueError(
+            f"rows {f'with {what} ' if what else ''}take about {held * _FLOAT / 2**20:,.0f} MiB each to "
+            f"compute; the limit is {_LARGEST_ROW * _FLOAT // 2**20} MiB a row"
+        )
 
 
 def check_cost(manifest: Manifest) -> None:
@@ -73,5 +90,5 @@ def allowed(manifest: Manifest, sizes: Sizes | None = None) -> int:
         The sizes that a request chose; None for the largest that it may choose.
     """
     largest = sizes is None and manifest.free_sizes
-    held = LARGEST_ROW if largest else sum(values_held(manifest, sizes or {}))
+    held = _LARGEST_ROW if largest else sum(values_held(manifest, sizes or {}))
     return _BYTES * max(_LEAST, held)

@@ -64,6 +64,10 @@ MANIFESTS = {
     "a huge cost": Damage(
         say(cost={"row": 10**12, "row_pass": 1, "mask": 1}), "cost: row: has 1,000,000,000,000"
     ),
+    "a cost of a gibibyte a row": Damage(
+        say(cost={"row": 2**28, "row_pass": 5, "mask": 3}),
+        "rows take about 1,024 MiB each to compute; the limit is 512 MiB a row",
+    ),
     "draws that cost nothing": Damage(
         each(
             site_of(shape=["passes", 1, 2**22]),
