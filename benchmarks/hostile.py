@@ -18,6 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import zip_longest
+from statistics import median
 
 import good
 from attacks import Attacks
@@ -362,13 +364,14 @@ def fuzz(
     time.sleep(TIMEOUT + 15)  # until every client timeout is over, and memory has been returned
     late, files = running.resident(), running.files()
     answered = sum((each.codes for each in asked), Counter[str]())
-    worst = max(minute for each in asked for minute in each.p99)
+    minutes = [max(both) for both in zip_longest(*(each.p99 for each in asked), fillvalue=0.0)]
+    worst = max(minutes)
     print(
         f"seed {seed}: {acts['acts']} hostile acts in {seconds:.0f} s, answers {dict(codes)}; good clients "
-        f"{dict(answered)}, 99 % within {worst:.0f} ms in the worst minute and {max(idle.p99):.0f} ms "
-        f"before, the slowest {max(each.slowest for each in asked) / 1e3:.2f} s; memory "
+        f"{dict(answered)}, 99 % within {worst:.0f} ms in the worst minute, {median(minutes):.0f} ms in the "
+        f"median one and {max(idle.p99):.0f} ms before, the slowest {max(each.slowest for each in asked) / 1e3:.2f} s; memory "
         f"{first / 1e6:.0f} MB at first, {most / 1e6:.0f} at most, "
-        f" {late / 1e6:.0f} at last; files {first_files} and {files}; the machine stalled for "
+        f"{late / 1e6:.0f} at last; files {first_files} and {files}; the machine stalled for "
         f"{stalls.seconds:.0f} s",
         flush=True,
     )

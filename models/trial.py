@@ -36,8 +36,8 @@ def try_out(predictor: Predictor, rows: Any) -> None:
     Raises
     ------
     BundleError
-        If the rows do not fit the signature or would take too much memory, a graph can't run on them or takes more time or memory than is
-        allowed, or the outputs differ from the manifest or are not finite.
+        If the rows do not fit the signature, would take too much memory, a graph can't run on them or takes
+        more time or memory than is allowed, or the outputs differ from the manifest or are not finite.
     """
     manifest = predictor.manifest
     place = f"{manifest.name}/{manifest.version}"
