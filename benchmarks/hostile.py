@@ -369,7 +369,8 @@ def fuzz(
     print(
         f"seed {seed}: {acts['acts']} hostile acts in {seconds:.0f} s, answers {dict(codes)}; good clients "
         f"{dict(answered)}, 99 % within {worst:.0f} ms in the worst minute, {median(minutes):.0f} ms in the "
-        f"median one and {max(idle.p99):.0f} ms before, the slowest {max(each.slowest for each in asked) / 1e3:.2f} s; memory "
+        f"median one and {max(idle.p99):.0f} ms before, the slowest "
+        f"{max(each.slowest for each in asked) / 1e3:.2f} s; memory "
         f"{first / 1e6:.0f} MB at first, {most / 1e6:.0f} at most, "
         f"{late / 1e6:.0f} at last; files {first_files} and {files}; the machine stalled for "
         f"{stalls.seconds:.0f} s",
