@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from threading import Lock
+from time import monotonic
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,12 @@ _OUT_OF_MEMORY: Final = ("Available memory of", "Failed to allocate memory", "ba
 """Texts of ONNX Runtime's errors for a lack of memory, which have no class of their own."""
 
 _SMALL: Final = 2**16
+
+_SHRINK: Final = ("memory.enable_memory_arena_shrinkage", "cpu:0")
+"""Makes a run return the memory that no run needs as it ends; else what the largest ever took would stay."""
+
+_EVERY: Final = 10.0
+"""Seconds between two such runs, after which the next one takes its memory anew."""
 
 _SLOWER: Final = ("SkipLayerNormFusion",)
 """Fusions that make a run on the CPU slower: that of a sum with the layer norm behind it by 3 to 20 %."""
@@ -86,6 +93,7 @@ class OnnxRuntime:
         providers: Sequence[str] = (CPU,),
     ) -> None:
         self._memory = memory
+        self._shrink_at = monotonic() + _EVERY
         self._spare: list[ort.RunOptions] = []  # making them for each run takes longer than the checks of it
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -153,6 +161,11 @@ class OnnxRuntime:
             If the run is not over by the deadline.
         """
         options = self._spare.pop() if self._spare else _options()
+        shrinks = monotonic() >= self._shrink_at
+        if shrinks:
+            self._shrink_at = monotonic() + _EVERY
+            options = _options()
+            options.add_run_config_entry(*_SHRINK)
         deadline = current()
         if deadline is not None:
             deadline.begin(options)
@@ -167,7 +180,7 @@ class OnnxRuntime:
         finally:
             if deadline is not None:
                 deadline.end()
-            if not options.terminate:
+            if not (options.terminate or shrinks):
                 self._spare.append(options)
         return output
 
