@@ -309,6 +309,11 @@ class Hostile:
         return self._head(PATHS[2], len(body)) + body
 
 
+def give_way() -> None:
+    """Let a thread run when nothing else does."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
 def fuzz(
     running: Running,
     stalls: Stalls,
@@ -342,24 +347,28 @@ def fuzz(
     end = time.monotonic() + seconds
 
     def hostile(number: int) -> None:
+        give_way()
         client = Hostile(seed * 1000 + number, running.address, tell)
         while time.monotonic() < end and running.alive:
             client.act()
             acts["acts"] += 1
 
+    def crowds() -> None:
+        give_way()
+        client = Hostile(seed, running.address, tell)
+        while time.monotonic() < end and running.alive:
+            client.crowd(crowd, rate)
+            time.sleep(1)
+
     askers = [good.begun(running.address, seconds) for _ in range(2)]
-    os.nice(19)
     workers = [threading.Thread(target=hostile, args=(number,)) for number in range(threads)]
+    workers.append(threading.Thread(target=crowds))
     for worker in workers:
         worker.start()
-    crowds = Hostile(seed, running.address, tell)
     most = 0.0
-    while time.monotonic() < end and running.alive:
-        crowds.crowd(crowd, rate)
+    while any(worker.is_alive() for worker in workers):
         most = max(most, running.resident())
         time.sleep(1)
-    for worker in workers:
-        worker.join()
     asked = [good.ended(asker) for asker in askers]
     time.sleep(TIMEOUT + 15)  # until every client timeout is over, and memory has been returned
     late, files = running.resident(), running.files()

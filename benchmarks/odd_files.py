@@ -8,18 +8,26 @@ SPARSE = 3 * 10**9
 """Bytes of a file that is all hole."""
 
 
+def _remove(path: Path) -> None:
+    """Remove what an earlier change may have put there; opening a pipe would block for ever."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _pipe(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    _remove(path)
     os.mkfifo(path)
 
 
 def _folder(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    _remove(path)
     path.mkdir()
 
 
 def _socket(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    _remove(path)
     with socket.socket(socket.AF_UNIX) as server:
         short = f"/proc/self/fd/{os.open(path.parent, os.O_PATH)}"
         server.bind(f"{short}/{path.name}")
@@ -27,6 +35,7 @@ def _socket(path: Path) -> None:
 
 
 def _sparse(path: Path) -> None:
+    _remove(path)
     with path.open("wb") as file:
         file.truncate(SPARSE)
 
@@ -48,7 +57,7 @@ def _outside(path: Path) -> None:
 
 
 def _link(path: Path, target: str) -> None:
-    path.unlink(missing_ok=True)
+    _remove(path)
     path.symlink_to(target)
 
 

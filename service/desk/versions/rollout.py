@@ -1,6 +1,7 @@
 """The rollout: updates the catalogue from the store while the service goes on answering."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -106,6 +107,7 @@ class Rollout:
                 changes = self._swap(snapshot, pointers, attempts)
             if attempts or changes.dropped:
                 del attempts
+                await to_thread.run_sync(gc.collect)
                 await to_thread.run_sync(trim)
             return changes
 

@@ -57,6 +57,10 @@ class Protocol(Connection):
         self._shedding.asking.discard(self)
         super().connection_lost(exc)
 
+    def _read_on(self) -> None:
+        if not self._deferred:
+            super()._read_on()
+
     def _shed(self, data: bytes) -> bool:
         """Refuse or defer a request that has just begun; tell whether that was possible."""
         busy = self._reading or self._answering or self.flow.write_paused
@@ -68,7 +72,7 @@ class Protocol(Connection):
             self._refuse(recognised)
         else:
             self._deferred = True
-            self.transport.pause_reading()
+            self.flow.hold()
             self._shedding.defer(partial(self._retry, data, recognised))
         return True
 
@@ -77,7 +81,7 @@ class Protocol(Connection):
         self._deferred = False
         if self.transport.is_closing():
             return False
-        self.transport.resume_reading()
+        self.flow.release()
         if refused := self._is_full(data):
             self._refuse(recognised)
         else:

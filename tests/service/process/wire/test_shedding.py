@@ -233,6 +233,29 @@ def test_a_crowd_is_deferred_and_every_request_refused(bundles: Path) -> None:
             connection.close()
 
 
+def test_a_deferred_request_behind_the_rest_of_a_refused_one_keeps_its_turn(bundles: Path) -> None:
+    """The rest of the refused one is read slowly, and what follows waits for the deferred one."""
+    first = request(ROUTE, "POST", b"x" * 200_000, "X-Request-Id: first")
+    second, third = (request(ROUTE, "POST", BODY, f"X-Request-Id: {name}") for name in ("second", "third"))
+    with full(bundles) as (service, _):
+        crowd = connected(service, 500)
+        for connection in crowd:
+            connection.sendall(first[:1000])
+        for connection in crowd:
+            assert answer(connection).startswith(b"HTTP/1.1 429 ")
+        for connection in crowd:
+            connection.sendall(first[1000:] + second)
+        time.sleep(0.1)  # until the rest is read
+        for connection in crowd:
+            connection.sendall(third)
+        for connection in crowd:
+            answers = answer(connection)
+            while answers.count(b"HTTP/1.1 429 ") < 2:
+                answers += answer(connection)
+            assert re.findall(rb'"request_id":"(\w+)"', answers) == [b"second", b"third"]
+            connection.close()
+
+
 def test_deferred_requests_are_answered_before_the_service_ends(bundles: Path) -> None:
     with full(bundles, LONG) as (service, taken):
         crowd = connected(service, 1000)
