@@ -23,7 +23,12 @@ AUGMENT = {
 }
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+SLOW = ("cnn", "gru", "transformer")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ARCHITECTURES]
+)
 def test_all_regularisers_combine_for_every_network_and_are_recorded(name: NetworkName) -> None:
     augment = AUGMENT[ARCHITECTURES[name].sequences]
     options = Options(network=name, hidden=(8, 8), epochs=2, augment=augment, **COMBINED)
