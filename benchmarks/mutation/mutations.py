@@ -233,7 +233,7 @@ def _aliases(made: Mutant, random: Random) -> None:
     """Write aliases beside it, or something that is no file in their place."""
     if random.random() < 0.5:
         text = random.choice(ALIAS_TEXTS)
-        made.late.append(lambda folder: (folder.parent / ALIASES).write_bytes(text))
+        made.late.append(lambda folder: odd_files.write(folder.parent / ALIASES, text))
     else:
         kind = random.choice(odd_files.KINDS)
         made.kinds[-1] += f" {kind.__name__.strip('_')}"
