@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import mutations
-from mutant import Mutant
+from mutation import mutations
+from mutation.mutant import Mutant
+from mutation.specimens import specimens
 from report import parser
 from running import Running, Stalls, started
-from specimens import specimens
 from watching import KEY, Good, Memory, asked
 
 from caveat.models.bundles.store import BUNDLED

@@ -37,6 +37,15 @@ class InputError(CaveatError):
         self.rows = tuple(rows)
 
 
+def described(error: Exception) -> str:
+    """Say what an error says; that of no user's mistake with its kind.
+
+    >>> described(CaveatError("no such file")), described(KeyError("a"))
+    ('no such file', "KeyError: 'a'")
+    """
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
 def _others(rows: Sequence[int]) -> str:
     """List further rows that do not fit, if there are any.
 

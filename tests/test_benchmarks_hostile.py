@@ -66,7 +66,7 @@ def test_a_mutant_beyond_the_bounds_is_an_exit_code(
 
 def test_a_seed_makes_the_same_mutants_again(program: Any) -> None:
     program("mutants")
-    mutations = importlib.import_module("mutations")
+    mutations = importlib.import_module("mutation.mutations")
     made = [[mutations.mutant(3, number, [DIGITS]) for number in range(40)] for _ in range(2)]
     for first, again in zip(*made, strict=True):
         assert (first.kinds, first.text, first.files) == (again.kinds, again.text, again.files)

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from caveat.models.errors import CaveatError
+from caveat.training.augmentation.augmentation import Augmentation
 from caveat.training.data.dataset import Part
 from caveat.training.objectives.objective import Objective
 from caveat.training.preprocessing.unseen import Hiding
 from caveat.training.processor import Processor
 from caveat.training.recipe import Recipe
+from caveat.training.regularisers.max_norm import bound
+from caveat.training.regularisers.penalty import penalty
+from caveat.training.regularisers.weights import others, weights
 from caveat.training.schedule import Next, Schedule
 
 
@@ -45,6 +49,7 @@ def fit(
     recipe: Recipe,
     processor: Processor | None = None,
     hiding: Hiding | None = None,
+    augmentation: Augmentation | None = None,
 ) -> Fitted:
     """Train a network in place, and leave it in eval mode, on the CPU, with the weights of its best epoch.
 
@@ -65,6 +70,8 @@ def fit(
         What trains; one thread of the CPU unless given.
     hiding
         What is hidden of the training rows, at random in each batch.
+    augmentation
+        What changes the training rows, at random in each batch.
 
     Raises
     ------
@@ -72,7 +79,7 @@ def fit(
         If the loss is no longer finite.
     """
     with (processor or Processor()).used() as device:
-        trainer = Trainer(network, train, objective, recipe, device, hiding)
+        trainer = Trainer(network, train, objective, recipe, device, hiding, augmentation)
         try:
             fitted = _fit(trainer, validation, recipe)
         finally:
@@ -86,7 +93,7 @@ class Trainer:
 
     Parameters
     ----------
-    network, train, objective, recipe, hiding
+    network, train, objective, recipe, hiding, augmentation
         See `fit`.
     device
         Where the network is trained. Rows move there batch by batch, so that they may be many.
@@ -100,16 +107,21 @@ class Trainer:
         recipe: Recipe,
         device: torch.device,
         hiding: Hiding | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.network = network.to(device)
         self.objective = objective
         self.device = device
         self.batch_size = recipe.batch_size
         self._hiding = hiding
+        self._augmentation = augmentation
         self._rows, self._targets = torch.from_numpy(train.x), objective.encode(train.y)
-        self._optimiser = torch.optim.Adam(
-            network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        self._weights, self._recipe = weights(network), recipe
+        groups: list[dict[str, Any]] = [
+            {"params": self._weights, "weight_decay": recipe.weight_decay},
+            {"params": others(network, self._weights), "weight_decay": 0.0},
+        ]
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.lr)
 
     @property
     def steps(self) -> int:
@@ -123,12 +135,23 @@ class Trainer:
             group["lr"] = lr
         for batch in torch.split(torch.randperm(len(self._rows)), self.batch_size):
             self._optimiser.zero_grad()
-            rows = self._rows[batch]
-            outputs = self.network((self._hiding(rows) if self._hiding else rows).to(self.device))
-            loss = self.objective.loss(outputs, self._targets[batch].to(self.device))
-            loss.backward()
+            rows, measure = self._rows[batch], self.objective.loss
+            rows = (self._hiding(rows) if self._hiding else rows).to(self.device)
+            if self._augmentation:
+                rows, measure = self._augmentation(rows, measure)
+            loss = measure(self.network(rows), self._targets[batch].to(self.device))
+            (loss + self._penalty() if self._penalised else loss).backward()
             self._optimiser.step()
+            if self._recipe.max_norm is not None:
+                bound(self._weights, self._recipe.max_norm)
             yield loss.detach().double() * (len(batch) / len(self._rows))
+
+    @property
+    def _penalised(self) -> bool:
+        return bool(self._weights and (self._recipe.l1 or self._recipe.l2))
+
+    def _penalty(self) -> Tensor:
+        return penalty(self._weights, self._recipe.l1, self._recipe.l2)
 
     @torch.no_grad()
     def validate(self, part: Part) -> tuple[float, float]:

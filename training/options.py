@@ -1,16 +1,18 @@
 """How ``caveat train`` trains: one definition for its flags and for its Python."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from caveat.models.bundles.manifest import Name
 from caveat.models.tasks import tasks
 from caveat.models.tasks.defaults import Defaults
+from caveat.training.augmentation.kinds import strengths
 from caveat.training.vocabulary import NetworkName, Noise
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Retention = Annotated[float, Field(gt=0, le=1)]
 
 
 def _of_each(words: Callable[[Defaults], str]) -> str:
@@ -58,6 +60,12 @@ class Options(BaseModel):
         + "; less "
         "for more than 10,000 training rows, down to a fifth of it",
     )
+    keep: tuple[Retention, ...] | None = Field(
+        None,
+        min_length=1,
+        description="probabilities of retention, another way to say --dropout: 0.8,0.5,0.5 for a dropout of "
+        "0.2,0.5,0.5",
+    )
     noise: Noise | None = Field(
         None,
         description="what a regression takes the target's noise for: constant, or predicted for each row, as "
@@ -83,7 +91,29 @@ class Options(BaseModel):
         + _of_each(lambda defaults: f"{defaults.lr:g}")
         + "; up to 0.005 for more than 10,000 training rows, as batches grow",
     )
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on the weights")
+    l1: float = Field(
+        0.0, ge=0, description="adds this many times the sum of the weights' absolute values to the loss"
+    )
+    l2: float = Field(
+        5e-5, ge=0, description="adds this many times the sum of the weights' squares to the loss"
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        description="shrinks the weights by this part, times the step size, at each step, beside the loss "
+        "(AdamW); unlike --l2, Adam does not rescale it",
+    )
+    max_norm: float | None = Field(
+        None,
+        gt=0,
+        description="bound on the norm of each unit's weights, such as 3; unless given, none",
+    )
+    augment: tuple[str, ...] = Field(
+        (),
+        description="random changes of the training rows: of images shift, rotation, scale and flip (left to "
+        "right), of sequences jitter and mask, of both mixup; each may state its strength, as in "
+        "shift=0.1,rotation=15; none unless given",
+    )
     patience: int | None = Field(
         None,
         ge=1,
@@ -95,3 +125,24 @@ class Options(BaseModel):
     test_size: float = Field(0.2, gt=0, lt=1, description="part of the rows to hold out and test on")
     seed: int = Field(1, ge=0, lt=2**32, description="decides the split, the weights and every batch")
     name: Name | None = Field(None, description="what to call the model; unless given, the name of the data")
+
+    @property
+    def rates(self) -> tuple[float, ...] | None:
+        """The dropout rates, however they were stated; None if they were not.
+
+        >>> Options(keep=(0.8, 0.5)).rates
+        (0.2, 0.5)
+        """
+        return self.dropout if self.keep is None else tuple(round(1 - keep, 12) for keep in self.keep)
+
+    @field_validator("augment")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        strengths(value)
+        return value
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.dropout is not None and self.keep is not None:
+            raise ValueError("--keep and --dropout say the same; give one of them")
+        return self

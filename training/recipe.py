@@ -26,22 +26,32 @@ class Recipe:
         Most passes over the training rows.
     batch_size
         Rows per step.
-    lr, weight_decay
-        Step size of Adam (Kingma & Ba, ICLR 2015), and its L2 penalty.
+    lr
+        Step size of Adam (Kingma & Ba, ICLR 2015).
     patience
         Epochs without a lower validation loss after which training stops; None goes through all epochs.
     annealed
         Whether the step size falls to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017, eq. 5). When
         ``patience`` ends, training returns to its best epoch, and the end of the cosine follows, ``patience``
         epochs long.
+    l1, l2
+        Factors of the penalties on weights: of their absolute values, and of their squares.
+    weight_decay
+        Part by which each step shrinks the weights, in proportion to the step size, whatever the gradient
+        (AdamW; Loshchilov & Hutter, ICLR 2019).
+    max_norm
+        Bound on the norm of each unit's weights; None bounds none.
     """
 
     epochs: int
     batch_size: int
     lr: float
-    weight_decay: float
     patience: int | None
     annealed: bool = False
+    l1: float = 0.0
+    l2: float = 0.0
+    weight_decay: float = 0.0
+    max_norm: float | None = None
 
 
 def suited(rows: int) -> tuple[int, int]:
@@ -95,16 +105,20 @@ def recipe(options: Options, defaults: Defaults, rows: int) -> Recipe:
         epochs,
         batch_size,
         options.lr or lr,
-        options.weight_decay,
         options.patience or patience,
         annealed,
+        options.l1,
+        options.l2,
+        options.weight_decay,
+        options.max_norm,
     )
 
 
 def trial(whole: Recipe) -> Recipe:
     """Shorten a recipe to one that tells on about 10,000 rows which objective suits.
 
-    >>> trial(Recipe(32, 1024, 0.005, 0.0, patience=6, annealed=True))
-    Recipe(epochs=32, batch_size=128, lr=0.005, weight_decay=0.0, patience=6, annealed=True)
+    >>> short = trial(Recipe(epochs=64, batch_size=1024, lr=0.005, patience=6, annealed=True))
+    >>> short.epochs, short.batch_size, short.lr
+    (40, 128, 0.005)
     """
     return replace(whole, epochs=min(whole.epochs, 40), batch_size=min(whole.batch_size, 4 * LEAST_BATCH))

@@ -19,6 +19,8 @@ from caveat.models.bundles.manifest import Provenance
 from caveat.models.estimates.answer import estimate
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES
+from caveat.training.augmentation.augmentation import Augmentation, augmentation
+from caveat.training.augmentation.kinds import strengths
 from caveat.training.data.dataset import Dataset, Part, Split
 from caveat.training.errors import DataError
 from caveat.training.export.export import export
@@ -95,6 +97,13 @@ class Run:
         return hiding(self.dataset.input)
 
     @cached_property
+    def augmentation(self) -> Augmentation | None:
+        """What changes the training rows."""
+        kinds = strengths(self.options.augment)
+        rows, architecture = torch.from_numpy(self.parts.train.x), ARCHITECTURES[self.options.network]
+        return augmentation(kinds, rows, architecture.sequences)
+
+    @cached_property
     def processor(self) -> Processor:
         """What trains: the same for every objective."""
         with seeded(self.options.seed):
@@ -106,7 +115,7 @@ class Run:
         """Estimate the time of training towards an objective, unless it is stopped early."""
         with self.processor.used() as device, seeded(self.options.seed):
             network, train = self._network(aim), self.parts.train
-            trainer = Trainer(network, train, aim, self.recipe, device, self.hiding)
+            trainer = Trainer(network, train, aim, self.recipe, device, self.hiding, self.augmentation)
             return seconds(trainer, self.parts.validation, self.recipe)
 
     def bundle(self, aim: Objective) -> Bundle:
@@ -114,7 +123,9 @@ class Run:
         train, validation, processor = self.parts.train, self.parts.validation, self.processor
         with seeded(self.options.seed):
             network = self._network(aim)
-            fitted = fit(network, train, validation, aim, self.recipe, processor, self.hiding)
+            fitted = fit(
+                network, train, validation, aim, self.recipe, processor, self.hiding, self.augmentation
+            )
         samples, seed = self.options.samples, self.options.seed
         bundle = self._export(network, aim.answer, aim, fitted)
         if aim.adjust is not None:
@@ -191,8 +202,9 @@ class Run:
                 "network": self.options.network,
                 "hidden": list(self.hidden),
                 "dropout": list(self.dropout),
-                "optimiser": "Adam",
+                "optimiser": "AdamW" if self.recipe.weight_decay else "Adam",
                 **vars(self.recipe),
+                **({"augment": strengths(self.options.augment)} if self.options.augment else {}),
                 **vars(fitted),
                 **({"hidden_categories": self.hiding.rate} if self.hiding else {}),
                 "processor": str(self.processor),

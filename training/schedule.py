@@ -29,7 +29,7 @@ class Schedule:
     --------
     The third epoch was the second in a row that was no better, so that the end of the cosine follows:
 
-    >>> schedule = Schedule(Recipe(10, 32, lr=1.0, weight_decay=0.0, patience=2, annealed=True))
+    >>> schedule = Schedule(Recipe(10, 32, lr=1.0, patience=2, annealed=True))
     >>> [schedule.after(better) for better in (True, False, False)] == [Next.EPOCH, Next.EPOCH, Next.RETURN]
     True
     >>> round(schedule.lr, 3), schedule.left

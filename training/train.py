@@ -10,6 +10,8 @@ from caveat.models.bundles.bundle import Bundle
 from caveat.models.bundles.signature import Input
 from caveat.models.predictor import Predictor
 from caveat.training.architecture import ARCHITECTURES, refuse_misfit
+from caveat.training.augmentation.augmentation import refuse_misfits
+from caveat.training.augmentation.kinds import strengths
 from caveat.training.calibrate import LEAST_ROWS, calibrate
 from caveat.training.card.card import with_card
 from caveat.training.data.dataset import Dataset, split
@@ -59,6 +61,8 @@ def train(
         If the rows do not fit the network, or the options do not fit the task.
     """
     refuse_misfit(options.network, dataset.input.shape[1:])
+    sequences = ARCHITECTURES[options.network].sequences
+    refuse_misfits(strengths(options.augment), dataset.input.shape[1:], sequences)
     if options.noise == "constant" and any(feature.other for feature in dataset.input.features or ()):
         raise DataError(
             "--noise constant is as large for unknown categories as for known ones; for --unseen other leave "
@@ -93,7 +97,7 @@ def _run(dataset: Dataset, options: Options, progress: Progress | None, threads:
         options,
         recipe(options, defaults, rows),
         options.hidden or sizes,
-        options.dropout or (suited_rate(rate, rows),),
+        options.rates or (suited_rate(rate, rows),),
         threads,
         torch.cuda.is_available(),
         progress,

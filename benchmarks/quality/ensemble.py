@@ -106,7 +106,7 @@ def trained_on_classes(dataset: Dataset, train: Part, validation: Part, seed: in
     )
     aim = classification(len(dataset.classes or ()))
     defaults = Classification.training
-    recipe = Recipe(200, 32, defaults.lr, 1e-4, defaults.patience)
+    recipe = Recipe(200, 32, defaults.lr, defaults.patience, l2=5e-5)
     with seeded(seed):
         network = MLP(train.x.shape[1:], aim.width, hidden=(128,), dropout=(0.5,))
         fit(network, train, validation, aim, recipe)

@@ -57,7 +57,7 @@ RATES = ((0.0, 0.005), (0.0, 0.02), (0.02, 0.05), (0.02, 0.2))
 
 HIDDEN = (128, 128)
 STEPS = 4000
-LR, WEIGHT_DECAY = 1e-2, 1e-4
+LR, L2 = 1e-2, 5e-5
 VALIDATION = 0.2
 
 PRINTED = {  # RMSE and log-likelihood
@@ -168,7 +168,7 @@ def trained(x: Array, y: Array, rates: Sequence[float], seed: int) -> tuple[nn.M
     aim = regression(y, "predicted")
     batch_size = 64 if len(y) < 2000 else 128
     epochs = round(STEPS / math.ceil(len(y) / batch_size))
-    recipe = Recipe(epochs, batch_size, LR, WEIGHT_DECAY, patience=None, annealed=True)
+    recipe = Recipe(epochs, batch_size, LR, patience=None, annealed=True, l2=L2)
     with seeded(seed):
         network = MLP((x.shape[1],), aim.width, HIDDEN, (rates[0], *[rates[1]] * len(HIDDEN)))
         fit(network, Part(standardise(torch.from_numpy(x)).numpy(), y), None, aim, recipe)

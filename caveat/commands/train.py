@@ -29,15 +29,27 @@ LAYOUT = {
         "decimal": None,
         "encoding": "NAME",
     },
-    "network": {"network": None, "hidden": "SIZES", "dropout": "RATES", "noise": None},
+    "network": {
+        "network": None,
+        "hidden": "SIZES",
+        "dropout": "RATES",
+        "keep": "PROBABILITIES",
+        "noise": None,
+    },
     "training": {
         "epochs": "N",
         "batch_size": "N",
         "lr": "STEP",
-        "weight_decay": "PENALTY",
         "patience": "N",
         "test_size": "PART",
         "seed": "N",
+    },
+    "regularisers, beside dropout": {
+        "l1": "FACTOR",
+        "l2": "FACTOR",
+        "weight_decay": "PART",
+        "max_norm": "NORM",
+        "augment": "KINDS",
     },
     "bundle": {"samples": "N", "name": "NAME", "out": "STORE"},
 }
@@ -88,8 +100,9 @@ class Train(Options, TableOptions, Command):
         given = next((name for name in of_data if getattr(self, name) is not None), None)
         if self.data is None and given is not None:
             raise ValueError(f"--{given} goes with --data; a bundled data set has its own columns")
-        if self.dropout is not None and not any(self.dropout):
-            raise ValueError("--dropout is 0 everywhere: without dropout there is no uncertainty to tell")
+        if self.rates is not None and not any(self.rates):
+            said = "--dropout is 0" if self.keep is None else "--keep is 1"
+            raise ValueError(f"{said} everywhere: without dropout there is no uncertainty to tell")
         return self
 
     def cli_cmd(self) -> None:

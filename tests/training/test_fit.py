@@ -17,7 +17,7 @@ from caveat.training.objectives.values import regression
 from caveat.training.processor import Processor
 from caveat.training.recipe import Recipe
 
-RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, weight_decay=0.0, patience=30)
+RECIPE = Recipe(epochs=30, batch_size=32, lr=1e-2, patience=30)
 
 
 class Terminal(io.StringIO):
@@ -52,7 +52,7 @@ def test_a_network_learns_classes_that_are_not_linearly_separable() -> None:
 
 
 def test_the_seed_decides_every_weight() -> None:
-    recipe = Recipe(epochs=2, batch_size=32, lr=1e-2, weight_decay=0.0, patience=2)
+    recipe = Recipe(epochs=2, batch_size=32, lr=1e-2, patience=2)
     first, again, other = (weights(trained(seed, recipe)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
@@ -93,7 +93,7 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(
     network = Scripted([loss**0.5 for loss in losses])
     part = Part(np.zeros((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
     zero = Part(part.x, np.zeros(4))
-    recipe = Recipe(epochs=len(losses), batch_size=4, lr=0.1, weight_decay=0.0, patience=patience)
+    recipe = Recipe(epochs=len(losses), batch_size=4, lr=0.1, patience=patience)
     fitted = fit(network, part, zero, regression(part.y, "constant"), recipe)
     assert fitted == Fitted(epochs_run=stopped, epoch_kept=best)
     assert network.epoch.item() == best
@@ -103,7 +103,7 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(
 def test_without_patience_the_step_size_falls_to_0_and_the_best_epoch_is_kept() -> None:
     network = Scripted([3, 1, 2, 2])
     part = Part(np.ones((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
-    recipe = Recipe(epochs=4, batch_size=4, lr=0.1, weight_decay=0.0, patience=None, annealed=True)
+    recipe = Recipe(epochs=4, batch_size=4, lr=0.1, patience=None, annealed=True)
     fit(network, part, Part(part.x, np.zeros(4)), regression(part.y, "constant"), recipe)
     assert network.epoch.item() == 2
     assert not list(network.script)
@@ -114,7 +114,7 @@ def test_without_validation_rows_the_last_epoch_is_kept() -> None:
     network = Scripted([])
     part = Part(np.ones((4, 1), np.float32), np.array([99.0, 101.0, 99.0, 101.0]))
     aim = replace(regression(part.y, "constant"), loss=lambda outputs, targets: -outputs.mean())
-    recipe = Recipe(4, batch_size=4, lr=0.1, weight_decay=0.0, patience=None, annealed=True)
+    recipe = Recipe(4, batch_size=4, lr=0.1, patience=None, annealed=True)
     assert fit(network, part, None, aim, recipe) == Fitted(epochs_run=4, epoch_kept=4)
     assert network.epoch.item() == 4
     assert not network.training
@@ -126,7 +126,7 @@ def test_a_falling_step_size_falls_from_the_best_epoch_on() -> None:
     """The second epoch is the best; after the fourth, its weights train on for two epochs."""
     network = Scripted([5, 3, 4, 4, 2, 1])
     part = Part(np.ones((4, 1), np.float32), np.array([-1.0, 1.0, -1.0, 1.0]))
-    recipe = Recipe(epochs=9, batch_size=4, lr=0.1, weight_decay=0.0, patience=2, annealed=True)
+    recipe = Recipe(epochs=9, batch_size=4, lr=0.1, patience=2, annealed=True)
     fitted = fit(network, part, Part(part.x, np.zeros(4)), regression(part.y, "constant"), recipe)
     assert fitted == Fitted(epochs_run=6, epoch_kept=6)
     assert network.epoch.item() == 4
@@ -136,7 +136,7 @@ def test_a_falling_step_size_falls_from_the_best_epoch_on() -> None:
 def test_a_terminal_sees_epoch_loss_and_score(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    trained(0, Recipe(epochs=1, batch_size=32, lr=1e-2, weight_decay=0.0, patience=1))
+    trained(0, Recipe(epochs=1, batch_size=32, lr=1e-2, patience=1))
     bar = terminal.getvalue()
     assert "train, epoch 1: 100%" in bar
     assert "10/10" in bar
@@ -145,7 +145,7 @@ def test_a_terminal_sees_epoch_loss_and_score(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_no_terminal_sees_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    trained(0, Recipe(epochs=1, batch_size=32, lr=1e-2, weight_decay=0.0, patience=1))
+    trained(0, Recipe(epochs=1, batch_size=32, lr=1e-2, patience=1))
     assert capsys.readouterr() == ("", "")
 
 
@@ -187,7 +187,7 @@ def test_a_gpu_trains_and_the_network_comes_back() -> None:
 def test_a_loss_that_is_not_finite_ends_the_training(validated: bool) -> None:
     part = Part(TRAIN.x, TRAIN.x[:, 0].astype(np.float64))
     validation = part if validated else None
-    recipe = Recipe(epochs=50, batch_size=32, lr=1e10, weight_decay=0.0, patience=50)
+    recipe = Recipe(epochs=50, batch_size=32, lr=1e10, patience=50)
     network = MLP((2,), None, hidden=(32,), dropout=(0.1,))
     with pytest.raises(CaveatError, match=r"loss is not finite in epoch \d+; lower --lr, which is 1e\+10"):
         fit(network, part, validation, regression(part.y, "constant"), recipe)

@@ -12,7 +12,7 @@ from caveat.training.objectives.values import regression
 from caveat.training.recipe import Recipe
 
 PART = Part(np.ones((10, 1), np.float32), np.arange(10.0))
-RECIPE = Recipe(5, batch_size=4, lr=0.1, weight_decay=0.0, patience=None)
+RECIPE = Recipe(5, batch_size=4, lr=0.1, patience=None)
 
 
 class Counting(nn.Linear):

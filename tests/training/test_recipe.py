@@ -10,7 +10,7 @@ CLASSES, VALUES = (tasks.named(name).training for name in ("classification", "re
 
 @pytest.mark.parametrize("rows", [20, 1_295, 10_000])
 def test_few_rows_keep_the_recipe_of_the_published_figures(rows: int) -> None:
-    assert recipe(Options(), CLASSES, rows) == Recipe(200, 32, 1e-3, 1e-4, 40, annealed=False)
+    assert recipe(Options(), CLASSES, rows) == Recipe(200, 32, 1e-3, 40, annealed=False, l2=5e-5)
     values = recipe(Options(), VALUES, rows)
     assert (values.epochs, values.batch_size, values.lr, values.annealed) == (200, 32, 5e-3, True)
     assert suited_rate(0.1, rows) == 0.1
@@ -36,10 +36,12 @@ def test_no_number_of_rows_makes_many_more_steps_than_few_rows_do() -> None:
 
 
 def test_the_user_decides() -> None:
-    options = Options(epochs=7, batch_size=5, lr=0.5, weight_decay=0.25, patience=3)
+    options = Options(
+        epochs=7, batch_size=5, lr=0.5, weight_decay=0.25, patience=3, l1=0.1, l2=0.2, max_norm=3
+    )
     for rows in (100, 1_000_000):
         found = recipe(options, VALUES, rows)
-        assert found == Recipe(7, 5, 0.5, 0.25, 3, annealed=True)
+        assert found == Recipe(7, 5, 0.5, 3, True, 0.1, 0.2, 0.25, 3.0)
     assert recipe(Options(epochs=30), VALUES, 100).patience == 9
     assert recipe(Options(epochs=2), VALUES, 100).patience == 1
 

@@ -8,6 +8,7 @@ from typing import Final
 from caveat.models.bundles import store
 from caveat.models.bundles.bundle import IncompleteError
 from caveat.models.engines.deadline import Deadline
+from caveat.models.errors import described
 from caveat.models.predictor import Predictor
 from caveat.service.desk.versions import predictors
 from caveat.service.desk.versions.catalogue import Failure
@@ -45,7 +46,7 @@ def attempt(folder: Path, settings: Settings, trials: Trials) -> Attempt:
             f"{folder.parent.name}/{folder.name}: takes more than {_WARM_UP:g} seconds to warm up"
         )
     except Exception as error:  # a bad version must not stop the others
-        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        told = reason.encode(errors="backslashreplace").decode()  # a file name may not be valid UTF-8
+        # A file name may not be valid UTF-8.
+        told = described(error).encode(errors="backslashreplace").decode()
         result = Failure(told, isinstance(error, IncompleteError))
     return Attempt(folder.parent.name, int(folder.name), result, perf_counter() - start)

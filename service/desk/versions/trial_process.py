@@ -23,7 +23,7 @@ from caveat.models.bundles.example import example_rows
 from caveat.models.bundles.manifest import Manifest
 from caveat.models.bundles.signature import encode, sizes
 from caveat.models.engines.engine import Precision
-from caveat.models.errors import InputError, one_line
+from caveat.models.errors import InputError, described, one_line
 from caveat.models.graphs.memory import allowed
 from caveat.models.predictor import kept_example
 from caveat.service import parent
@@ -189,8 +189,7 @@ def _result(order: Order, seconds: float) -> Result:
     except MemoryError as error:
         return Result(reason=one_line(str(error)) or "takes more memory than its trial may")
     except Exception as error:
-        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        return Result(reason=one_line(reason), incomplete=isinstance(error, IncompleteError))
+        return Result(reason=one_line(described(error)), incomplete=isinstance(error, IncompleteError))
 
 
 def _needed(bundle: Bundle, order: Order) -> int:

@@ -11,25 +11,20 @@ from time import perf_counter
 from typing import Any, Final
 
 import httptools
-import orjson
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from caveat.service.desk.monitoring.record import ELSEWHERE, Outcome, Record
 from caveat.service.desk.monitoring.reports import Reports
 from caveat.service.process.wire import framing
+from caveat.service.process.wire.flow import Flow
 from caveat.service.process.wire.joining import Joining
+from caveat.service.process.wire.last_answer import last_answer
 from caveat.service.process.wire.leaving import Leaving
 from caveat.service.process.wire.timeouts import Timeouts
 from caveat.service.rest import request_id
-from caveat.service.rest.headers import EVERYWHERE
-from caveat.service.rest.problems import MEDIA_TYPE, problem, title
 
 _LARGEST_HEAD: Final = 2**14
 """Bytes (16 KiB) of a request's head, or of the framing between two chunks of its body, at most."""
-
-_END: Final = b"\r\n\r\n"
-"""The end of a head."""
 
 _SLICE: Final = 2**12
 """Bytes (4 KiB) that are parsed in one turn of the event loop where lines are short: each may be a head or a
@@ -66,7 +61,7 @@ class Connection(HttpToolsProtocol):
         that has owed its request for longest; it gets a 503 where all others wait for their answers.
     """
 
-    flow: "Flow"
+    flow: Flow
 
     def __init__(
         self,
@@ -125,14 +120,14 @@ class Connection(HttpToolsProtocol):
             self._hold(data)
             return
         self._timeouts.begin(self)
-        if len(data) <= self._left or (_is_one(data) and self._frame + len(data) <= _LARGEST_HEAD):
+        if len(data) <= self._left or (framing.is_one(data) and self._frame + len(data) <= _LARGEST_HEAD):
             self._parse(data)
             return
         later = b""
         if len(data) > _SLICE and data.count(b"\n", self._left) > len(data) // _LINE:
             data, later = data[:_SLICE], data[_SLICE:]
         while data and not (self._closing or self._answering):
-            end = self._left or _end_of_head(data)
+            end = self._left or framing.end_of_head(data)
             self._parse(data[:end])
             data = data[end:]
         if self._closing or not (data or later):
@@ -310,14 +305,7 @@ class Connection(HttpToolsProtocol):
         self._reports.enter(
             Record(name, ELSEWHERE, perf_counter(), code=status, outcome=outcome, detail=detail)
         )
-        content = orjson.dumps(problem(status, detail, name))
-        safe = "".join(f"{header}: {value}\r\n" for header, value in EVERYWHERE.items())
-        head = (
-            f"HTTP/1.1 {status} {title(status)}\r\nContent-Type: {MEDIA_TYPE}\r\n"
-            f"Content-Length: {len(content)}\r\n{safe}"
-            f"{request_id.HEADER}: {name}\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + content)
+        self.transport.write(last_answer(status, detail, name))
         if self.cycle and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -328,37 +316,3 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(_LINGER, self.transport.abort)
         else:
             self.transport.close()
-
-
-class Flow(FlowControl):
-    """Flow control that reads nothing while bytes are held."""
-
-    held = False
-    """Whether bytes are held."""
-
-    def hold(self) -> None:
-        """Stop reading until `release`, whatever else resumes it."""
-        self.held = True
-        self.pause_reading()
-
-    def release(self) -> None:
-        """Resume reading."""
-        self.held = False
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        """Resume reading, unless bytes are held."""
-        if not self.held:
-            super().resume_reading()
-
-
-def _is_one(data: bytes) -> bool:
-    """Tell whether some bytes hold no more than one end of a head, and no line after it."""
-    newline = data.rfind(b"\n")
-    return newline < 0 or newline == data.find(_END) + 3
-
-
-def _end_of_head(data: bytes) -> int:
-    """Find the end of the first head in some bytes, or else the end of the bytes."""
-    end = data.find(_END) if data.rfind(b"\n") >= 0 else -1  # bodies rarely hold newlines; rfind is fast
-    return end + len(_END) if end >= 0 else len(data)

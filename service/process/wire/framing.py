@@ -1,9 +1,12 @@
-"""What the head of a request says about its framing, read in the one way that no proxy reads otherwise."""
+"""Where heads end and what they say of their framing, read in the one way that no proxy reads otherwise."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import httptools
+
+_END: Final = b"\r\n\r\n"
+"""The end of a head."""
 
 _ONCE: Final = (b"host", b"content-type", b"content-encoding", b"transfer-encoding", b"authorization")
 """Headers of which a second one would be read by some and not by others."""
@@ -63,3 +66,15 @@ def reason(error: httptools.HttpParserError) -> tuple[int, str]:
         return cause.status, cause.detail
     words = "an invalid head" if cause else str(error).rstrip(".").lower()
     return 400, f"not HTTP: {words}"
+
+
+def is_one(data: bytes) -> bool:
+    """Tell whether some bytes hold no more than one end of a head, and no line after it."""
+    newline = data.rfind(b"\n")
+    return newline < 0 or newline == data.find(_END) + 3
+
+
+def end_of_head(data: bytes) -> int:
+    """Find the end of the first head in some bytes, or else the end of the bytes."""
+    end = data.find(_END) if data.rfind(b"\n") >= 0 else -1  # bodies rarely hold newlines; rfind is fast
+    return end + len(_END) if end >= 0 else len(data)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from grafts import INTEGERS
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
-from operators import OPERATORS
+
+from mutation.grafts import INTEGERS
+from mutation.operators import OPERATORS
 
 
 def mutate(model: onnx.ModelProto, random: Random) -> str:

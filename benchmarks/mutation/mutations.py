@@ -11,20 +11,17 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-import grafts
-import graph_fields
 import numpy as np
-import odd_arrays
-import odd_files
 import onnx
 from google.protobuf.message import DecodeError
-from grafts import INTEGERS
-from mutant import Mutant
 
 from caveat.models.bundles.aliases import FILE as ALIASES
 from caveat.models.bundles.bundle import CARD, MANIFEST, PASSES, PREDICT, WEIGHTS, Bundle
 from caveat.models.bundles.manifest import EXAMPLE
 from caveat.models.tasks.calibration_file import FILE as CALIBRATION
+from mutation import grafts, graph_fields, odd_arrays, odd_files
+from mutation.grafts import INTEGERS
+from mutation.mutant import Mutant
 
 GRAPHS = (PREDICT, PASSES)
 
@@ -236,7 +233,7 @@ def _aliases(made: Mutant, random: Random) -> None:
     """Write aliases beside it, or something that is no file in their place."""
     if random.random() < 0.5:
         text = random.choice(ALIAS_TEXTS)
-        made.late.append(lambda folder: (folder.parent / ALIASES).write_bytes(text))
+        made.late.append(lambda folder: odd_files.write(folder.parent / ALIASES, text))
     else:
         kind = random.choice(odd_files.KINDS)
         made.kinds[-1] += f" {kind.__name__.strip('_')}"

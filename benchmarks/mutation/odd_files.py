@@ -8,7 +8,7 @@ SPARSE = 3 * 10**9
 """Bytes of a file that is all hole."""
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove what an earlier change may have put there; opening a pipe would block for ever."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
@@ -16,18 +16,24 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a plain file, whatever stands in its place."""
+    remove(path)
+    path.write_bytes(content)
+
+
 def _pipe(path: Path) -> None:
-    _remove(path)
+    remove(path)
     os.mkfifo(path)
 
 
 def _folder(path: Path) -> None:
-    _remove(path)
+    remove(path)
     path.mkdir()
 
 
 def _socket(path: Path) -> None:
-    _remove(path)
+    remove(path)
     with socket.socket(socket.AF_UNIX) as server:
         short = f"/proc/self/fd/{os.open(path.parent, os.O_PATH)}"
         server.bind(f"{short}/{path.name}")
@@ -35,7 +41,7 @@ def _socket(path: Path) -> None:
 
 
 def _sparse(path: Path) -> None:
-    _remove(path)
+    remove(path)
     with path.open("wb") as file:
         file.truncate(SPARSE)
 
@@ -57,7 +63,7 @@ def _outside(path: Path) -> None:
 
 
 def _link(path: Path, target: str) -> None:
-    _remove(path)
+    remove(path)
     path.symlink_to(target)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from operators import OPERATORS
+
+from mutation.operators import OPERATORS
 
 LEAST, MOST = -(2**63), 2**63 - 1
 

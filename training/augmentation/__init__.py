@@ -1,0 +1,1 @@
+"""Changes of training rows at random, which their labels survive."""
