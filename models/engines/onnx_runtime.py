@@ -160,12 +160,13 @@ class OnnxRuntime:
         TimeoutError
             If the run is not over by the deadline.
         """
-        options = self._spare.pop() if self._spare else _options()
-        shrinks = monotonic() >= self._shrink_at
-        if shrinks:
-            self._shrink_at = monotonic() + _EVERY
+        now = monotonic()
+        if shrinks := now >= self._shrink_at:
+            self._shrink_at = now + _EVERY
             options = _options()
             options.add_run_config_entry(*_SHRINK)
+        else:
+            options = self._spare.pop() if self._spare else _options()
         deadline = current()
         if deadline is not None:
             deadline.begin(options)

@@ -60,12 +60,16 @@ def augmentation(strengths: Mapping[str, float], rows: Tensor, sequences: bool) 
     changes: list[Callable[[Tensor], Tensor]] = []
     if affine := {name: strengths[name] for name in _AFFINE if name in strengths}:
         changes.append(Affine(**affine))
-    steps = rows.flatten(0, -2).double() if rows.ndim > 1 else rows
     if "jitter" in strengths:
-        changes.append(Jitter(strengths["jitter"] * torch.std(steps, dim=0)))
+        changes.append(Jitter(strengths["jitter"] * torch.std(_steps(rows), dim=0)))
     if "mask" in strengths:
-        changes.append(Mask(strengths["mask"], steps.mean(dim=0)))
+        changes.append(Mask(strengths["mask"], _steps(rows).mean(dim=0)))
     return Augmentation(changes, Mixup(strengths["mixup"]) if "mixup" in strengths else None)
+
+
+def _steps(sequences: Tensor) -> Tensor:
+    """Give the steps of all sequences, (steps, features), in double precision."""
+    return sequences.flatten(0, -2).double()
 
 
 def refuse_misfits(strengths: Mapping[str, float], shape: Sequence[object], sequences: bool) -> None:

@@ -23,8 +23,7 @@ class Mixup:
 
     def __call__(self, rows: Tensor, loss: Loss) -> tuple[Tensor, Loss]:
         """Mix rows, (B, ...); give them, and the loss of outputs and the targets of the rows as they were."""
-        share, order = self._shares.sample().item(), torch.randperm(len(rows), device="cpu")
-        order = order.to(rows.device)
+        share, order = self._shares.sample().item(), torch.randperm(len(rows)).to(rows.device)
 
         def mixed(outputs: Tensor, targets: Tensor) -> Tensor:
             return share * loss(outputs, targets) + (1 - share) * loss(outputs, targets[order])
